@@ -1,0 +1,1 @@
+"""ASAP: activation sharing with asymmetric paths (Woo et al., NeurIPS 2021)."""

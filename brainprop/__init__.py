@@ -1,0 +1,1 @@
+"""BrainProp: attention-gated, reward-based learning (Pozzi et al., NeurIPS 2020)."""

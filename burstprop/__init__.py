@@ -1,0 +1,1 @@
+"""Burstprop: burst-dependent plasticity (Payeur et al., Nature Neuroscience 2021)."""

@@ -1,0 +1,38 @@
+"""Errors that are meant for the person at the keyboard: one line, no traceback."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something outside the program is wrong (a file, the disk, the network).
+
+    The message is one line that names what is wrong and where. `code` is the exit code.
+    """
+
+    code = 1
+
+    def __init__(self, message: str) -> None:
+        # A library's own message quoted inside ours may span lines.
+        super().__init__(" ".join(message.splitlines()))
+
+
+class UsageError(UserError):
+    """An option or argument has a value that it cannot have."""
+
+    code = 2
+
+
+def unknown(what: str, value: object, allowed: Iterable[object]) -> UsageError:
+    """The error for `value` not being one of `allowed`, with the nearest spelling if there is one.
+
+    Returned, not raised: `raise unknown("dataset", name, NAMES)`.
+    """
+    names = [str(name) for name in allowed]
+    message = f"{what} (={value}) must be one of {', '.join(names)}"
+    folded = {name.lower().replace("-", "_"): name for name in names}
+    key = str(value).lower().replace("-", "_")
+    near = difflib.get_close_matches(key, folded, n=1)
+    if near:
+        message += f"; did you mean {folded[near[0]]}?"
+    return UsageError(message)

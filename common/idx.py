@@ -1,0 +1,134 @@
+"""MNIST and Fashion-MNIST: four IDX files in `ROOT/<folder>/raw`, as they are or gzipped.
+
+An IDX file is a big-endian header (two zero bytes, a type code, the number of dimensions, then
+each size as uint32) followed by the values; here the type is always 8, unsigned byte.
+"""
+
+import gzip
+import math
+import struct
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from common.download import Remote, fetch
+from common.files import Arrays, Contents, checked_labels, damaged, md5, missing, read
+
+FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where one of the sets lies, who has it, the MD5 of each `.gz` in the order of FILES."""
+
+    folder: str
+    hosts: tuple[str, ...]
+    md5: tuple[str, ...]
+    classes: tuple[str, ...]
+
+    def remote(self, name: str) -> Remote:
+        """The published gzip file of the IDX file `name`."""
+        urls = tuple(f"{host}/{name}.gz" for host in self.hosts)
+        return Remote(f"{self.folder}/raw/{name}.gz", self.md5[FILES.index(name)], urls)
+
+
+MNIST = Layout(
+    "MNIST",
+    hosts=(
+        "https://ossci-datasets.s3.amazonaws.com/mnist",
+        "https://storage.googleapis.com/cvdf-datasets/mnist",
+        "http://yann.lecun.com/exdb/mnist",
+    ),
+    md5=(
+        "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "d53e105ee54ea40749a09fcbcd1e9432",
+        "9fb629c4189551a2d022fa330f9573f3",
+        "ec29112dd5afa0611ce80d1b7f02629c",
+    ),
+    classes=tuple("0123456789"),
+)
+
+FASHION_MNIST = Layout(
+    "FashionMNIST",
+    hosts=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",),
+    md5=(
+        "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        "25c81989df183df01b3e8a0aad5dffbe",
+        "bef4ecab320f06d8554ea6380940ec79",
+        "bb300cfdad3c16e7a12a480ee83cd310",
+    ),
+    classes=tuple(
+        "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(",")
+    ),
+)
+
+LAYOUTS = {"mnist": MNIST, "fashion_mnist": FASHION_MNIST}
+
+
+def load(name: str, root: Path, download: bool) -> Contents:
+    """Both halves of the set; what is missing is downloaded first.
+
+    Raises UserError when a file is missing (and `download` is false or fails) or damaged.
+    """
+    layout = LAYOUTS[name]
+    paths = locate(layout, root, download)
+    # Reading, unpacking and hashing all release the interpreter lock.
+    with ThreadPoolExecutor(len(FILES)) as pool:
+        arrays, digests = zip(*pool.map(read_idx, paths), strict=True)
+    halves: list[Arrays] = []
+    for at in (0, 2):
+        images, labels = arrays[at : at + 2]
+        if images.ndim != 3:
+            raise damaged(paths[at], "holds labels instead of images")
+        labels = checked_labels(paths[at + 1], labels, len(images), len(layout.classes))
+        halves.append((images[..., None], labels))
+    if arrays[0].shape[1:] != arrays[2].shape[1:]:
+        raise damaged(paths[2], f"images are {arrays[2].shape[1:]}, not {arrays[0].shape[1:]}")
+    checksums = {path.name: digest for path, digest in zip(paths, digests, strict=True)}
+    return halves[0], halves[1], layout.classes, checksums
+
+
+def locate(layout: Layout, root: Path, download: bool) -> list[Path]:
+    """The paths of the four files in the order of `FILES`, each raw if there, else gzipped."""
+    folder = root / layout.folder / "raw"
+    choices = {name: (folder / name, folder / f"{name}.gz") for name in FILES}
+    absent = [name for name in FILES if not any(path.is_file() for path in choices[name])]
+    if absent and not download:
+        raise missing(layout.folder, [p for name in absent for p in choices[name]])
+    for name in absent:
+        fetch(layout.remote(name), root)
+    return [next(p for p in choices[name] if p.is_file()) for name in FILES]
+
+
+def read_idx(path: Path) -> tuple[np.ndarray, str]:
+    """The uint8 array in an IDX file and the MD5 of the file. Raises UserError naming the file."""
+    data = read(path)
+    digest = md5(data)
+    if path.suffix == ".gz":
+        try:
+            data = gzip.decompress(data)
+        except (EOFError, OSError, zlib.error) as error:
+            raise damaged(path, f"truncated or not gzip ({error})") from error
+    if len(data) < 4:
+        raise damaged(path, f"truncated: {len(data)} bytes")
+    zeros, kind, rank = struct.unpack(">HBB", data[:4])
+    if zeros != 0 or kind != 8 or rank not in (1, 3):
+        raise damaged(path, f"not an IDX file of unsigned bytes (magic 0x{data[:4].hex()})")
+    start = 4 + 4 * rank
+    if len(data) < start:
+        raise damaged(path, f"truncated: {len(data)} bytes")
+    shape = struct.unpack(f">{rank}I", data[4:start])
+    expected = start + math.prod(shape)
+    if len(data) != expected:
+        what = "truncated" if len(data) < expected else "too long"
+        raise damaged(path, f"{what}: {len(data)} bytes where its header says {expected}")
+    # A copy, because arrays over `bytes` are read-only and frameworks warn about those.
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy(), digest

@@ -1,0 +1,106 @@
+"""ImageNet layout: `ROOT/train/<class>/…` and `ROOT/val/<class>/…`, decoded as it is asked for."""
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from common.datasets import limited
+from common.files import damaged, md5, missing, read
+
+SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".ppm", ".webp", ".tif", ".tiff")
+
+
+def decode(path: str | Path) -> np.ndarray:
+    """The image as uint8 `(H, W, 3)`, grey repeated. Raises UserError naming the file."""
+    return decode_bytes(read(path), path)
+
+
+def decode_bytes(data: bytes, path: str | Path) -> np.ndarray:
+    """As `decode`, from the bytes of the file; `path` is for the error."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return np.array(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        # Pillow's own text names a memory address instead of the file.
+        why = "truncated" if "truncated" in str(error).lower() else type(error).__name__
+        raise damaged(path, f"does not decode as an image ({why})") from error
+
+
+@dataclass(frozen=True)
+class FolderSplit:
+    """Paths of N images and their labels, int64 `(N,)`."""
+
+    paths: tuple[str, ...]
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> "FolderSplit":
+        """The images at `indices`, in that order."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        return FolderSplit(tuple(self.paths[i] for i in chosen), self.labels[chosen])
+
+    def limit(self, n: int | None, option: str = "--limit-train") -> "FolderSplit":
+        """As `common.datasets.Split.limit`."""
+        return self if n is None else self.take(limited(n, len(self), option))
+
+
+class ImageFolder:
+    """The two halves of an image folder, listed and not read.
+
+    `train`, `val`: FolderSplit; `classes`: folder names of train, sorted; `checksums`: for each
+    half the MD5 of its sorted relative paths (reading a million images to hash them would cost
+    more than the listing is worth).
+
+    Raises UserError when a folder is missing or empty, or when train and val differ in classes.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        halves = {name: self.root / name for name in ("train", "val")}
+        absent = [folder for folder in halves.values() if not folder.is_dir()]
+        if absent:
+            raise missing("image folder", absent)
+        self.classes = _classes(halves["train"])
+        odd = set(self.classes) ^ set(_classes(halves["val"]))
+        if odd:
+            raise damaged(self.root, f"class folder {min(odd)} is not in both train and val")
+        self.checksums: dict[str, str] = {}
+        self.train = self._list("train")
+        self.val = self._list("val")
+
+    def _list(self, half: str) -> FolderSplit:
+        paths: list[str] = []
+        counts = []
+        for name in self.classes:
+            found = _images(self.root / half / name)
+            if not found:
+                raise damaged(self.root / half / name, "holds no image")
+            paths += found
+            counts.append(len(found))
+        listing = "\n".join(os.path.relpath(path, self.root) for path in paths)
+        self.checksums[half] = md5(listing.encode())
+        labels = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+        return FolderSplit(tuple(paths), labels)
+
+
+def _classes(folder: Path) -> tuple[str, ...]:
+    folders = (entry.name for entry in os.scandir(folder) if entry.is_dir())
+    names = sorted(name for name in folders if not name.startswith("."))
+    if not names:
+        raise damaged(folder, "holds no class folder")
+    return tuple(names)
+
+
+def _images(folder: Path) -> list[str]:
+    found = []
+    for where, _, names in os.walk(folder, followlinks=True):
+        found += [os.path.join(where, name) for name in names if name.lower().endswith(SUFFIXES)]
+    return sorted(found)

@@ -1,0 +1,341 @@
+"""The iterators of a training script: they keep the run, the script keeps the loop.
+
+    with Run(options, learner, data=data, device=device) as run:
+        for epoch in run.epochs(options.epochs):
+            for images, labels in run.batches(train):
+                run.add(learner.train_step(images, labels))
+            run.evaluate("test", test)
+
+A learner (of any framework) has
+
+    backend                    `common.torch_backend` or `common.tf_backend`
+    train_step(images, labels) -> (mean loss, number correct) of the batch, as device scalars
+    eval_step(images, labels)  -> the same, changing nothing
+    state(), load_state(dict)  everything that training changes, under structural names
+    credit(images, labels)     layer -> (update, true gradient), changing nothing; for --audit
+    feedback()                 optional: layer -> (forward, feedback weights) in one layout
+    parameters()               optional: how many numbers learn
+"""
+
+import math
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from common import checkpoint, credit, rundir
+from common.batches import Batches
+from common.errors import UserError
+from common.events import Events
+from common.sums import READ_EVERY, Sums
+
+
+class Run:
+    """A run directory and where the run stands in it; see the module's docstring.
+
+    name   of the run, beside the script's: usually script and rule
+    best   metric of the epoch's line whose highest value the link `best` keeps
+           (a leading "-": whose lowest)
+    world  processes that train along (`common.torch_distributed`); only the first one writes
+
+    Entering chooses the directory, resumes or starts, and leaving writes summary.json. Raises
+    UserError for a directory that cannot be used or a loss that is not finite; SystemExit 130 or
+    143, after a checkpoint, for SIGINT and SIGTERM; SystemExit 0 for a finished run resumed.
+    """
+
+    def __init__(
+        self,
+        options: Any,
+        learner: Any,
+        *,
+        data: Any,
+        device: Any,
+        name: str | None = None,
+        best: str = "test_accuracy",
+        world: Any = None,
+    ) -> None:
+        self.options, self.learner, self.best_metric = options, learner, best
+        self._world, self.main = world, world is None or world.main
+        self.name = name or options.name
+        self._checksums = data.checksums
+        self._device = device
+        self.directory = rundir.choose(options, self.name)
+        self.epoch = self.batch = self.step = 0  # completed epochs; batches of this one; all steps
+        self._sums = Sums(learner.backend.to_floats)  # of this epoch's training batches
+        self._seconds = self._epoch_seconds = 0.0  # of completed epochs; of this one's batches
+        self._best: dict[str, Any] | None = None
+        self._line: dict[str, Any] = {}  # what the script logs for the epoch's line
+        self._signal: int | None = None
+        self._stop: str | None = None
+        every = getattr(options, "audit_every", None)
+        self._audit_every = every
+        self._audits = bool(getattr(options, "audit", False) or every)
+
+    # -- entering and leaving -------------------------------------------------------------------
+
+    def __enter__(self) -> "Run":
+        self._lock = rundir.lock(self.directory) if self.main else None
+        try:
+            self._start()
+        except BaseException:
+            if self._lock:
+                self._lock.release()
+            raise
+        self._handlers = {}
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._handlers[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        reason = None if error is None else (str(error) or kind.__name__)
+        status = "finished" if error is None else "failed"
+        if isinstance(error, SystemExit | KeyboardInterrupt):
+            status, reason = "interrupted", signal.Signals(self._signal or signal.SIGINT).name
+        try:
+            if self.main:
+                self._write_summary(status, self._stop if error is None else reason)
+                self._metrics.close()
+                self._events.close()
+        except OSError:
+            if error is None:  # else the first error is the one to tell
+                raise
+        finally:
+            if self._lock:
+                self._lock.release()
+
+    def _start(self) -> None:
+        document = rundir.config(self.options, self.name)
+        found = checkpoint.newest(self.directory) if self.options.resume else None
+        if not self.options.resume and self.main:
+            rundir.refuse_another(self.directory, document)
+        remembered = checkpoint.load(found, self.learner) if found else None
+        if remembered:
+            self.epoch, self.batch, self.step = (remembered[k] for k in ("epoch", "batch", "step"))
+            self._sums.load_state(remembered["sums"])
+            self._seconds, self._epoch_seconds = remembered["seconds"]
+            self._line, self._best = remembered["line"], remembered["best"]
+            if remembered["stopped"] or (self.epoch >= self.options.epochs and not self.batch):
+                click.echo(f"{self.directory}: this run is finished ({self.epoch} epochs)")
+                raise SystemExit(0)
+            click.echo(f"resuming {self.directory} at epoch {self.epoch}, batch {self.batch}")
+        kept = remembered["metrics_bytes"] if remembered else 0
+        path = self.directory / "metrics.jsonl" if self.main else None
+        self._metrics = rundir.Metrics(path, kept)
+        if not self.main:
+            return
+        checkpoint.write_json(self.directory / "config.json", document)
+        now = rundir.environment(self.options, self.learner.backend, self._device, self._checksums)
+        for change in rundir.record(self.directory, now, self.step if remembered else None):
+            click.echo(f"warning: bits may differ from an unbroken run: {change}", err=True)
+        self._events = Events(self.directory, self.epoch + 1 if remembered else None)
+        if not remembered:
+            self._save(())
+
+    def _write_summary(self, status: str, reason: str | None) -> None:
+        count = getattr(self.learner, "parameters", None)
+        summary = {"status": status, "reason": reason} | rundir.labels(self.options, self.name)
+        summary |= {
+            "epochs": self.epoch,
+            "step": self.step,
+            "seconds": round(self.seconds, 3),
+            "parameters": count() if count else None,
+            "final": self.history[-1] if self.history else None,
+            "best": self._best,
+        }
+        checkpoint.write_json(self.directory / "summary.json", summary)
+
+    # -- the loop -------------------------------------------------------------------------------
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """The epochs' lines so far, those before a resume included."""
+        return [line for line in self._metrics.lines if line["kind"] == "epoch"]
+
+    @property
+    def seconds(self) -> float:
+        """Spent in training batches so far, resumed parts included."""
+        return self._seconds + self._epoch_seconds
+
+    def epochs(self, total: int) -> Iterator[int]:
+        """Epoch indices from where the run stands to total - 1; each one ends with its line,
+        its checkpoint and the answer to signals."""
+        if self.step == 0 and self._line:
+            self._end_epoch_line(0, {})
+        while self.epoch < total and not self._stop:
+            yield self.epoch
+            self.epoch, self.batch = self.epoch + 1, 0
+            self._finish_epoch()
+            self._answer_signal()
+
+    def batches(self, train: Batches) -> Iterator[tuple[Any, Any]]:
+        """The training batches of this epoch, from where the run stands."""
+        every = self.options.checkpoint_every
+        started, total = time.perf_counter(), len(train)
+        source = train.epoch(self.epoch, self.batch)
+        bar = tqdm(
+            source,
+            desc=f"epoch {self.epoch + 1}",
+            initial=self.batch,
+            total=total,
+            disable=True if self.options.quiet or not self.main else None,
+            leave=False,
+            mininterval=0.5,
+        )
+        images = labels = None
+        for images, labels in bar:
+            if self._audits and self.step == 0:
+                self._audit(images, labels)
+            self._count = len(labels)
+            yield images, labels
+            self.batch, self.step = self.batch + 1, self.step + 1
+            if self.step % READ_EVERY == 0:
+                self._check_finite()
+            if self._audit_every and self.step % self._audit_every == 0:
+                self._audit(images, labels)
+            if self.batch < total and (self._signal or (every and self.step % every == 0)):
+                started = self._clock(started)
+                self._save(())
+                self._answer_signal()
+        self._clock(started)
+        if self._audits and not self._audit_every and images is not None:
+            self._audit(images, labels)
+
+    def add(self, result: tuple[Any, Any]) -> None:
+        """Add a training step's (mean loss, number correct) to the epoch's sums."""
+        self._sums.add(result, self._count)
+
+    def evaluate(self, name: str, batches: Batches) -> tuple[float, float]:
+        """Mean loss and accuracy (percent) over all of `batches`; logged as <name>_loss, ..."""
+        sums = Sums(self.learner.backend.to_floats)
+        for images, labels in batches:
+            sums.add(self.learner.eval_step(images, labels), len(labels))
+        sums = self._over_processes(sums)
+        self.log(**{f"{name}_loss": sums.loss, f"{name}_accuracy": sums.accuracy})
+        return sums.loss, sums.accuracy
+
+    def log(self, **numbers: float) -> None:
+        """Add numbers to the epoch's line and to TensorBoard."""
+        self._line |= {k: _finite(v) for k, v in numbers.items()}
+
+    def train_figures(self) -> tuple[float, float]:
+        """Mean loss and accuracy (percent) of the epoch's training batches, before each update."""
+        return self._sums.loss, self._sums.accuracy
+
+    def stop(self, reason: str) -> None:
+        """End training after this epoch; the reason goes to summary.json."""
+        self._stop = reason
+
+    def stalled(self, metric: str, patience: int) -> bool:
+        """Whether the last `patience` epochs brought no new best value of a metric ("-": lowest).
+
+        Known from the lines of the run alone, so a resumed run stops where an unbroken one does.
+        """
+        sign = -1 if metric.startswith("-") else 1
+        lines = [*self.history, self._line]
+        values = [line[metric.lstrip("-")] for line in lines if metric.lstrip("-") in line]
+        values = [-math.inf if v is None else sign * v for v in values]
+        return len(values) > patience and max(values[-patience:]) <= max(values[:-patience])
+
+    def _over_processes(self, sums: Sums) -> Sums:
+        if self._world is not None:
+            state = sums.state()
+            sums.load_state(dict(zip(state, self._world.sum(list(state.values())), strict=True)))
+        return sums
+
+    # -- what the iterators do ------------------------------------------------------------------
+
+    def _check_finite(self) -> None:
+        if self._sums.images and not math.isfinite(self._sums.loss):
+            newest = checkpoint.newest(self.directory)
+            raise UserError(
+                f"training stopped: the loss is {self._sums.loss} in epoch {self.epoch + 1}, "
+                f"by step {self.step}; the last whole checkpoint is {newest}"
+            )
+
+    def _clock(self, started: float) -> float:
+        self.learner.backend.synchronise()
+        now = time.perf_counter()
+        self._epoch_seconds += now - started
+        self._check_finite()
+        return now
+
+    def _finish_epoch(self) -> None:
+        line: dict[str, Any] = {}
+        self._sums = self._over_processes(self._sums)
+        if self._sums.images:
+            seconds = self._epoch_seconds
+            line["train_loss"], line["train_accuracy"] = self._sums.loss, self._sums.accuracy
+            line["seconds"] = round(seconds, 4)
+            line["images_per_second"] = round(self._sums.images / max(seconds, 1e-9), 1)
+        self._seconds, self._epoch_seconds = self._seconds + self._epoch_seconds, 0.0
+        self._sums = Sums(self.learner.backend.to_floats)
+        improved = self._end_epoch_line(self.epoch, line)
+        self._save(("best",) if improved else ())
+
+    def _end_epoch_line(self, epoch: int, line: dict[str, Any]) -> bool:
+        line = {"kind": "epoch", "epoch": epoch, "step": self.step} | line | self._line
+        self._line = {}
+        self._metrics.append(line)
+        if not self.main:
+            return False
+        numbers = {k: v for k, v in line.items() if isinstance(v, float) and k != "seconds"}
+        self._events.scalars(epoch, numbers)
+        metric, sign = self.best_metric.lstrip("-"), -1 if self.best_metric[0] == "-" else 1
+        value = line.get(metric)
+        if value is None or (self._best and sign * value <= sign * self._best["value"]):
+            return False
+        self._best = {"metric": metric, "value": value, "epoch": epoch}
+        return True
+
+    def _save(self, links: tuple[str, ...]) -> None:
+        if not self.main:
+            return
+        document = {
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "step": self.step,
+            "sums": self._sums.state(),
+            "seconds": [self._seconds, self._epoch_seconds],
+            "line": self._line,
+            "best": self._best,
+            "stopped": self._stop,
+            "metrics_bytes": self._metrics.size,
+        }
+        checkpoint.save(self.directory, self.step, self.learner, document, ("last", *links))
+
+    def _audit(self, images: Any, labels: Any) -> None:
+        """A line of credit angles; generators are put back, so that the run's bits stay."""
+        backend, learner = self.learner.backend, self.learner
+        before = backend.rng_state()
+        line = {
+            "kind": "audit",
+            "epoch": self.epoch,
+            "step": self.step,
+            "credit": credit.credit_angles(learner.credit(images, labels), backend.to_numpy),
+        }
+        if hasattr(learner, "feedback"):
+            line["feedback"] = credit.weight_angles(learner.feedback(), backend.to_numpy)
+        backend.load_rng_state(before)
+        self._metrics.append(line)
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        if self._signal:  # a second one: at once, without a checkpoint
+            raise SystemExit(128 + number)
+        self._signal = number
+
+    def _answer_signal(self) -> None:
+        if self._signal:
+            name = signal.Signals(self._signal).name
+            click.echo(f"{name}: checkpoint written; --resume {self.directory} goes on", err=True)
+            raise SystemExit(128 + self._signal)
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN: an undefined number is null."""
+    number = float(value)
+    return number if math.isfinite(number) else None

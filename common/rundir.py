@@ -1,0 +1,229 @@
+"""A run is a directory: choosing it, guarding it, and saying what made it.
+
+config.json        every option, defaults too: all that --resume needs
+environment.json   versions, hardware, threads, git commit, checksums of the data
+metrics.jsonl      a line an epoch, a line an audit
+summary.json       how it ended
+checkpoints/  figures/  events.out.tfevents.*
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+import common
+from common import checkpoint
+from common.errors import UsageError, UserError
+
+PACKAGES = (
+    "numpy torch torchvision tensorflow keras jax jaxlib neural-tangents scikit-learn safetensors"
+).split()
+# Where the bits of a resumed run may come to differ.
+EXACT = ("python", "packages", "hardware", "precision", "deterministic", "data")
+
+
+def choose(options: Any, name: str) -> Path:
+    """The run's directory: --resume, --out, or the next free runs/<paper>/<name>-<seed>."""
+    for given in (options.resume, options.out):
+        if given:
+            return Path(given)
+    base = Path("runs") / options.paper / f"{name}-{options.seed}"
+    found, again = base, 1
+    while found.exists():
+        again += 1
+        found = base.with_name(f"{base.name}-{again}")
+    return found
+
+
+def lock(directory: Path) -> filelock.FileLock:
+    """Create the directory and hold it; UserError where that cannot be or another process does."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        held = filelock.FileLock(directory / ".lock")
+        held.acquire(blocking=False)
+    except filelock.Timeout as error:
+        raise UserError(f"{directory}: another process is writing this run") from error
+    except OSError as error:
+        raise UserError(f"{directory}: cannot be written ({error.strerror})") from error
+    return held
+
+
+def config(options: Any, name: str) -> dict[str, Any]:
+    """What config.json holds."""
+    return {
+        "creditlab": version(),
+        "paper": options.paper,
+        "script": options.script,
+        "name": name,
+        "options": options.as_dict(),
+    }
+
+
+def refuse_another(directory: Path, wanted: dict[str, Any]) -> None:
+    """UsageError where the directory holds another run, or this one with something to lose."""
+    if not (directory / "config.json").exists():
+        return
+    held = checkpoint.read_json(directory / "config.json")
+    mine, theirs = _essence(wanted), _essence(held)
+    if mine != theirs:
+        keys = [k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k)]
+        what = sorted(keys)[0]
+        raise UsageError(
+            f"option --out (={directory}) holds another run: {what} is "
+            f"{theirs.get(what)} there and {mine.get(what)} here; choose another folder"
+        )
+    if checkpoint.newest(directory):
+        raise UsageError(
+            f"option --out (={directory}) already holds this run; "
+            f"add --resume {directory} to go on with it, or choose another folder"
+        )
+
+
+def _essence(document: dict[str, Any]) -> dict[str, Any]:
+    """What makes two runs the same one: script and options, not where they are written."""
+    passing = {"out", "resume", "allow_change", "quiet"}
+    chosen = {k: v for k, v in document.get("options", {}).items() if k not in passing}
+    return {"script": document.get("script"), "name": document.get("name"), **chosen}
+
+
+def labels(options: Any, name: str) -> dict[str, Any]:
+    """What a report needs to tell runs apart."""
+    given = options.as_dict()
+    rule = given.get("rule") or given.get("feedback") or given.get("algorithm")
+    return {
+        "paper": options.paper,
+        "script": options.script,
+        "name": name,
+        "rule": rule,
+        "dataset": given.get("dataset"),
+        "seed": given.get("seed"),
+    }
+
+
+def environment(options: Any, backend: Any, device: Any, checksums: dict[str, str]) -> dict:
+    """What environment.json holds."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "hardware": backend.hardware(device),
+        "threads": backend.hardware(device)["threads"],
+        "packages": {name: v for name in PACKAGES if (v := _installed(name))},
+        "device": str(device),
+        "precision": options.precision,
+        "deterministic": options.deterministic,
+        "data": dict(checksums),
+        **_git(),
+        "command": sys.argv,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def record(directory: Path, now: dict[str, Any], resumed_at: int | None) -> list[str]:
+    """Write environment.json, at a resume with what has changed since; returns those changes."""
+    path, changed = directory / "environment.json", []
+    if resumed_at is not None and path.exists():
+        before = checkpoint.read_json(path)
+        changed = differences(before, now)
+        entry = {"step": resumed_at, "time": now["time"], "differences": changed}
+        now = before | {"resumed": [*before.get("resumed", []), entry]}
+    checkpoint.write_json(path, now)
+    return changed
+
+
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """What of the environment has changed that may change the bits of a resumed run."""
+    found = []
+    for key in EXACT:
+        old, new = before.get(key), after.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            for name in sorted(old.keys() | new.keys()):
+                if old.get(name) != new.get(name):
+                    found.append(f"{key} {name}: {old.get(name)} then, {new.get(name)} now")
+        elif old != new:
+            found.append(f"{key}: {old} then, {new} now")
+    return found
+
+
+def version() -> str:
+    """creditlab's version."""
+    return _installed("creditlab") or "unknown"
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _git() -> dict[str, Any]:
+    """The commit of the checkout that the code runs from; nothing for an installed wheel."""
+
+    def ask(*arguments: str) -> str | None:
+        root = Path(common.__file__).parent.parent
+        if not (root / ".git").exists():
+            return None
+        try:
+            command = ["git", "-C", str(root), *arguments]
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        except (OSError, subprocess.CalledProcessError):
+            return None
+
+    commit, status = ask("rev-parse", "HEAD"), ask("status", "--porcelain", "-uno")
+    return {
+        "git_commit": commit.strip() if commit else None,
+        "git_dirty": bool(status) if status is not None else None,
+    }
+
+
+class Metrics:
+    """metrics.jsonl: lines are appended and synced; a resume cuts it back to its checkpoint.
+
+    Without a path (a process that writes nothing) the lines are kept in memory only.
+    """
+
+    def __init__(self, path: Path | None, keep_bytes: int = 0) -> None:
+        self.lines: list[dict[str, Any]] = []
+        self._file = None
+        if path is None:
+            return
+        self._file = open(path, "ab")
+        self._file.truncate(keep_bytes)
+        self._file.seek(0, os.SEEK_END)
+        self.lines = [json.loads(line) for line in path.read_text().splitlines()]
+
+    def append(self, line: dict[str, Any]) -> None:
+        """Write one line."""
+        self.lines.append(line)
+        if self._file is not None:
+            self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+        return self._file.tell() if self._file is not None else 0
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()

@@ -1,0 +1,148 @@
+"""Tiny ImageNet in its official layout:
+
+    ROOT/tiny-imagenet-200/wnids.txt                     one class a line, in order
+                           words.txt                     class <tab> its names
+                           train/<class>/images/*.JPEG
+                           val/images/*.JPEG, val/val_annotations.txt
+
+A folder of the same layout under another name (a subset) is taken when it is the only one.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from common.download import Remote, fetch_folder
+from common.errors import UserError
+from common.files import Arrays, Contents, damaged, md5, read
+from common.image_folder import decode_bytes
+
+FOLDER = "tiny-imagenet-200"
+COUNTS = (100_000, 10_000)
+"""Images of the official set, train and val: a folder of its name with fewer is half unpacked."""
+
+ARCHIVE = Remote(
+    f"{FOLDER}.zip",
+    "90528d7ca1a48142e341f4ef8d21d0de",
+    (f"http://cs231n.stanford.edu/{FOLDER}.zip",),
+)
+
+
+def load(name: str, root: Path, download: bool) -> Contents:
+    """Train and val (which has the labels; the official test set has none), decoded to RGB.
+
+    Raises UserError when the folder is missing (and `download` is false or fails), or when
+    anything in it is missing or damaged.
+    """
+    folder = locate(root, download)
+    checksums: dict[str, str] = {}
+    wnids = tuple(_text(folder / "wnids.txt", checksums).split())
+    if not wnids or len(set(wnids)) < len(wnids):
+        raise damaged(folder / "wnids.txt", "holds no classes or one of them twice")
+    train, val = _train_files(folder, wnids), _val_files(folder, wnids, checksums)
+    if folder.name == FOLDER and (len(train), len(val)) != COUNTS:
+        found = f"{len(train)} training and {len(val)} validation images"
+        raise damaged(folder, f"holds {found}, not the official {COUNTS[0]} and {COUNTS[1]}")
+    halves = []
+    for half, listed in (("train", train), ("val", val)):
+        arrays, checksums[f"{folder.name}/{half}"] = _decoded(listed)
+        halves.append(arrays)
+    if halves[0][0].shape[1:] != halves[1][0].shape[1:]:
+        raise damaged(folder, "training and validation images differ in size")
+    return halves[0], halves[1], _names(folder, wnids, checksums), checksums
+
+
+def locate(root: Path, download: bool) -> Path:
+    """The folder of the set under `root`, downloaded where there is none."""
+    official = root / FOLDER
+    if official.is_dir():
+        return official
+    others = sorted(path.parent for path in root.glob("*/wnids.txt"))
+    if len(others) > 1:
+        names = ", ".join(path.name for path in others)
+        raise UserError(f"{root}: no {FOLDER}, and several folders of its layout ({names})")
+    return others[0] if others else fetch_folder(ARCHIVE, root, FOLDER, download)
+
+
+def _text(path: Path, checksums: dict[str, str]) -> str:
+    data = read(path)
+    checksums[path.name] = md5(data)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise damaged(path, f"is not text ({error})") from error
+
+
+def _listing(folder: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in os.scandir(folder) if entry.name.endswith(".JPEG"))
+    except OSError as error:
+        raise damaged(folder, f"cannot be read ({error.strerror or error})") from error
+
+
+def _train_files(folder: Path, wnids: tuple[str, ...]) -> list[tuple[Path, int]]:
+    listed = []
+    for label, wnid in enumerate(wnids):
+        images = folder / "train" / wnid / "images"
+        names = _listing(images)
+        if not names:
+            raise damaged(images, "holds no .JPEG")
+        listed += [(images / name, label) for name in names]
+    return listed
+
+
+def _val_files(
+    folder: Path, wnids: tuple[str, ...], checksums: dict[str, str]
+) -> list[tuple[Path, int]]:
+    annotations, images = folder / "val" / "val_annotations.txt", folder / "val" / "images"
+    labels = {wnid: label for label, wnid in enumerate(wnids)}
+    present = set(_listing(images))
+    listed = []
+    for number, line in enumerate(_text(annotations, checksums).splitlines(), start=1):
+        name, wnid = (line.split("\t") + [""])[:2]
+        if wnid not in labels:
+            raise damaged(annotations, f"line {number} has no class of wnids.txt ({wnid!r})")
+        if name not in present:
+            raise damaged(images / name, f"is missing ({annotations.name} line {number})")
+        listed.append((images / name, labels[wnid]))
+    if not listed or len(listed) != len(present):
+        raise damaged(annotations, f"labels {len(listed)} images where {len(present)} are there")
+    return listed
+
+
+def _names(folder: Path, wnids: tuple[str, ...], checksums: dict[str, str]) -> tuple[str, ...]:
+    """The first name of each class in words.txt; the class itself where it has none."""
+    path = folder / "words.txt"
+    lines = _text(path, checksums).splitlines() if path.is_file() else []
+    words = dict(line.split("\t", 1) for line in lines if "\t" in line)
+    return tuple(words.get(wnid, wnid).split(",")[0].strip() for wnid in wnids)
+
+
+def _decoded(listed: list[tuple[Path, int]]) -> tuple[Arrays, str]:
+    """Images and labels of the listed files, and the MD5 of the MD5s of all files in order."""
+    from tqdm import tqdm
+
+    def one(item: tuple[Path, int]) -> tuple[np.ndarray, str]:
+        data = read(item[0])
+        return decode_bytes(data, item[0]), md5(data)
+
+    images, digests = np.empty(0, np.uint8), []
+    # Pillow releases the interpreter lock while it decodes.
+    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+    try:
+        results = tqdm(pool.map(one, listed), "decoding", len(listed), leave=False, disable=None)
+        for index, (image, digest) in enumerate(results):
+            if index == 0:
+                images = np.empty((len(listed), *image.shape), np.uint8)
+            if image.shape != images.shape[1:]:
+                found = "x".join(map(str, image.shape[:2]))
+                raise damaged(listed[index][0], f"is {found}, unlike the images before it")
+            images[index] = image
+            digests.append(digest)
+    finally:
+        # After a damaged image nobody waits for the thousands behind it.
+        pool.shutdown(cancel_futures=True)
+    labels = np.array([label for _, label in listed], np.int64)
+    return (images, labels), md5("".join(digests).encode())

@@ -1,0 +1,64 @@
+"""Several processes, one network: torchrun's start, and all-reduce of hand-made updates.
+
+A rule that computes its own updates has no gradient hooks for DistributedDataParallel: it averages
+its descent directions here before they are applied.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import distributed
+
+
+class World(NamedTuple):
+    """This process among all; one process alone is World(0, 1)."""
+
+    rank: int
+    size: int
+
+    @property
+    def main(self) -> bool:
+        """Whether this is the process that writes."""
+        return self.rank == 0
+
+    def average_(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Average tensors over the processes, in place, in one transfer a dtype."""
+        if self.size == 1:
+            return
+        for dtype in {t.dtype for t in tensors}:
+            group = [t for t in tensors if t.dtype == dtype]
+            flat = torch.cat([t.reshape(-1) for t in group])
+            distributed.all_reduce(flat)
+            flat.div_(self.size)
+            for tensor, part in zip(group, flat.split([t.numel() for t in group]), strict=True):
+                tensor.copy_(part.view_as(tensor))
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """Sum numbers over the processes."""
+        if self.size == 1:
+            return list(values)
+        device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+        total = torch.tensor(values, dtype=torch.float64, device=device)
+        distributed.all_reduce(total)
+        return total.tolist()
+
+    def close(self) -> None:
+        """Leave the group."""
+        if self.size > 1:
+            distributed.destroy_process_group()
+
+
+def join(device: torch.device) -> tuple[World, torch.device]:
+    """Join the processes that torchrun started; alone without it.
+
+    On CUDA each process takes the device of its local rank, and NCCL; on the CPU gloo.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return World(0, 1), device
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return World(distributed.get_rank(), distributed.get_world_size()), device

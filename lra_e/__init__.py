@@ -1,0 +1,1 @@
+"""LRA-E: local targets through learned error weights (Ororbia & Mali, AAAI 2019)."""

@@ -1,0 +1,280 @@
+"""The rule of LRA-E in PyTorch (Ororbia & Mali, AAAI 2019, arXiv 1805.11703).
+
+Symbols, batch first (B images, layer l = 1..L of width n_l, z^0 = the images):
+
+    W^l (n_{l-1}, n_l)   forward weights            h^l = z^{l-1} W^l,  z^l = phi(h^l)
+    E^l (n_l, n_{l-1})   error weights, l >= 2      play the part of (W^l) transposed
+    e^l (B, n_l)         error                      e^L = softmax(h^L) - onehot(label)
+    d^l (B, n_l)         displacement               d^{l-1} = e^l E^l
+    y^l (B, n_l)         local target               y^l = phi(h^l - beta d^l),  e^l = z^l - y^l
+
+The update of W^l is the outer product of its input and its error, that of E^l is gamma times the
+transpose of the same; no derivative of phi and no forward weight takes part in sending errors down.
+
+    >>> model = MLP([784, 256, 256, 10])
+    >>> update = model.compute_lra_update(images, labels)
+    >>> model.apply(update, torch.optim.AdamW(model.parameters(), lr=1e-3))
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from common.errors import UsageError, unknown
+
+
+class Update(NamedTuple):
+    """One batch's errors and descent directions; every list is in layer order."""
+
+    loss: Tensor  # () mean cross-entropy before the update
+    logits: Tensor  # (B, n_L)
+    e: list[Tensor]  # errors, layers 1..L
+    d: list[Tensor]  # displacements arriving at hidden layers 1..L-1, before beta
+    y: list[Tensor]  # targets of hidden layers 1..L-1
+    gW: list[Tensor]  # descent directions of W, layers 1..L
+    gE: list[Tensor] | None  # of E, layers 2..L; None where E does not learn
+    gb: list[Tensor] | None  # of b; None without trained biases
+
+
+class Activation(NamedTuple):
+    """phi, its derivative from (h, z), and phi(h) - phi(h - s) written without cancellation."""
+
+    phi: Callable[[Tensor], Tensor]
+    derivative: Callable[[Tensor, Tensor], Tensor]
+    displaced: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]  # h, z, s -> y, z - y
+
+
+def _tanh_displaced(h: Tensor, z: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+    # tanh a - tanh b = tanh(a - b) (1 - tanh a tanh b). The target only enters the second factor,
+    # where an absolute error of 2e-7 is harmless: 2 sigmoid(2x) - 1 costs an eighth of torch.tanh.
+    y = (h - s).mul_(2).sigmoid_().mul_(2).sub_(1)
+    t = s.tanh()
+    return y, torch.addcmul(t, t * z, y, value=-1)
+
+
+def _sigmoid_displaced(h: Tensor, z: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+    y = (h - s).sigmoid_()
+    return y, (s / 2).tanh_() * (1 - (2 * z - 1) * (2 * y - 1)) / 2
+
+
+def _relu_displaced(h: Tensor, z: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+    y = (h - s).relu_()
+    return y, torch.where((z > 0) & (y > 0), s, z - y)
+
+
+def _sign_displaced(h: Tensor, z: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+    y = (h - s).sign_()
+    return y, z - y
+
+
+ACTIVATIONS = {
+    "tanh": Activation(torch.tanh, lambda h, z: 1 - z * z, _tanh_displaced),
+    "sigmoid": Activation(torch.sigmoid, lambda h, z: z * (1 - z), _sigmoid_displaced),
+    "relu": Activation(torch.relu, lambda h, z: (h > 0).to(h.dtype), _relu_displaced),
+    "linear": Activation(
+        lambda h: h, lambda h, z: torch.ones_like(h), lambda h, z, s: (h - s, s.clone())
+    ),
+    # The rule needs no derivative, so it also trains units that have none.
+    "sign": Activation(torch.sign, lambda h, z: torch.zeros_like(h), _sign_displaced),
+}
+LOCAL_LOSSES = ("gaussian", "cauchy")
+ERROR_FORMS = ("exact", "difference")
+REDUCTIONS = ("mean", "sum")
+
+
+class MLP(nn.Module):
+    """A fully connected network that LRA-E trains; names are those that the paper's README gives.
+
+    layer_sizes   widths n_0 .. n_L, at least two
+    beta          displacement of the targets, > 0
+    gamma         scale of E's update; 0 keeps E fixed
+    local_loss    "gaussian" (e = z - y, the 2019 scripts) or "cauchy" (the log-penalty of the
+                  earlier LRA paper, arXiv 1803.01834: e = 2 (z - y) / (1 + (z - y)^2))
+    error_form    "exact" computes z - y without cancellation; "difference" subtracts, as the
+                  original does, and loses all digits of float32 after some eight layers
+    transposed_e  defect 1: E of square hidden layers receives its update transposed
+    reduction     updates are the batch's "mean" or, as in the old TensorFlow scripts, its "sum"
+    normalise     divide each update by its Frobenius norm + 1e-8
+    bias          add b^l, starting at zero; train_bias=False keeps it constant
+
+    Weights start at N(0, 0.1^2); assign to `W[i].data`, `E[i].data` for another start.
+    Raises UsageError for a value outside these ranges.
+    """
+
+    def __init__(
+        self,
+        layer_sizes: Sequence[int],
+        *,
+        activation: str = "tanh",
+        beta: float = 0.1,
+        gamma: float = 1.0,
+        bias: bool = False,
+        train_bias: bool = True,
+        local_loss: str = "gaussian",
+        error_form: str = "exact",
+        transposed_e: bool = False,
+        reduction: str = "mean",
+        normalise: bool = False,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        sizes = [int(n) for n in layer_sizes]
+        if len(sizes) < 2 or min(sizes) < 1:
+            raise UsageError(f"layer_sizes (={sizes}) must be two or more positive widths")
+        if not beta > 0:
+            raise UsageError(f"beta (={beta}) must be > 0")
+        if not gamma >= 0:
+            raise UsageError(f"gamma (={gamma}) must be >= 0")
+        for what, value, allowed in (
+            ("activation", activation, ACTIVATIONS),
+            ("local_loss", local_loss, LOCAL_LOSSES),
+            ("error_form", error_form, ERROR_FORMS),
+            ("reduction", reduction, REDUCTIONS),
+        ):
+            if value not in allowed:
+                raise unknown(what, value, tuple(allowed))
+        self.layer_sizes, self.beta, self.gamma = sizes, beta, gamma
+        self.activation, self.local_loss = activation, local_loss
+        self.error_form, self.transposed_e = error_form, transposed_e
+        self.reduction, self.normalise, self.train_bias = reduction, normalise, train_bias
+        self._phi = ACTIVATIONS[activation]
+
+        def weights(shapes: list[tuple[int, ...]], std: float) -> nn.ParameterList:
+            made = (torch.randn(s, dtype=dtype, device=device) * std for s in shapes)
+            return nn.ParameterList(nn.Parameter(w) for w in made)
+
+        pairs = list(zip(sizes, sizes[1:], strict=False))
+        self.W = weights(pairs, 0.1)
+        self.E = weights([(above, below) for below, above in pairs[1:]], 0.1)
+        self.b = weights([(n,) for n in sizes[1:]], 0.0) if bias else None
+
+    def activities(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Pre-activations h^1..h^L and activities z^0..z^{L-1} of images x (B, n_0)."""
+        h: list[Tensor] = []
+        z = [x]
+        for i, W in enumerate(self.W):
+            h.append(z[i] @ W if self.b is None else torch.addmm(self.b[i], z[i], W))
+            if i < len(self.W) - 1:
+                z.append(self._phi.phi(h[i]))
+        return h, z
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (B, n_L) of images x (B, n_0)."""
+        return self.activities(x)[0][-1]
+
+    def compute_output(self, x: Tensor) -> Tensor:
+        """The same as `forward`, under the original's name, without a graph."""
+        with torch.no_grad():
+            return self(x)
+
+    @torch.no_grad()
+    def compute_lra_update(
+        self, x: Tensor, labels: Tensor, into: Sequence[Tensor] | None = None, learn_E: bool = True
+    ) -> Update:
+        """Errors, targets and descent directions for images x (B, n_0) and labels; changes nothing.
+
+        labels are classes (B,) or one-hot rows (B, n_L). Descent directions of W are written into
+        the tensors `into` where given. learn_E=False leaves gE out.
+        """
+        h, z = self.activities(x)
+        loss, error = _output_error(h[-1], labels)
+        last = len(self.W) - 1
+        e, d, y = [error], [], []
+        for i in range(last, 0, -1):
+            d.insert(0, e[0] @ self.E[i - 1])
+            target, error = self._local_error(h[i - 1], z[i], d[0])
+            y.insert(0, target)
+            e.insert(0, error)
+        gW = self._outer(z, e, into)
+        gE = [self.error_weight_update(i, gW[i]) for i in range(1, last + 1)] if learn_E else None
+        return Update(loss, h[-1], e, d, y, gW, gE, self._bias_update(e))
+
+    @torch.no_grad()
+    def compute_backprop_update(
+        self, x: Tensor, labels: Tensor, into: Sequence[Tensor] | None = None
+    ) -> Update:
+        """The gradient of the same network's cross-entropy (batch mean or sum), E untouched."""
+        h, z = self.activities(x)
+        loss, error = _output_error(h[-1], labels)
+        e = [error]
+        for i in range(len(self.W) - 1, 0, -1):
+            back = e[0] @ self.W[i].t()
+            if self.activation == "tanh":
+                e.insert(0, torch.ops.aten.tanh_backward(back, z[i]))
+            else:
+                e.insert(0, back * self._phi.derivative(h[i - 1], z[i]))
+        return Update(loss, h[-1], e, [], [], self._outer(z, e, into), None, self._bias_update(e))
+
+    @torch.no_grad()
+    def backward(self, x: Tensor, labels: Tensor, lr: float = 0.001) -> Update:
+        """Backprop and one step of plain gradient descent on W (and trained b), in place."""
+        update = self.compute_backprop_update(x, labels)
+        for W, g in zip(self.W, update.gW, strict=True):
+            W.sub_(g, alpha=lr)
+        for b, g in zip(self.b or (), update.gb or (), strict=False):
+            b.sub_(g, alpha=lr)
+        return update
+
+    def apply_update(self, update: Update, optimiser: torch.optim.Optimizer) -> None:
+        """Hand an update to any torch optimiser as `.grad` and step; no update, no `.grad`."""
+        for parameters, gradients in (
+            (self.W, update.gW),
+            (self.E, update.gE),
+            (self.b, update.gb),
+        ):
+            for i, parameter in enumerate(parameters or ()):
+                # In the parameter's own layout: torch's fused optimisers do not look at strides.
+                parameter.grad = (
+                    None if gradients is None else torch.empty_like(parameter).copy_(gradients[i])
+                )
+        optimiser.step()
+
+    def _local_error(self, h: Tensor, z: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
+        """Target and error of one hidden layer from the displacement d that reaches it."""
+        s = self.beta * d
+        if self.error_form == "exact":
+            y, e = self._phi.displaced(h, z, s)
+        else:
+            y = self._phi.phi(h - s)
+            e = z - y
+        if self.local_loss == "cauchy":
+            e = 2 * e / (1 + e * e)
+        return y, e
+
+    def _outer(
+        self, z: list[Tensor], e: list[Tensor], into: Sequence[Tensor] | None
+    ) -> list[Tensor]:
+        """(z^{l-1}) transposed times e^l, averaged or summed over the batch."""
+        scale = 1 / len(z[0]) if self.reduction == "mean" else 1.0
+        out = list(into) if into is not None else [torch.empty_like(W) for W in self.W]
+        for g, below, error in zip(out, z, e, strict=True):
+            torch.addmm(g, below.t(), error, beta=0, alpha=scale, out=g)
+            if self.normalise:
+                g.div_(g.norm() + 1e-8)
+        return out
+
+    def error_weight_update(self, i: int, gW: Tensor) -> Tensor:
+        """Descent direction of E^{i+1} (python index i of W) from that of W^{i+1}."""
+        wrong = self.transposed_e and i < len(self.W) - 1
+        if wrong and gW.shape[0] != gW.shape[1]:
+            raise UsageError(f"transposed_e needs equal hidden widths, got {self.layer_sizes}")
+        return self.gamma * (gW if wrong else gW.t())
+
+    def _bias_update(self, e: list[Tensor]) -> list[Tensor] | None:
+        if self.b is None or not self.train_bias:
+            return None
+        return [error.mean(0) if self.reduction == "mean" else error.sum(0) for error in e]
+
+
+def _output_error(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy () and e^L = softmax(logits) - onehot (B, n_L)."""
+    log_p = torch.log_softmax(logits, 1)
+    if labels.dim() == 1:
+        picked = log_p.gather(1, labels[:, None])
+        loss = picked.mean().neg_()
+        error = log_p.exp_().scatter_add_(1, labels[:, None], torch.full_like(picked, -1))
+        return loss, error
+    return -(labels * log_p).sum(1).mean(), log_p.exp() - labels

@@ -1,0 +1,1 @@
+"""S3Net: sparse shortcut topology (Fan et al.)."""
