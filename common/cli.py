@@ -26,6 +26,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from common.devices import prepare
 from common.errors import UsageError, UserError
 from common.options import OMITTED, RESUMED, TYPED, Argument, argument, label, option
 from common.resume import changes, plain, read_run
@@ -165,6 +166,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         assert self.callback is not None
+        prepare(ctx.obj)
         return ctx.invoke(self.callback, ctx.obj)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -76,7 +76,7 @@ def draw(
     colours = colours or palette(series)
     names = {"accuracy": "accuracy (%)", "loss": "loss"}
     figures = {name: _curves(series, colours, name, label) for name, label in names.items()}
-    for kind, what in (("credit", "update and gradient"), ("feedback", "weights and feedback")):
+    for kind, what in (("credit", "gradient"), ("feedback", "forward weights")):
         for number, one in enumerate(series, start=1):
             name = f"{kind}_angles" + (f"_{number}" if len(series) > 1 else "")
             figures[name] = _layers(one, kind, what, unit)
@@ -216,7 +216,7 @@ def _layers(one: "Series", kind: str, what: str, unit: str) -> "Figure | None":
     shades = matplotlib.colormaps["viridis"]
     degrees = unit == "angle"
     with matplotlib.rc_context(STYLE):
-        figure, axes = _panel(f"angle of {what} (°)" if degrees else f"cosine of {what}")
+        figure, axes = _panel(f"angle to {what} (°)" if degrees else f"cosine to {what}")
         ends, low, high = [], 0.0, 0.0
         for depth, layer in enumerate(layers):
             colour = shades(0.18 + 0.7 * depth / max(1, len(layers) - 1))

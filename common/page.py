@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from common import figures
@@ -34,7 +35,7 @@ CSS = """
   --line: #e3e5ea; --fill: #f6f7f9; }
 @media (prefers-color-scheme: dark) { :root { --paper: #15181e; --ink: #e4e7ec; --soft: #9aa3b2;
   --line: #2e3440; --fill: #1c2028; }
-  svg { filter: brightness(1.4); } }
+  svg { filter: brightness(1.4); --line: #232831; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 2rem 1.2rem 4rem; max-width: 72rem; background: var(--paper);
   color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
@@ -44,7 +45,7 @@ p { margin: .2rem 0 .8rem; max-width: 46rem; } h3 { font-size: 1rem; margin: 1.4
 .note { border-left: 3px solid var(--line); padding-left: .7rem; }
 .scroll { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
-caption { text-align: left; padding-bottom: .3rem; }
+caption { text-align: left; white-space: nowrap; padding-bottom: .3rem; }
 th, td { padding: .32rem .8rem .32rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); }
 th { font-weight: 600; color: var(--soft); } td.n, th.n { text-align: right; white-space: nowrap; }
@@ -152,7 +153,7 @@ def runs_table(runs: Sequence["Run"]) -> str:
 
 def means_table(series: Sequence["Series"]) -> str:
     """Mean test accuracy with its 95 % interval, where a recipe was run with several seeds."""
-    from common.report import mean_interval, number
+    from common.report import interval, number
 
     rows = []
     for one in series:
@@ -160,8 +161,8 @@ def means_table(series: Sequence["Series"]) -> str:
             v for run in one.runs if (v := number(run.final.get("test_accuracy"))) is not None
         ]
         if len(values) > 1:
-            mean, half = mean_interval(values)
-            ours = f"{_data(mean, '{:.2f}')} ± {_data(half, '{:.2f}')}"
+            half = interval(values)
+            ours = f"{_data(fmean(values), '{:.2f}')} ± {_data(half, '{:.2f}')}"
             rows.append([escape(one.label), ours, _data(len(values), "{}")])
     return _table(["recipe", "test %, mean ± 95 %", "seeds"], rows, 1) if rows else ""
 

@@ -13,7 +13,7 @@ import shlex
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import stdev
 from typing import TYPE_CHECKING, Any
 
 from common.cli import argument, command, option
@@ -188,21 +188,27 @@ def group(runs: list[Run]) -> list[Series]:
     """Series of runs that are equal but for the seed, in the order in which they came.
 
     The label is the rule; where that does not tell two series apart, also the run's name or the
-    options in which they differ (`lra_e, beta=0.2`).
+    options in which they differ (`lra_e, beta=0.2`). A seed that was run twice is no second seed:
+    the repetition is a series of its own, labelled with its directory.
     """
-    recipes: dict[tuple[str, ...], list[Run]] = {}
+    recipes: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
         options = {k: v for k, v in run.options.items() if k not in HOUSEKEEPING}
         key = (run.paper, run.name, run.rule, run.dataset, _text(options))
-        recipes.setdefault(key, []).append(run)
+        copy = 0
+        while run.seed in [other.seed for other in recipes.get((*key, copy), [])]:
+            copy += 1
+        recipes.setdefault((*key, copy), []).append(run)
     series = []
-    for members in recipes.values():
+    for (*_, copy), members in recipes.items():
         first = members[0]
         same = [other[0] for other in recipes.values() if other[0].rule == first.rule]
         details = differing(same, HOUSEKEEPING | {"rule", "dataset", "data"})
         parts = [f"{name}={first.options.get(name)}" for name in details]
         if len({run.name for run in same}) > 1:
             parts.insert(0, first.name)
+        if copy:
+            parts.append(first.path.name)
         series.append(Series(", ".join([first.rule, *parts]), first.rule, tuple(members)))
     return series
 
@@ -229,11 +235,6 @@ def sections(runs: list[Run], unit: str = "angle") -> list["Section"]:
         Section(f"{paper} on {dataset}", "", tuple(members), tuple(group(members)))
         for (paper, dataset), members in places.items()
     ]
-
-
-def mean_interval(values: list[float]) -> tuple[float, float | None]:
-    """Mean and half width of its 95 % interval (None for a single value)."""
-    return fmean(values), interval(values)
 
 
 @command(paper="common", name="report")

@@ -86,7 +86,10 @@ def identity(tensor: Any) -> Any:
 
 def save_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
     """Write tensors as safetensors."""
-    save_file({name: np.ascontiguousarray(_array(t)) for name, t in tensors.items()}, path)
+    try:
+        save_file({name: np.array(_array(t), order="C") for name, t in tensors.items()}, path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path}: cannot be written ({error})") from error
 
 
 def load_tensors(path: Path) -> dict[str, Any]:
@@ -117,7 +120,7 @@ def digest(tensors: Mapping[str, Any]) -> str:
     total = hashlib.sha256()
     for name in sorted(tensors):
         total.update(name.encode())
-        total.update(np.ascontiguousarray(_array(tensors[name])).tobytes())
+        total.update(_array(tensors[name]).tobytes())
     return total.hexdigest()
 
 

@@ -1,6 +1,6 @@
 """`common.batches` for TensorFlow: the same draws, gathered and normalised in compiled calls."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -29,26 +29,41 @@ class TFBatches(Batches):
         pixels = (-1, self.channels) if self.augments else (len(images), -1)
         self._images = tf.constant(images.reshape(pixels))
         self._labels = tf.constant(labels)
-        self._make = tf.function(self._batches_of, reduce_retracing=False)
+        # As arguments of the compiled call: its optimiser turns a division by a constant into a
+        # product with the reciprocal, which has other bits.
+        # Tiled over a row of pixels: broadcasting over three channels alone is slow.
+        rows = [np.tile(c, self.width) for c in (self.mean, self.std)]
+        self._constants = [tf.constant(c, self._work) for c in (255, *map(_shortest, rows))]
+        self._compiled: dict[int, Callable] = {}  # by the number of images; at most two
 
-    def _upload(self, plan: Plan) -> list[Any]:
-        return [None if a is None else tf.constant(a) for a in plan]
+    def _upload(self, plan: Plan) -> list[tuple[Any, ...]]:
+        # Cut once an epoch: a slice of its own for every chunk would cost as much as the gather.
+        lows = range(0, self.images, self.batch_size * self.batches_a_chunk)
+        sizes = np.diff([*lows, self.images])
+        parts = [
+            [None] * len(sizes) if a is None else tf.split(tf.constant(a[: self.images]), sizes)
+            for a in plan
+        ]
+        return list(zip(*parts, strict=True))
 
     def _chunk(self, rows: Any, low: int, high: int) -> Iterator[tuple[Any, Any]]:
-        parts = [None if a is None else a[low:high] for a in rows]
-        return zip(*self._make(*parts), strict=True)
+        drawn = rows[low // (self.batch_size * self.batches_a_chunk)]
+        if high - low not in self._compiled:
+            make = tf.function(self._batches_of, autograph=False)
+            self._compiled[high - low] = make.get_concrete_function(drawn, self._constants)
+        return zip(*self._compiled[high - low](drawn, self._constants), strict=True)
 
-    def _batches_of(self, order: Any, offsets: Any, flips: Any) -> tuple[list[Any], list[Any]]:
-        images = self._normalise(self._gather(order, offsets, flips))
+    def _batches_of(self, drawn: Any, constants: Any) -> tuple[list[Any], list[Any]]:
+        order, offsets, flips = drawn
+        images = self._normalise(self._gather(order, offsets, flips), *constants)
         labels = tf.gather(self._labels, order)
         full, rest = divmod(int(order.shape[0]), self.batch_size)
         sizes = [self.batch_size] * full + ([rest] if rest else [])
         return tf.split(images, sizes), tf.split(labels, sizes)
 
     def _gather(self, order: Any, offsets: Any, flips: Any) -> Any:
-        shape = (-1, self.height, self.width, self.channels)
         if not self.augments:
-            return tf.reshape(tf.gather(self._images, order), shape)
+            return tf.gather(self._images, order)
         height, width = self._padded
         columns = tf.range(self.width, dtype=tf.int64)[None, :]
         if flips is not None:
@@ -57,15 +72,20 @@ class TFBatches(Batches):
         if offsets is not None:
             row, columns = row + offsets[:, :1], columns + offsets[:, 1:]
         index = ((order[:, None] * height + row) * width)[:, :, None] + columns[:, None, :]
-        return tf.reshape(tf.gather(self._images, tf.reshape(index, [-1])), shape)
+        return tf.gather(self._images, tf.reshape(index, [-1]))
 
-    def _normalise(self, images: Any) -> Any:
-        scaled = tf.cast(images, self._work) / 255
+    def _normalise(self, images: Any, white: Any, mean: Any, std: Any) -> Any:
+        shape = (-1, self.height, self.width, self.channels)
+        scaled = tf.cast(tf.reshape(images, (-1, self.width * self.channels)), self._work) / white
         if self.mean.any():
-            scaled -= tf.constant(self.mean, self._work)
+            scaled -= mean
         if (self.std != 1).any():
-            scaled /= tf.constant(self.std, self._work)
-        scaled = tf.cast(scaled, self.dtype)
+            scaled /= std
+        scaled = tf.reshape(tf.cast(scaled, self.dtype), shape)
         if self.layout == "flat":
             return tf.reshape(scaled, (-1, self.height * self.width * self.channels))
         return tf.transpose(scaled, (0, 3, 1, 2)) if self.layout == "NCHW" else scaled
+
+
+def _shortest(values: np.ndarray) -> np.ndarray:
+    return values[0] if (values == values[0]).all() else values

@@ -93,7 +93,10 @@ def identity(tensor: torch.Tensor) -> Any:
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     """Write tensors as safetensors, contiguous, on the CPU."""
     host = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-    save_file(host, path)
+    try:
+        save_file(host, path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path}: cannot be written ({error})") from error
 
 
 def load_tensors(path: Path) -> dict[str, torch.Tensor]:

@@ -141,7 +141,7 @@ def left_out(arguments: list[Argument], words: Words) -> set[str]:
     """
     short = sum(argument.needed for argument in arguments) - len(words.positionals)
     excused = [a for a in arguments if a.needed and words.typed.keys() & set(a.optional_with)]
-    if len(words.positionals) > len(arguments):
+    if len(words.positionals) > len(arguments) and not any(a.nargs == -1 for a in arguments):
         takes = " ".join(map(primary, arguments)) or "no arguments"
         extra = words.positionals[len(arguments)]
         raise UsageError(f"argument (={extra}) is one too many: this command takes {takes}")

@@ -1,12 +1,13 @@
-"""What the original PyTorch programs draw from their seed: split, first weights, order of every epoch.
+"""What the original PyTorch programs draw from their seed: split, weights, order of every epoch.
 
-Those programs seed torch's global generator once and then draw from it in this order: the permutation
-that splits off the validation images; for every layer nn.Linear's own uniform draw, followed in the
-MNIST program by a normal draw over it, W1, W2, E2, W3, E3, …; then, each epoch, a base seed for the
-training loader's workers, the seed of its shuffling sampler, and a base seed for the validation loader.
+Those programs seed torch's global generator once and then draw from it in this order: the
+permutation that splits off the validation images; for every layer nn.Linear's own uniform draw,
+followed in the MNIST program by a normal draw over it, W1, W2, E2, W3, E3, …; then, each epoch, a
+base seed for the training loader's workers, the seed of its shuffling sampler, and a base seed for
+the validation loader.
 
-Here the same numbers come from a generator of our own, so that they are a pure function of the seed:
-nothing else that draws can shift them, and a resumed run asks for `epoch_order(epoch)` again.
+Here the same numbers come from a generator of our own, so that they are a pure function of the
+seed: nothing else that draws can shift them, and a resumed run asks for `epoch_order(epoch)` again.
 
     path = SeedPath([784, 256, 256, 256, 256, 10], init="normal")
     path.train_indices[path.epoch_order(1)][:50]        # the images of the first batch
@@ -29,13 +30,14 @@ class SeedPath:
     """The draws of one program.
 
     layer_sizes  widths n_0 .. n_L; how many weights are drawn decides what the epochs draw
-    init         "normal": N(0, std^2) for W and E (the MNIST program); "linear": nn.Linear's default,
-                 U(-1/sqrt(fan_in), 1/sqrt(fan_in)) (the Fashion-MNIST program)
+    init         "normal": N(0, std^2) for W and E (the MNIST program)
+                 "linear": nn.Linear's default, U(-1, 1) / sqrt(fan_in) (the Fashion-MNIST program)
     n, n_val     images of the training set, and how many of them are held out
     std_w, std_e standard deviations of "normal"
 
-    `train_indices` (n - n_val,) and `val_indices` (n_val,) are positions in the training set, int64.
-    `W` and `E` are float32 CPU tensors in canonical layout, W[i] (n_i, n_{i+1}), E[i] (n_{i+2}, n_{i+1}).
+    `train_indices` (n - n_val,) and `val_indices` (n_val,) are positions in the training set,
+    int64. `W` and `E` are float32 CPU tensors in canonical layout: W[i] (n_i, n_{i+1}) and
+    E[i] (n_{i+2}, n_{i+1}).
     Raises UsageError for an unknown init or a hold-out that leaves nothing to train on.
     """
 

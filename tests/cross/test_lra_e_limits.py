@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from tests.golden.trace import relative_error
-from tests.oracles.lra_e_learners import Recipe, Rule, make_learner, require
+from tests.oracles.lra_e_learners import make_learner, require
 from tests.oracles.lra_e_numpy import Net
+from tests.oracles.lra_e_settings import Recipe, Rule
 
-each_implementation = pytest.mark.parametrize("implementation", ["numpy", "torch", "torch-learner", "tensorflow"])
+each_implementation = pytest.mark.parametrize(
+    "implementation", ["numpy", "torch", "torch-learner", "tensorflow"]
+)
 LAYERS = 5
 SIZES = [12, 10, 9, 8, 7, 5]
 
@@ -20,8 +23,8 @@ def batch(sizes: list[int], dtype: str = "float64", count: int = 16):
 
 @each_implementation
 def test_small_displacements_give_backprop_scaled_once_per_layer(implementation):
-    """Catches a wrong sign or factor in the errors: with E = W transposed and beta -> 0 the update of
-    layer l is backprop's times beta^(L-l), and what is missing shrinks in proportion to beta."""
+    """Catches a wrong sign or factor in the errors: with E = W transposed and beta -> 0 the update
+    of layer l is backprop's times beta^(L-l), and what is missing shrinks in proportion to beta."""
     require(implementation)
     net = Net.draw(SIZES, np.random.RandomState(5))
     net.E = [w.T.copy() for w in net.W[1:]]
@@ -40,8 +43,8 @@ def test_small_displacements_give_backprop_scaled_once_per_layer(implementation)
 
 @pytest.mark.parametrize("implementation", ["torch", "tensorflow"])
 def test_eight_hidden_layers_survive_single_precision_only_in_the_exact_form(implementation):
-    """Catches the return of the cancellation (defect 12): in float32 the lowest layers' errors would be
-    rounding noise, which AdamW rescales to full-size steps."""
+    """Catches the return of the cancellation (defect 12): in float32 the lowest layers' errors
+    would be rounding noise, which AdamW rescales to full-size steps."""
     require(implementation)
     sizes = [30, *[64] * 8, 10]
     random = np.random.RandomState(2)
@@ -61,8 +64,8 @@ def test_eight_hidden_layers_survive_single_precision_only_in_the_exact_form(imp
 @each_implementation
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_gradient_descent_keeps_the_gap_between_e_and_w_transposed(implementation, reduction):
-    """Catches a lost transpose, sign or rate in E's update: under plain descent with gamma = 1 every
-    E - W^T stays what it was."""
+    """Catches a lost transpose, sign or rate in E's update: under plain descent with gamma = 1
+    every E - W^T stays what it was."""
     require(implementation)
     net = Net.draw(SIZES, np.random.RandomState(6))
     rule = Rule(beta=0.3, reduction=reduction)
@@ -79,8 +82,8 @@ def test_gradient_descent_keeps_the_gap_between_e_and_w_transposed(implementatio
 
 @each_implementation
 def test_adamw_only_decays_the_gap_between_e_and_w_transposed(implementation):
-    """Catches weight decay forgotten on the error weights: AdamW steps E and W^T alike, so that the gap
-    shrinks by 1 - lr * decay a step and by nothing else."""
+    """Catches weight decay forgotten on the error weights: AdamW steps E and W^T alike, so that the
+    gap shrinks by 1 - lr * decay a step and by nothing else."""
     require(implementation)
     net = Net.draw(SIZES, np.random.RandomState(6))
     recipe = Recipe("torch_adamw", lr=0.01, weight_decay=0.5)

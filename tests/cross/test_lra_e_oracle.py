@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from tests.golden.trace import relative_error
-from tests.oracles.lra_e_learners import Learner, Recipe, Rule, make_learner, require
+from tests.oracles.lra_e_learners import make_learner, require
 from tests.oracles.lra_e_numpy import Net
+from tests.oracles.lra_e_settings import Learner, Recipe, Rule
 
 SIZES = {
     3: [20, 16, 12, 9, 7],
@@ -32,11 +33,9 @@ def disagreement(
         x = random.rand(BATCH, sizes[0]).astype(dtype)
         labels = random.randint(0, sizes[-1], BATCH)
         a, b = ours.update(x, labels), oracle.update(x, labels)
-        for mine, theirs in ((a.e, b.e), (a.d, b.d), (a.y, b.y)):
-            errors = max([errors, *map(relative_error, mine, theirs)])
-        for mine, theirs in ((a.gW, b.gW), (a.gE, b.gE)):
-            assert len(mine) == len(theirs)
-            updates = max([updates, *map(relative_error, mine, theirs)])
+        errors = max([errors, *map(relative_error, a.e + a.d + a.y, b.e + b.d + b.y)])
+        assert (len(a.gW), len(a.gE)) == (len(b.gW), len(b.gE))
+        updates = max([updates, *map(relative_error, a.gW + a.gE, b.gW + b.gE)])
         assert relative_error(a.logits, b.logits) < (1e-12 if dtype == "float64" else 1e-5)
         assert abs(a.loss - b.loss) < (1e-12 if dtype == "float64" else 1e-5)
         ours.apply()
@@ -140,7 +139,7 @@ def test_backprop_twin_agrees_with_the_oracle(implementation, hidden):
 
 
 def test_backprop_of_the_oracle_is_the_slope_of_its_loss():
-    """Catches an oracle that is wrong itself: its gradient is compared with differences of the loss."""
+    """Catches an oracle that is wrong itself: its gradient against differences of the loss."""
     from tests.oracles.lra_e_numpy import backprop_update
 
     random = np.random.RandomState(3)

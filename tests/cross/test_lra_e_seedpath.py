@@ -1,5 +1,7 @@
 """The stream of the original PyTorch programs against torch's own loaders and layers."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -12,14 +14,15 @@ N, N_VAL, BATCH, SEED = 130, 17, 10, 1234
 
 
 def original_program(init: str):
-    """What a program that draws from torch's global generator gets: split, weights, three epochs."""
+    """Split, weights and three epochs of a program that draws from torch's global generator."""
     from torch.utils.data import DataLoader, Subset, random_split
 
     state = torch.get_rng_state()
     try:
         torch.manual_seed(SEED)
-        train, val = random_split(range(N), [N - N_VAL, N_VAL])  # type: ignore[arg-type]
-        assert isinstance(train, Subset)
+        everything: Any = range(N)
+        parts: list[Subset[int]] = random_split(everything, [N - N_VAL, N_VAL])
+        train, val = parts
         weights = []
         for below, above in zip(SIZES, SIZES[1:], strict=False):
             pairs = [(below, above)] if below == SIZES[0] else [(below, above), (above, below)]

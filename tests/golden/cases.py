@@ -8,7 +8,7 @@
     def replay(trace: Trace, implementation: str) -> None:
         # compute, trace.compare(...), and read every key
 
-Replay modules import no framework at module level, so that what is installed decides what is skipped.
+Replay modules import no framework at module level: what is not installed is skipped.
 """
 
 import importlib
@@ -43,8 +43,11 @@ class NoTraces(Exception):
 
 
 def find_cases(folder: Path) -> list[Case]:
-    """Every case below `folder`, by name. NoTraces if there is nothing; nothing found is left out:
-    a file in the wrong place, an unknown paper, an unknown file each become a case with a problem."""
+    """Every case below `folder`, by name. NoTraces if there is nothing.
+
+    Nothing found is left out: a file in the wrong place, an unknown paper, an unknown file each
+    become a case with a problem.
+    """
     if not folder.is_dir():
         raise NoTraces(f"--golden: there is no folder {folder}")
     files = sorted(folder.rglob("*.npz"))

@@ -1,4 +1,4 @@
-"""Makes one golden test per trace file and implementation, from what lies in the folder of traces."""
+"""Makes one golden test per trace file and implementation, from the files that are there."""
 
 from pathlib import Path
 

@@ -80,16 +80,18 @@ class Trace(Mapping[str, np.ndarray]):
     def compare(
         self, key: str, ours: Any, tolerance: float, *, scale: float | None = None
     ) -> float:
-        """Hold `ours` against the recorded array; returns the error, AssertionError beyond tolerance.
+        """Hold `ours` against the recorded array: the error, or AssertionError beyond tolerance.
 
-        The error of floats is norm-wise: max|ours - recorded| / max|recorded|, or over `scale` where
-        the recorded array has no size of its own. Where one side is not finite, the other must be the
-        same. Integers, truth values and texts must be equal. Shapes must agree.
+        The error of floats is norm-wise: max|ours - recorded| / max|recorded|, or over `scale`
+        where the recorded array has no size of its own. Where one side is not finite, the other
+        must be the same. Integers, truth values and texts must be equal. Shapes must agree.
         """
         recorded = self[key]
         ours = np.asarray(ours)
         where = f"{self!r}: {key}"
-        assert ours.shape == recorded.shape, f"{where} has shape {recorded.shape}, ours {ours.shape}"
+        assert ours.shape == recorded.shape, (
+            f"{where} has shape {recorded.shape}, ours {ours.shape}"
+        )
         if recorded.dtype.kind != "f":
             assert np.array_equal(ours, recorded), f"{where} is {recorded}, ours {ours}"
             return 0.0
@@ -104,7 +106,9 @@ class Trace(Mapping[str, np.ndarray]):
         recorded, ours = self[key], np.asarray(ours, dtype=float)
         allowed = np.broadcast_to(np.asarray(tolerances, dtype=float), recorded.shape)
         where = f"{self!r}: {key}"
-        assert ours.shape == recorded.shape, f"{where} has shape {recorded.shape}, ours {ours.shape}"
+        assert ours.shape == recorded.shape, (
+            f"{where} has shape {recorded.shape}, ours {ours.shape}"
+        )
         same = (ours == recorded) | (np.isnan(ours) & np.isnan(recorded))
         gap = np.where(same, 0.0, np.abs(ours - recorded))
         assert np.all(gap <= allowed), (

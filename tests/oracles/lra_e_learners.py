@@ -5,12 +5,11 @@
     learner.apply()                         # the optimiser takes the last update
     learner.net().W
 
-Everything that goes in and comes out is numpy; only the implementation's own class imports a framework.
+What goes in and comes out is numpy; only an implementation's own class imports a framework.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,63 +17,7 @@ import pytest
 from tests.golden.cases import missing
 from tests.oracles import lra_e_numpy as oracle
 from tests.oracles.lra_e_numpy import Array, Net, Update
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What is computed from a batch; `kind` is "lra_e" or "bp". Biases of a net stay constant unless
-    `train_bias`."""
-
-    kind: str = "lra_e"
-    beta: float = 0.1
-    gamma: float = 1.0
-    reduction: str = "mean"
-    error_form: str = "exact"
-    local_loss: str = "gaussian"
-    transposed_e: bool = False
-    normalise: bool = False
-    train_bias: bool = False
-
-    def options(self) -> dict[str, Any]:
-        """As keyword arguments of `lra_update` and of both `MLP` classes."""
-        return {k: v for k, v in vars(self).items() if k not in ("kind", "train_bias")}
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What is done with an update; `optimiser` is "sgd", "torch_adamw" or "keras_adamw".
-
-    `float32_lr`: the rate is rounded to float32, as TensorFlow does. `rebuilt`: a new optimiser every
-    step. The four numbers of AdamW stand for themselves.
-    """
-
-    optimiser: str = "sgd"
-    lr: float = 0.001
-    beta1: float = 0.9
-    beta2: float = 0.999
-    eps: float = 1e-8
-    weight_decay: float = 0.01
-    float32_lr: bool = False
-    rebuilt: bool = False
-
-    def numpy_optimiser(self) -> "oracle.SGD | oracle.TorchAdamW | oracle.KerasAdamW":
-        if self.optimiser == "sgd":
-            return oracle.SGD(self.lr, float32_lr=self.float32_lr)
-        numbers: dict[str, float] = {
-            "beta1": self.beta1,
-            "beta2": self.beta2,
-            "eps": self.eps,
-            "weight_decay": self.weight_decay,
-        }
-        if self.optimiser == "torch_adamw":
-            return oracle.TorchAdamW(self.lr, **numbers)
-        return oracle.KerasAdamW(self.lr, rebuilt=self.rebuilt, **numbers)  # type: ignore[arg-type]
-
-
-class Learner(Protocol):
-    def update(self, x: Array, labels: Array) -> Update: ...
-    def apply(self) -> None: ...
-    def net(self) -> Net: ...
+from tests.oracles.lra_e_settings import Learner, Recipe, Rule
 
 
 class NumpyLearner:
@@ -166,7 +109,7 @@ class TorchLearner:
 
 
 class TorchLoopLearner(TorchLearner):
-    """The learner of the training loop, `lra_e.torch_learner.Learner`, which steps in its own way."""
+    """`lra_e.torch_learner.Learner`, the training loop's, which steps in its own way."""
 
     def __init__(self, net: Net, rule: Rule, recipe: Recipe, dtype: str = "float64"):
         from lra_e.torch_learner import Learner as Loop
@@ -201,7 +144,6 @@ class TensorFlowLearner:
     def __init__(self, net: Net, rule: Rule, recipe: Recipe, dtype: str = "float64"):
         import keras
         import tensorflow as tf
-
         from lra_e.tf_rule import MLP
 
         self._tf, self._rule, self._dtype, self._recipe = tf, rule, dtype, recipe

@@ -1,8 +1,9 @@
 """LRA-E in plain numpy: the reference that every other implementation is held against.
 
-It is written from the paper's equations and nothing else, one matrix at a time, and imports no code of this
-repository. Layouts are the canonical ones: batch-major activations `(B, n)`, `W[l]` `(n_{l-1}, n_l)`,
-`E[l]` `(n_l, n_{l-1})`, `b[l]` `(n_l,)`. Python index 0 is layer 1 in `W` and `b`, layer 2 in `E`.
+It is written from the paper's equations and nothing else, one matrix at a time, and imports no code
+of this repository. Layouts are the canonical ones: batch-major activations `(B, n)`, `W[l]`
+`(n_{l-1}, n_l)`, `E[l]` `(n_l, n_{l-1})`, `b[l]` `(n_l,)`. Python index 0 is layer 1 in `W` and
+`b`, layer 2 in `E`.
 
     net = Net.draw([11, 9, 8, 5], np.random.RandomState(0))
     update = lra_update(net, x, labels, beta=0.1)
@@ -19,7 +20,7 @@ Array = np.ndarray
 
 @dataclass
 class Net:
-    """Weights `W`, error weights `E` and biases `b` of one network; an empty `b` means no biases."""
+    """Weights `W`, error weights `E` and biases `b` of one network; empty `b`: no biases."""
 
     W: list[Array]
     E: list[Array]
@@ -43,11 +44,17 @@ class Net:
             W.append((random.standard_normal((lower, upper)) * std_w).astype(dtype))
             if len(W) > 1:
                 E.append((random.standard_normal((upper, lower)) * std_e).astype(dtype))
-        b = [] if std_b is None else [(random.standard_normal(n) * std_b).astype(dtype) for n in sizes[1:]]
+        b = (
+            []
+            if std_b is None
+            else [(random.standard_normal(n) * std_b).astype(dtype) for n in sizes[1:]]
+        )
         return cls(W, E, b)
 
     def copy(self) -> "Net":
-        return Net([w.copy() for w in self.W], [e.copy() for e in self.E], [b.copy() for b in self.b])
+        return Net(
+            [w.copy() for w in self.W], [e.copy() for e in self.E], [b.copy() for b in self.b]
+        )
 
     def astype(self, dtype: str) -> "Net":
         return Net(*([a.astype(dtype) for a in group] for group in (self.W, self.E, self.b)))
@@ -55,7 +62,7 @@ class Net:
 
 @dataclass
 class Update:
-    """What one batch says: descent directions and, for LRA-E, errors `e` (1..L), `d` and `y` (1..L-1)."""
+    """What one batch says: descent directions; for LRA-E also `e` (1..L), `d` and `y` (1..L-1)."""
 
     loss: float
     logits: Array
@@ -78,7 +85,7 @@ def softmax(logits: Array) -> Array:
 
 
 def forward(net: Net, x: Array) -> tuple[list[Array], list[Array]]:
-    """Pre-activations `h` (1..L) and activations `z` (0..L-1) of a tanh network; `h[-1]` are the logits."""
+    """Pre-activations `h` (1..L), the last being the logits, and activations `z` (0..L-1)."""
     h: list[Array] = []
     z = [x]
     for index, w in enumerate(net.W):
@@ -110,16 +117,19 @@ def lra_update(
 ) -> Update:
     """One LRA-E update of a tanh network; `net` is left as it is.
 
-    `error_form`: "difference" subtracts the target from the activation as the original programs do, "exact"
-    uses tanh a - tanh b = tanh(a - b)(1 - tanh a tanh b), which loses no digits. `transposed_e` is the old
-    programs' first defect: hidden layers' E moves along G_W instead of its transpose (square layers only).
-    `normalise` divides G_W by its Frobenius norm (+ 1e-8), and hence also what E receives.
+    `error_form`: "difference" subtracts the target from the activation as the original programs do,
+    "exact" uses tanh a - tanh b = tanh(a - b)(1 - tanh a tanh b), which loses no digits.
+    `transposed_e` is the old programs' first defect: hidden layers' E moves along G_W instead of
+    its transpose (square layers only). `normalise` divides G_W by its Frobenius norm (+ 1e-8), and
+    hence also what E receives.
     """
     h, z = forward(net, x)
     layers = len(net.W)
     divisor = {"mean": len(x), "sum": 1}[reduction]
     top = softmax(h[-1]) - one_hot(labels, h[-1].shape[1])
-    e, d, y = [top], [], []
+    e = [top]
+    d: list[Array] = []
+    y: list[Array] = []
     for layer in range(layers, 1, -1):  # the layer whose error goes down through its E
         down = e[0] @ net.E[layer - 2]
         below = h[layer - 2]
@@ -170,10 +180,16 @@ class SGD:
 
 
 class TorchAdamW:
-    """AdamW as PyTorch defines it: decay first, both moments bias-corrected, eps outside the correction."""
+    """AdamW as PyTorch defines it: decay first, moments bias-corrected, eps after correction."""
 
     def __init__(
-        self, lr: float, *, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8, weight_decay: float = 0.01
+        self,
+        lr: float,
+        *,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
     ):
         self.lr, self.beta1, self.beta2, self.eps, self.decay = lr, beta1, beta2, eps, weight_decay
         self.t = 0
@@ -192,13 +208,15 @@ class TorchAdamW:
             m += (1 - self.beta1) * (update - m)
             v *= self.beta2
             v += (1 - self.beta2) * update**2
-            parameter -= self.lr / (1 - self.beta1**self.t) * m / (np.sqrt(v) / correction + self.eps)
+            parameter -= (
+                self.lr / (1 - self.beta1**self.t) * m / (np.sqrt(v) / correction + self.eps)
+            )
 
 
 class KerasAdamW:
-    """AdamW as Keras computes it, hyperparameters rounded to float32 exactly where Keras rounds them.
+    """AdamW as Keras computes it, hyperparameters rounded to float32 where Keras rounds them.
 
-    `rebuilt`: a new optimiser every step, hence t = 1 and empty moments always (the new-TensorFlow programs).
+    `rebuilt`: a new optimiser every step, hence always t = 1 and empty moments (new TensorFlow).
     """
 
     def __init__(

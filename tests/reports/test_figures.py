@@ -3,6 +3,7 @@
 import math
 import re
 
+import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
@@ -15,7 +16,7 @@ from tests.reports.conftest import audit, epoch
 def lines_of(figure):
     """Name → (x, y) of the named lines of a figure."""
     lines = (line for line in figure.axes[0].get_lines() if line.get_gid())
-    return {line.get_gid(): (list(line.get_xdata()), list(line.get_ydata())) for line in lines}
+    return {line.get_gid(): tuple(map(list, line.get_data())) for line in lines}
 
 
 def test_learning_curves_draw_the_mean_and_every_seed(tmp_path, make_run):
@@ -29,7 +30,7 @@ def test_learning_curves_draw_the_mean_and_every_seed(tmp_path, make_run):
     drawn = lines_of(figure)
     assert drawn["lra_e test"] == ([1, 2], [92.0, 93.5])
     assert drawn["lra_e train"] == ([1, 2], [93.5, 95.0])
-    everything = [list(line.get_ydata()) for line in figure.axes[0].get_lines()]
+    everything = [np.asarray(line.get_ydata()).tolist() for line in figure.axes[0].get_lines()]
     assert accuracies[1] in everything and accuracies[2] in everything
     assert figure.axes[0].get_ylabel() == "accuracy (%)"
 
@@ -77,6 +78,7 @@ def test_names_at_the_lines_ends_do_not_overlap(tmp_path, make_run):
     boxes = [Text.get_window_extent(text) for text in figure.axes[0].texts]  # without its arrow
     boxes.sort(key=lambda box: box.y0)
     assert len(boxes) == 16
+    assert boxes[0].y1 > figure.axes[0].bbox.y0
     assert all(below.y1 <= above.y0 + 1 for below, above in zip(boxes, boxes[1:], strict=False))
 
 

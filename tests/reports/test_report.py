@@ -77,10 +77,11 @@ def test_seeds_are_joined_and_other_recipes_are_not(tmp_path, make_run):
     paths = [make_run(tmp_path / f"s{seed}", lines, seed=seed) for seed in (1, 2)]
     paths.append(make_run(tmp_path / "beta", lines, seed=3, options={"beta": 0.2}))
     paths.append(make_run(tmp_path / "bp", lines, rule="bp"))
+    paths.append(make_run(tmp_path / "again", lines, seed=1))  # n counts seeds, not runs
     series = group([read_run(path) for path in paths])
-    assert [len(one.runs) for one in series] == [2, 1, 1]
+    assert [len(one.runs) for one in series] == [2, 1, 1, 1]
     labels = [one.label for one in series]
-    assert len(set(labels)) == 3 and "beta=0.2" in labels[1] and labels[2] == "bp"
+    assert len(set(labels)) == 4 and "beta=0.2" in labels[1] and labels[2] == "bp"
 
 
 def test_the_command_that_is_shown_repeats_the_run(tmp_path, make_run):
@@ -132,7 +133,12 @@ def test_what_a_file_says_is_text_and_never_markup(tmp_path, make_run):
     """A run's name with a < in it breaks the page, or runs somebody's script in it."""
     bad = "<b>&'\"</b>"
     options = {"note": bad, bad: 1}
-    more = {"rule": bad, "options": options, "environment": {"processor": bad, bad: bad}}
+    more = {
+        "rule": bad,
+        "seed": bad,
+        "options": options,
+        "environment": {"processor": bad, bad: bad},
+    }
     run = read_run(make_run(tmp_path / "<b>&", [epoch(1, 90.0, seconds=bad)], paper=bad, **more))
     assert "<b>&" not in page(bad, sections([run]), bad)
 

@@ -1,7 +1,7 @@
 """Full-size LRA-E traces: float32, weights drawn from a seed, five statistics of every array."""
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,8 +13,9 @@ from tests.golden.replay._lra_e_tolerances import (
     rms,
 )
 from tests.golden.trace import Trace
-from tests.oracles.lra_e_learners import Recipe, Rule, make_learner
+from tests.oracles.lra_e_learners import make_learner
 from tests.oracles.lra_e_numpy import Array, Net
+from tests.oracles.lra_e_settings import Recipe, Rule
 
 # The recipes of section 3; a file that states a number is believed instead.
 RECIPES = {
@@ -49,8 +50,12 @@ def replay(trace: Trace, family: str, implementation: str, error_form: str) -> N
         trace.compare(f"step{k}_logits", update.logits, base)
         trace.compare(f"step{k}_loss", update.loss, base)
         lost = cancelled(update, "float32")
-        groups = (("e", 1, update.e, 0), ("d", 1, update.d, 1))
-        groups += (("gW", 1, update.gW, 0), ("gE", 2, update.gE, 0))
+        groups = (
+            ("e", 1, update.e, 0),
+            ("d", 1, update.d, 1),  # as precise as the e of the layer above
+            ("gW", 1, update.gW, 0),
+            ("gE", 2, update.gE, 0),
+        )
         gradients = {}
         for name, first, arrays, above in groups:
             for layer, array in enumerate(arrays, start=first):
@@ -72,7 +77,7 @@ def replay(trace: Trace, family: str, implementation: str, error_form: str) -> N
 
 
 def draw_net(trace: Trace) -> Net:
-    """The weights of a full-size file, float32 in canonical layouts: stored ones, else its seed's."""
+    """First weights, float32 in canonical layouts: those stored in the file, else its seed's."""
     sizes = trace.integers("layer_sizes")
     random = np.random.RandomState(trace.integer("weight_seed"))
     std_w, std_e = trace.number("std_W"), trace.number("std_E")
@@ -88,6 +93,7 @@ def read_recipe(trace: Trace, family: str) -> Recipe:
     """The family's recipe with whatever numbers the file states."""
     stated = {"lr": "lr", "weight_decay": "weight_decay", "eps": "adam_eps"}
     stated |= {"beta1": "adam_beta1", "beta2": "adam_beta2"}
+    numbers: dict[str, Any]
     numbers = {ours: trace.number(key) for ours, key in stated.items() if key in trace}
     return replace(RECIPES[family], **numbers)
 

@@ -1,6 +1,6 @@
 """The trace of what the PyTorch programs draw from their seed: split, weights, first batches.
 
-Its keys are `<data set>_<what>`; which data sets, layers and batches there are is read from the keys.
+Its keys are `<data set>_<what>`; layers and batches are read from the keys.
 """
 
 import re

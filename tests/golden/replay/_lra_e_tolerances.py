@@ -1,13 +1,13 @@
-"""How far a replay of LRA-E may be from the recorded numbers, norm-wise (max|difference| / max|value|).
+"""How far a replay of LRA-E may be from the record, norm-wise (max|difference| / max|value|).
 
 FLOAT64 holds for the small traces. What may exceed it, and by how much, follows from the numbers
 themselves, so that other sizes, depths and rates need no new constants:
 
-- The originals compute e = tanh h - tanh(h - beta d): a few roundings of numbers near 1, however small
-  e is. Relative to e that is ROUNDINGS units in the last place of 1 over its rms, and every error below
-  inherits it.
-- AdamW divides an update by its own size: where rounding changes an entry g of the gradient by delta,
-  the parameter moves by up to about lr * delta / |g|.
+- The originals compute e = tanh h - tanh(h - beta d): a few roundings of numbers near 1, however
+  small e is. Relative to e that is ROUNDINGS units in the last place of 1 over its rms, and every
+  error below inherits it.
+- AdamW divides an update by its own size: where rounding changes an entry g of the gradient by
+  delta, the parameter moves by up to about lr * delta / |g|.
 
 Full-size files are float32 and hold statistics: FLOAT32 of their size, plus the same two effects.
 """
@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tests.oracles.lra_e_learners import Recipe
 from tests.oracles.lra_e_numpy import Array, Net, Update
+from tests.oracles.lra_e_settings import Recipe
 
 FLOAT64 = 2e-12
 FLOAT32 = 2e-5
@@ -44,7 +44,7 @@ def cancelled(update: Update, dtype: str) -> dict[int, float]:
 
 
 def size_of(array: Array) -> float:
-    """What errors of an array are relative to: its largest entry, but at least one rounding of 1."""
+    """What errors of an array are relative to: its largest entry, at least one rounding of 1."""
     return max(float(np.max(np.abs(array))), float(np.finfo("float64").eps))
 
 
@@ -75,7 +75,7 @@ class Drift:
         return self.bounds.get(name, np.zeros_like(parameter, dtype=float))
 
     def step(self, gradients: Mapping[str, tuple[Array, float]]) -> None:
-        """After a step taken with these gradients, each with the relative error that it may carry."""
+        """After a step with these gradients, each with the relative error that it may carry."""
         self.t = 1 if self.recipe.rebuilt else self.t + 1
         for name, (gradient, error) in gradients.items():
             self.bounds[name] = self.of(name, gradient) + self._moved(gradient, error)

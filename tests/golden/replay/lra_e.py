@@ -1,6 +1,6 @@
 """Replays the LRA-E traces (section 11 of its specification) by every implementation that we have.
 
-A file's name says which program it comes from; sizes, rates, optimiser and layouts come from its keys:
+A file's name says which program it comes from; sizes, rates, optimiser and layouts are in its keys:
 
     torch_* tfnew_* tfold_*     small nets in float64, everything recorded
     full_torch* full_tfnew* full_tfold*   full size in float32, weights from a seed, statistics only
@@ -18,7 +18,7 @@ FULL = re.compile(r"full_(torch|tfnew|tfold)(_.*)?")
 SEEDPATH = re.compile(r"seedpath_torch(_.*)?")
 
 
-# Name in the test's id -> implementation and form of the error; the originals' form is "difference".
+# Name in the test's id -> implementation and form of the error ("difference": the originals').
 IMPLEMENTATIONS = {
     "numpy": ("numpy", "difference"),
     "torch": ("torch", "exact"),

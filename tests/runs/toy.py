@@ -1,0 +1,108 @@
+"""A small training script for the tests of runs: digits, dropout, momenta, in either framework.
+
+KILL=place:count in the environment ends the process with SIGKILL at that place:
+
+    step       right after the count-th training step
+    half       in the midst of writing the count-th checkpoint's tensors: half a file is there
+    tensors    after the tensors of the count-th checkpoint, before the rest
+    rename     before the count-th checkpoint gets its name
+    link       between the checkpoint's name and its links
+    metrics    after the count-th line of metrics.jsonl, before its checkpoint
+"""
+
+import os
+import signal
+
+from common.cli import command, option, training_options
+
+
+@command(paper="toy", name="toy")
+@training_options(epochs=3, seed=5)
+@option("--framework", type=["torch", "tensorflow"], default="torch")
+@option("--lr", type=float, default=0.01)
+@option("--size", type=int, default=40)
+def main(options):
+    """Train a toy."""
+    run(options)
+
+
+def run(options):
+    if options.framework == "torch":
+        from common import torch_backend as backend
+        from common.torch_batches import TorchBatches as Batches
+        from tests.runs.toy_torch import Learner
+    else:
+        from common import tf_backend as backend
+        from common.tf_batches import TFBatches as Batches
+        from tests.runs.toy_tf import Learner
+    from common import datasets
+    from common.run import Run
+
+    data = datasets.load("digits")
+    device = backend.set_up(options)
+    learner = Learner(options.lr)
+    arm(backend, learner)
+    train = Batches(
+        data.train.limit(200), options.size, shuffle=True, seed=options.seed, layout="flat",
+        pad=1, flip=True,
+    )  # fmt: skip
+    test = Batches(data.test.limit(100), 100, layout="flat")
+    with Run(options, learner, data=data, device=device) as run:
+        if run.step == 0:
+            run.evaluate("test", test)
+        for _epoch in run.epochs(options.epochs):
+            for images, labels in run.batches(train):
+                run.add(learner.train_step(images, labels))
+            run.evaluate("test", test)
+
+
+def arm(backend, learner):
+    """Set the trap that KILL names."""
+    place, _, count = os.environ.get("KILL", "").partition(":")
+    seen = 0
+
+    def trap(owner, name, here=lambda *a: True, before=True, first=None):
+        original = getattr(owner, name)
+
+        def wrapped(*args, **named):
+            nonlocal seen
+            seen += bool(here(*args))
+            deadly = here(*args) and seen == int(count)
+            if deadly and first:
+                first(*args)
+            if deadly and before:
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = original(*args, **named)
+            if deadly:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        setattr(owner, name, wrapped)
+
+    def half(path, tensors):
+        saved(path, tensors)
+        os.truncate(path, path.stat().st_size // 2)
+
+    saved = backend.save_tensors
+    if place == "step":
+        trap(learner, "train_step", before=False)
+    elif place == "half":
+        trap(backend, "save_tensors", first=half)
+    elif place == "tensors":
+        trap(backend, "save_tensors", before=False)
+    elif place == "rename":
+        trap(os, "rename", lambda source, target: ".writing-" in str(source))
+    elif place == "link":
+        trap(os, "replace", lambda source, target: str(target).endswith("last"))
+    elif place == "metrics":
+        from common.rundir import Metrics
+
+        trap(Metrics, "append", before=False)
+    elif place == "nan":
+        learner.poison_at = int(count)
+    elif place:
+        raise ValueError(place)
+
+
+if __name__ == "__main__":
+    main()
