@@ -75,7 +75,9 @@ class Batches(ABC):
     ) -> None:
         n, self.height, self.width, self.channels = split.images.shape
         self.rank, self.size = part
-        if batch_size < 1 or (drop_last and batch_size * self.size > n):
+        whole = batch_size * self.size
+        whole_only = drop_last or self.size > 1  # processes need equal shares
+        if batch_size < 1 or (whole_only and whole > n):
             raise UsageError(
                 f"batch size (={batch_size}) must be between 1 and {n}, the images held"
             )
@@ -84,8 +86,7 @@ class Batches(ABC):
         self.batch_size, self.drop_last, self.layout = batch_size, drop_last, layout
         self.shuffle, self.pad, self.flip, self.seed, self.order = shuffle, pad, flip, seed, order
         self.n = n
-        whole = batch_size * self.size
-        self.images = n // whole * batch_size if drop_last or self.size > 1 else n  # an epoch
+        self.images = n // whole * batch_size if whole_only else n  # an epoch
         self.mean = np.broadcast_to(np.asarray(mean, np.float64), (self.channels,))
         self.std = np.broadcast_to(np.asarray(std, np.float64), (self.channels,))
         pixels = 4 * self.height * self.width * self.channels

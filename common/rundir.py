@@ -113,7 +113,7 @@ def environment(options: Any, backend: Any, device: Any, checksums: dict[str, st
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "hardware": backend.hardware(device),
         "threads": backend.hardware(device)["threads"],
@@ -166,7 +166,8 @@ def _installed(name: str) -> str | None:
         return None
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of the CPU."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":", 1)[1].strip() for line in lines if "model name" in line)

@@ -46,7 +46,8 @@ class TorchBatches(Batches):
         )
 
     def _chunk(self, rows: Any, low: int, high: int) -> Iterator[tuple[Any, Any]]:
-        order, offsets, flips = (None if a is None else a[low:high] for a in rows)
+        parts: list[Any] = [None if a is None else a[low:high] for a in rows]
+        order, offsets, flips = parts
         images = self._normalise(self._gather(order, offsets, flips))
         labels = self._labels.index_select(0, order)
         return zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True)

@@ -154,7 +154,7 @@ class Learner:
     ) -> Update:
         if self.rule == "bp":
             return self.model.compute_backprop_update(images, labels, into)
-        return self.model.compute_lra_update(images, labels, into, learn_E=False)
+        return self.model.compute_lra_update(images, labels, into, detail=False)
 
     def _copy_error_weight_update(self, update: Update) -> None:
         if not self.model.transposed_e:

@@ -31,8 +31,8 @@ class Update(NamedTuple):
     loss: Tensor  # () mean cross-entropy before the update
     logits: Tensor  # (B, n_L)
     e: list[Tensor]  # errors, layers 1..L
-    d: list[Tensor]  # displacements arriving at hidden layers 1..L-1, before beta
-    y: list[Tensor]  # targets of hidden layers 1..L-1
+    d: list[Tensor] | None  # displacements arriving at hidden layers 1..L-1, before beta
+    y: list[Tensor] | None  # targets of hidden layers 1..L-1
     gW: list[Tensor]  # descent directions of W, layers 1..L
     gE: list[Tensor] | None  # of E, layers 2..L; None where E does not learn
     gb: list[Tensor] | None  # of b; None without trained biases
@@ -43,41 +43,37 @@ class Activation(NamedTuple):
 
     phi: Callable[[Tensor], Tensor]
     derivative: Callable[[Tensor, Tensor], Tensor]
-    displaced: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]  # h, z, s -> y, z - y
+    change: Callable[[Tensor, Tensor, Tensor], Tensor]  # of h, z = phi(h), s
 
 
-def _tanh_displaced(h: Tensor, z: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-    # tanh a - tanh b = tanh(a - b) (1 - tanh a tanh b). The target only enters the second factor,
-    # where an absolute error of 2e-7 is harmless: 2 sigmoid(2x) - 1 costs an eighth of torch.tanh.
-    y = (h - s).mul_(2).sigmoid_().mul_(2).sub_(1)
+def _tanh_change(h: Tensor, z: Tensor, s: Tensor) -> Tensor:
+    # tanh a - tanh b = tanh(a - b) (1 - tanh a tanh b). Only the first factor can be tiny and needs
+    # torch.tanh; in the second tanh b = 2 sigmoid(2b) - 1 will do, at an eighth of the price.
+    b = h - s
+    half_y = torch.add(b, b, out=b).sigmoid_().sub_(0.5)
     t = s.tanh()
-    return y, torch.addcmul(t, t * z, y, value=-1)
+    return torch.addcmul(t, t * z, half_y, value=-2)
 
 
-def _sigmoid_displaced(h: Tensor, z: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+def _sigmoid_change(h: Tensor, z: Tensor, s: Tensor) -> Tensor:
     y = (h - s).sigmoid_()
-    return y, (s / 2).tanh_() * (1 - (2 * z - 1) * (2 * y - 1)) / 2
+    return (s / 2).tanh_() * (1 - (2 * z - 1) * (2 * y - 1)) / 2
 
 
-def _relu_displaced(h: Tensor, z: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+def _relu_change(h: Tensor, z: Tensor, s: Tensor) -> Tensor:
     y = (h - s).relu_()
-    return y, torch.where((z > 0) & (y > 0), s, z - y)
-
-
-def _sign_displaced(h: Tensor, z: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-    y = (h - s).sign_()
-    return y, z - y
+    return torch.where((z > 0) & (y > 0), s, z - y)
 
 
 ACTIVATIONS = {
-    "tanh": Activation(torch.tanh, lambda h, z: 1 - z * z, _tanh_displaced),
-    "sigmoid": Activation(torch.sigmoid, lambda h, z: z * (1 - z), _sigmoid_displaced),
-    "relu": Activation(torch.relu, lambda h, z: (h > 0).to(h.dtype), _relu_displaced),
-    "linear": Activation(
-        lambda h: h, lambda h, z: torch.ones_like(h), lambda h, z, s: (h - s, s.clone())
-    ),
+    "tanh": Activation(torch.tanh, lambda h, z: 1 - z * z, _tanh_change),
+    "sigmoid": Activation(torch.sigmoid, lambda h, z: z * (1 - z), _sigmoid_change),
+    "relu": Activation(torch.relu, lambda h, z: (h > 0).to(h.dtype), _relu_change),
+    "linear": Activation(lambda h: h, lambda h, z: torch.ones_like(h), lambda h, z, s: s.clone()),
     # The rule needs no derivative, so it also trains units that have none.
-    "sign": Activation(torch.sign, lambda h, z: torch.zeros_like(h), _sign_displaced),
+    "sign": Activation(
+        torch.sign, lambda h, z: torch.zeros_like(h), lambda h, z, s: z - torch.sign(h - s)
+    ),
 }
 LOCAL_LOSSES = ("gaussian", "cauchy")
 ERROR_FORMS = ("exact", "difference")
@@ -141,6 +137,7 @@ class MLP(nn.Module):
         self.error_form, self.transposed_e = error_form, transposed_e
         self.reduction, self.normalise, self.train_bias = reduction, normalise, train_bias
         self._phi = ACTIVATIONS[activation]
+        self.register_buffer("_zero", torch.zeros((), dtype=dtype, device=device), persistent=False)
 
         def weights(shapes: list[tuple[int, ...]], std: float) -> nn.ParameterList:
             made = (torch.randn(s, dtype=dtype, device=device) * std for s in shapes)
@@ -172,25 +169,33 @@ class MLP(nn.Module):
 
     @torch.no_grad()
     def compute_lra_update(
-        self, x: Tensor, labels: Tensor, into: Sequence[Tensor] | None = None, learn_E: bool = True
+        self,
+        x: Tensor,
+        labels: Tensor,
+        into: Sequence[Tensor] | None = None,
+        detail: bool = True,
     ) -> Update:
         """Errors, targets and descent directions for images x (B, n_0) and labels; changes nothing.
 
         labels are classes (B,) or one-hot rows (B, n_L). Descent directions of W are written into
-        the tensors `into` where given. learn_E=False leaves gE out.
+        the tensors `into` where given. detail=False leaves d, y and gE out.
         """
         h, z = self.activities(x)
         loss, error = _output_error(h[-1], labels)
-        last = len(self.W) - 1
         e, d, y = [error], [], []
-        for i in range(last, 0, -1):
-            d.insert(0, e[0] @ self.E[i - 1])
-            target, error = self._local_error(h[i - 1], z[i], d[0])
-            y.insert(0, target)
-            e.insert(0, error)
-        gW = self._outer(z, e, into)
-        gE = [self.error_weight_update(i, gW[i]) for i in range(1, last + 1)] if learn_E else None
-        return Update(loss, h[-1], e, d, y, gW, gE, self._bias_update(e))
+        for i in range(len(self.W) - 1, 0, -1):
+            # s = beta d, scaled inside the product
+            s = torch.addmm(self._zero, e[0], self.E[i - 1], beta=0, alpha=self.beta)
+            change = self._change(h[i - 1], z[i], s)
+            if detail:
+                d.insert(0, s / self.beta)
+                y.insert(0, z[i] - change)
+            e.insert(0, self._local_error(change))
+        gW, gb = self._outer(z, e, into), self._bias_update(e)
+        if not detail:
+            return Update(loss, h[-1], e, None, None, gW, None, gb)
+        gE = [self.error_weight_update(i, gW[i]) for i in range(1, len(gW))]
+        return Update(loss, h[-1], e, d, y, gW, gE, gb)
 
     @torch.no_grad()
     def compute_backprop_update(
@@ -206,7 +211,8 @@ class MLP(nn.Module):
                 e.insert(0, torch.ops.aten.tanh_backward(back, z[i]))
             else:
                 e.insert(0, back * self._phi.derivative(h[i - 1], z[i]))
-        return Update(loss, h[-1], e, [], [], self._outer(z, e, into), None, self._bias_update(e))
+        gW, gb = self._outer(z, e, into), self._bias_update(e)
+        return Update(loss, h[-1], e, None, None, gW, None, gb)
 
     @torch.no_grad()
     def backward(self, x: Tensor, labels: Tensor, lr: float = 0.001) -> Update:
@@ -232,17 +238,15 @@ class MLP(nn.Module):
                 )
         optimiser.step()
 
-    def _local_error(self, h: Tensor, z: Tensor, d: Tensor) -> tuple[Tensor, Tensor]:
-        """Target and error of one hidden layer from the displacement d that reaches it."""
-        s = self.beta * d
+    def _change(self, h: Tensor, z: Tensor, s: Tensor) -> Tensor:
+        """z - y of one hidden layer whose pre-activation h the displacement s moves."""
         if self.error_form == "exact":
-            y, e = self._phi.displaced(h, z, s)
-        else:
-            y = self._phi.phi(h - s)
-            e = z - y
-        if self.local_loss == "cauchy":
-            e = 2 * e / (1 + e * e)
-        return y, e
+            return self._phi.change(h, z, s)
+        return z - self._phi.phi(h - s)
+
+    def _local_error(self, change: Tensor) -> Tensor:
+        """The gradient of the local loss at z - y."""
+        return change if self.local_loss == "gaussian" else 2 * change / (1 + change * change)
 
     def _outer(
         self, z: list[Tensor], e: list[Tensor], into: Sequence[Tensor] | None
@@ -272,9 +276,9 @@ class MLP(nn.Module):
 def _output_error(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy () and e^L = softmax(logits) - onehot (B, n_L)."""
     log_p = torch.log_softmax(logits, 1)
-    if labels.dim() == 1:
-        picked = log_p.gather(1, labels[:, None])
-        loss = picked.mean().neg_()
-        error = log_p.exp_().scatter_add_(1, labels[:, None], torch.full_like(picked, -1))
-        return loss, error
-    return -(labels * log_p).sum(1).mean(), log_p.exp() - labels
+    if labels.dim() == 2:
+        return -(labels * log_p).sum(1).mean(), log_p.exp() - labels
+    loss = nn.functional.nll_loss(log_p, labels)
+    rows = torch.arange(len(labels), device=labels.device)
+    log_p.exp_()[rows, labels] -= 1
+    return loss, log_p

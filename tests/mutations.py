@@ -2,14 +2,16 @@
 
     python -m tests.mutations [PAPER ...] [--list] [--jobs N]
 
-Works on temporary copies of the repository. A paper joins by adding a `Suite` to SUITES: the tests
+Works on temporary copies of the repository. A paper joins with `tests/mutants/<paper>.py`: tests
 that are fast enough to be run once per defect, and the defects as texts to replace in a source
 file. Each text must occur exactly once (`tests/golden/test_mutations_apply.py` checks that without
 running anything), so that a rule that is rewritten takes its defects along.
 """
 
 import argparse
+import json
 import os
+import queue
 import shutil
 import subprocess
 import sys
@@ -17,168 +19,13 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+
+from tests.mutants import Mutation, Suite, suites
 
 ROOT = Path(__file__).resolve().parent.parent
 NOT_COPIED = {".git", ".nox", ".venv", "build", "data", "dist", "runs"}
 TESTS_FAILED = 1  # pytest's exit code; other codes mean that tests could not run
-
-
-@dataclass(frozen=True)
-class Mutation:
-    """One defect: `old` becomes `new` in `file` (relative to the repository)."""
-
-    defect: str
-    file: str
-    old: str
-    new: str
-
-    def apply(self, root: Path) -> str:
-        """The file's text with the defect. ValueError unless `old` occurs exactly once."""
-        text = (root / self.file).read_text(encoding="utf-8")
-        count = text.count(self.old)
-        if count != 1:
-            raise ValueError(
-                f"{self.defect!r}: {self.file} has {count} times {self.old!r}, not once"
-            )
-        mutated = text.replace(self.old, self.new)
-        compile(mutated, self.file, "exec")  # a defect that does not even parse proves nothing
-        return mutated
-
-
-@dataclass(frozen=True)
-class Suite:
-    """What to run (arguments of pytest) and what to plant."""
-
-    tests: tuple[str, ...]
-    mutations: tuple[Mutation, ...]
-
-
-RULE, LEARNER = "lra_e/torch_rule.py", "lra_e/torch_learner.py"
-LRA_E = (
-    Mutation(
-        "drop the transpose of E's update",
-        RULE,
-        "return self.gamma * (gW if wrong else gW.t())",
-        "return self.gamma * (gW if wrong or gW.shape[0] == gW.shape[1] else gW.t())",
-    ),
-    Mutation(
-        "drop the transpose in every layer, the top one included",
-        RULE,
-        "wrong = self.transposed_e and i < len(self.W) - 1",
-        "wrong = self.transposed_e",
-    ),
-    Mutation(
-        "flip the teaching signal",
-        RULE,
-        "torch.full_like(picked, -1)",
-        "torch.full_like(picked, 1)",
-    ),
-    Mutation(
-        "flip the displacement",
-        RULE,
-        "s = self.beta * d",
-        "s = -self.beta * d",
-    ),
-    Mutation(
-        "forget to divide by the batch",
-        RULE,
-        'scale = 1 / len(z[0]) if self.reduction == "mean" else 1.0',
-        "scale = 1.0",
-    ),
-    Mutation(
-        "divide by the batch where the sum is asked for",
-        RULE,
-        'scale = 1 / len(z[0]) if self.reduction == "mean" else 1.0',
-        "scale = 1 / len(z[0])",
-    ),
-    Mutation(
-        "use the forward weight where the feedback weight belongs",
-        RULE,
-        "d.insert(0, e[0] @ self.E[i - 1])",
-        "d.insert(0, e[0] @ self.W[i].t())",
-    ),
-    Mutation(
-        "skip the bias",
-        RULE,
-        "h.append(z[i] @ W if self.b is None else torch.addmm(self.b[i], z[i], W))",
-        "h.append(z[i] @ W)",
-    ),
-    Mutation(
-        "miss a detach: the update carries a graph",
-        RULE,
-        "    @torch.no_grad()\n    def compute_lra_update(",
-        "    def compute_lra_update(",
-    ),
-    Mutation(
-        "another rate for the hidden layers than for the output layer",
-        RULE,
-        "torch.addmm(g, below.t(), error, beta=0, alpha=scale, out=g)",
-        "torch.addmm(g, below.t(), error, beta=0, alpha=scale * (1 + (g is out[0])), out=g)",
-    ),
-    Mutation(
-        "forget weight decay on the error weights",
-        LEARNER,
-        'return 1 - group["lr"] * group["weight_decay"]',
-        "return 1.0",
-    ),
-    Mutation(
-        "the error weights get no update",
-        RULE,
-        "for i in range(1, last + 1)] if learn_E else None",
-        "for i in range(1, last + 1)] if not learn_E else None",
-    ),
-    Mutation(
-        "ignore gamma",
-        RULE,
-        "return self.gamma * (gW",
-        "return 1.0 * (gW",
-    ),
-    Mutation(
-        "displace the activity instead of the pre-activation",
-        RULE,
-        "y = self._phi.phi(h - s)",
-        "y = self._phi.phi(z - s)",
-    ),
-    Mutation(
-        "the cancelling form where the exact one is asked for",
-        RULE,
-        'if self.error_form == "exact":',
-        'if self.error_form == "inexact":',
-    ),
-    Mutation(
-        "forget the local loss",
-        RULE,
-        'if self.local_loss == "cauchy":',
-        'if self.local_loss == "log":',
-    ),
-    Mutation(
-        "backprop without the slope of the activation",
-        RULE,
-        "torch.ops.aten.tanh_backward(back, z[i])",
-        "back",
-    ),
-    Mutation(
-        "one draw too few in the original's stream",
-        "lra_e/torch_seedpath.py",
-        "DRAWS_PER_EPOCH * (epoch - 1) + 1",
-        "(DRAWS_PER_EPOCH - 1) * (epoch - 1) + 1",
-    ),
-)
-SUITES = {
-    "lra_e": Suite(
-        (
-            "tests/cross/test_lra_e_oracle.py",
-            "tests/cross/test_lra_e_limits.py",
-            "tests/cross/test_lra_e_seedpath.py",
-            "tests/golden/test_golden.py",
-            "-k",
-            "not tensorflow and not full_ and (lra_e or not golden)",
-        ),
-        LRA_E,
-    ),
-}
 
 
 def copy_repository(root: Path, target: Path) -> None:
@@ -191,67 +38,103 @@ def copy_repository(root: Path, target: Path) -> None:
     shutil.copytree(root, target, ignore=skip)
 
 
-def run_tests(root: Path, suite: Suite) -> tuple[int, str]:
-    """Exit code of pytest, and the end of what it said."""
-    # Without this, a mutated source of the same size and second would run from a stale .pyc.
-    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        [*command, *suite.tests],
-        cwd=root,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    return done.returncode, (done.stdout + done.stderr)[-2000:]
+class Worker:
+    """A warm process (`warm_pytest.py`) that runs a suite's tests in copies of the repository.
 
+    Nothing of this repository is imported in it, and it writes no `.pyc`: a mutated source of the
+    same size and second would otherwise run from a stale one.
+    """
 
-def plant(paper: str, mutation: Mutation, suite: Suite) -> str:
-    """Run the tests on a copy with the defect; returns what went wrong, "" if it was noticed."""
-    start = time.monotonic()
-    try:
-        mutated = mutation.apply(ROOT)
-    except ValueError as error:
-        return f"{paper}: {error}"
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "repository"
-        copy_repository(ROOT, root)
-        (root / mutation.file).write_text(mutated, encoding="utf-8")
-        code, output = run_tests(root, suite)
-    verdict = {TESTS_FAILED: "noticed", 0: "NOT NOTICED"}.get(code, f"pytest ended with {code}")
-    seconds = time.monotonic() - start
-    print(f"{paper}: {mutation.defect}: {verdict} ({seconds:.1f} s)", flush=True)
-    if code == TESTS_FAILED:
-        return ""
-    return f"{paper}: {mutation.defect}: {verdict}" + (f"\n{output}" if code else "")
+    def __init__(self, suite: Suite):
+        self._arguments = ["-x", "-q", "--tb=no", "-p", "no:cacheprovider", *suite.tests]
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-I",
+                "-B",
+                str(ROOT / "tests/mutants/warm_pytest.py"),
+                *suite.preload,
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            text=True,
+        )
+
+    def run(self, mutation: Mutation | None) -> tuple[int, str]:
+        """Exit code of pytest, and the end of what it said, with a defect or without any."""
+        assert self._process.stdin and self._process.stdout
+        with tempfile.TemporaryDirectory() as folder:
+            root, output = Path(folder) / "repository", Path(folder) / "output.txt"
+            copy_repository(ROOT, root)
+            if mutation:
+                (root / mutation.file).write_text(mutation.apply(ROOT), encoding="utf-8")
+            task = {"folder": str(root), "arguments": self._arguments, "output": str(output)}
+            print(json.dumps(task), file=self._process.stdin, flush=True)
+            code = int(self._process.stdout.readline() or -1)
+            return code, output.read_text(encoding="utf-8")[-2000:] if output.exists() else ""
+
+    def close(self) -> None:
+        self._process.communicate()
 
 
 def check(paper: str, suite: Suite, jobs: int) -> list[str]:
     """Plant every defect of a paper, `jobs` at a time; returns what went wrong."""
-    code, output = run_tests(ROOT, suite)
-    if code != 0:
-        return [f"{paper}: the tests do not pass without any defect:\n{output}"]
-    with ThreadPoolExecutor(jobs) as pool:
-        found = pool.map(lambda mutation: plant(paper, mutation, suite), suite.mutations)
-        return [problem for problem in found if problem]
+    workers = [Worker(suite) for _ in range(jobs)]
+    free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+    for worker in workers:
+        free.put(worker)
+
+    def plant(mutation: Mutation | None) -> str:
+        worker = free.get()
+        try:
+            return judge(paper, mutation, worker)
+        finally:
+            free.put(worker)
+
+    try:
+        if problem := plant(None):
+            return [problem]
+        with ThreadPoolExecutor(jobs) as pool:
+            return [problem for problem in pool.map(plant, suite.mutations) if problem]
+    finally:
+        for worker in workers:
+            worker.close()
+
+
+def judge(paper: str, mutation: Mutation | None, worker: Worker) -> str:
+    """Run the tests with a defect (None: without); returns what is wrong, "" if nothing is."""
+    what = f"{paper}: {mutation.defect if mutation else 'no defect'}"
+    start = time.monotonic()
+    try:
+        code, output = worker.run(mutation)
+    except ValueError as error:
+        return f"{paper}: {error}"
+    verdict = {TESTS_FAILED: "noticed", 0: "NOT NOTICED"}.get(code, f"pytest ended with {code}")
+    if not mutation:
+        verdict = "tests pass" if code == 0 else "TESTS DO NOT PASS"
+    print(f"{what}: {verdict} ({time.monotonic() - start:.1f} s)", flush=True)
+    if code == (TESTS_FAILED if mutation else 0):
+        return ""
+    return f"{what}: {verdict}\n{output}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0 if every defect was noticed, 1 otherwise."""
+    every = suites()
     parser = argparse.ArgumentParser(prog="python -m tests.mutations", description=__doc__)
-    parser.add_argument("paper", nargs="*", default=list(SUITES), help="default: every paper")
+    parser.add_argument("paper", nargs="*", default=list(every), help="default: every paper")
     parser.add_argument("--list", action="store_true", help="only list the defects")
     parser.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1))
     options = parser.parse_args(arguments)
     problems: list[str] = []
     for paper in options.paper:
-        if paper not in SUITES:
-            parser.error(f"paper (={paper}) must be one of {', '.join(SUITES)}")
+        if paper not in every:
+            parser.error(f"paper (={paper}) must be one of {', '.join(every)}")
         if options.list:
-            print(*(f"{paper}: {m.defect} ({m.file})" for m in SUITES[paper].mutations), sep="\n")
+            print(*(f"{paper}: {m.defect} ({m.file})" for m in every[paper].mutations), sep="\n")
             continue
-        problems += check(paper, SUITES[paper], options.jobs)
+        problems += check(paper, every[paper], options.jobs)
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0

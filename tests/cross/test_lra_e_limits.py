@@ -69,7 +69,7 @@ def test_gradient_descent_keeps_the_gap_between_e_and_w_transposed(implementatio
     require(implementation)
     net = Net.draw(SIZES, np.random.RandomState(6))
     rule = Rule(beta=0.3, reduction=reduction)
-    learner = make_learner(implementation, net, rule, Recipe("sgd", lr=0.02))
+    learner = make_learner(implementation, net, rule, Recipe("sgd", lr=2**-6))
     for _ in range(20):
         learner.update(*batch(SIZES))
         learner.apply()

@@ -2,8 +2,10 @@
 
 import pytest
 
-from tests.mutations import ROOT, SUITES
+from tests.mutants import suites
+from tests.mutations import ROOT
 
+SUITES = suites()
 PLANTED = [(paper, mutation) for paper, suite in SUITES.items() for mutation in suite.mutations]
 
 

@@ -69,8 +69,7 @@ class TorchLearner:
         trained = _trained(self._model, rule)
         self._optimiser: Any
         if recipe.optimiser == "sgd":
-            lr = float(np.float32(recipe.lr)) if recipe.float32_lr else recipe.lr
-            self._optimiser = torch.optim.SGD(trained, lr=lr)
+            self._optimiser = torch.optim.SGD(trained, lr=recipe.sgd_lr)
         elif recipe.optimiser == "torch_adamw":
             self._optimiser = torch.optim.AdamW(
                 trained,
@@ -116,15 +115,13 @@ class TorchLoopLearner(TorchLearner):
 
         super().__init__(net, rule, recipe, dtype)
         optim = self._torch.optim
-        lr = float(np.float32(recipe.lr)) if recipe.float32_lr else recipe.lr
 
         def make(parameters: list[Any]) -> Any:
             if recipe.optimiser == "sgd":
-                return optim.SGD(parameters, lr=lr, fused=True)
+                return optim.SGD(parameters, lr=recipe.sgd_lr, fused=True)
             betas, decay = (recipe.beta1, recipe.beta2), recipe.weight_decay
-            return optim.AdamW(
-                parameters, lr=lr, betas=betas, eps=recipe.eps, weight_decay=decay, fused=True
-            )
+            numbers = {"betas": betas, "eps": recipe.eps, "weight_decay": decay}
+            return optim.AdamW(parameters, lr=recipe.lr, fused=True, **numbers)
 
         if recipe.optimiser == "keras_adamw":
             raise ValueError("the PyTorch training loop has no Keras optimiser")
@@ -139,15 +136,17 @@ class TorchLoopLearner(TorchLearner):
 
 
 class TensorFlowLearner:
-    """`lra_e.tf_rule.MLP` with Keras' optimisers; torch's AdamW is the oracle's."""
+    """`lra_e.tf_rule.MLP` with Keras' optimisers; what Keras cannot do to the last digit (torch's
+    AdamW, a rate that is no float32 number) is the oracle's."""
 
     def __init__(self, net: Net, rule: Rule, recipe: Recipe, dtype: str = "float64"):
         import keras
         import tensorflow as tf
+
         from lra_e.tf_rule import MLP
 
-        self._tf, self._rule, self._dtype, self._recipe = tf, rule, dtype, recipe
-        self._keras = keras
+        self._tf, self._keras = tf, keras
+        self._rule, self._dtype, self._recipe = rule, dtype, recipe
         self._model = MLP(
             sizes_of(net),
             bias=bool(net.b),
@@ -158,43 +157,72 @@ class TensorFlowLearner:
         mine = [*self._model.W, *self._model.E, *(self._model.b or ())]
         for variable, given in zip(mine, [*net.W, *net.E, *net.b], strict=True):
             variable.assign(given.astype(dtype))
-        self._trained = _trained(self._model, rule)
         self._optimiser = self._new_optimiser()
 
     def _new_optimiser(self) -> Any:
-        recipe = self._recipe
-        if recipe.optimiser == "sgd":
-            return self._keras.optimizers.SGD(recipe.lr)
+        recipe, optimizers = self._recipe, self._keras.optimizers
+        if recipe.optimiser == "sgd" and recipe.keeps_lr_in_float32:
+            return optimizers.SGD(recipe.lr)
         if recipe.optimiser == "keras_adamw":
-            return self._keras.optimizers.AdamW(
-                recipe.lr,
-                weight_decay=recipe.weight_decay,
-                beta_1=recipe.beta1,
-                beta_2=recipe.beta2,
-                epsilon=recipe.eps,
-            )
+            return optimizers.AdamW(recipe.lr, **keras_numbers(recipe))
         return recipe.numpy_optimiser()
 
     def update(self, x: Array, labels: Array) -> Update:
-        images = self._tf.constant(x.astype(self._dtype))
+        self._batch = self._tf.constant(x.astype(self._dtype)), self._tf.constant(labels)
         bp = self._rule.kind == "bp"
         compute = self._model.compute_backprop_update if bp else self._model.compute_lra_update
-        self._last = compute(images, self._tf.constant(labels))
+        self._last = compute(*self._batch)
         return _to_numpy(self._last, bp)
 
     def apply(self) -> None:
         if self._recipe.rebuilt:
             self._optimiser = self._new_optimiser()
-        if self._recipe.optimiser != "torch_adamw":
+        if isinstance(self._optimiser, self._keras.optimizers.Optimizer):
             self._model.apply_update(self._last, self._optimiser)
             return
-        values = [variable.numpy() for variable in self._trained]
+        trained = _trained(self._model, self._rule)
+        values = _arrays(trained)
         self._optimiser.step(values, _updates(self._last))
-        for variable, value in zip(self._trained, values, strict=True):
+        for variable, value in zip(trained, values, strict=True):
             variable.assign(value)
 
     def net(self) -> Net:
         return _net_of(self._model)
+
+
+class TensorFlowLoopLearner(TensorFlowLearner):
+    """`lra_e.tf_learner.Learner`, the training loop's, compiled as it is when it trains."""
+
+    def __init__(self, net: Net, rule: Rule, recipe: Recipe, dtype: str = "float64"):
+        from lra_e.tf_learner import Learner as Loop
+        from lra_e.tf_learner import RebuiltAdamW
+
+        super().__init__(net, rule, recipe, dtype)
+        if recipe.rebuilt:
+            self._optimiser = RebuiltAdamW(recipe.lr, **keras_numbers(recipe))
+        if not isinstance(self._optimiser, self._keras.optimizers.Optimizer):
+            raise ValueError(f"the TensorFlow training loop has no optimiser for {recipe}")
+        self._loop = Loop(self._model, self._optimiser, rule=rule.kind)
+
+    def update(self, x: Array, labels: Array) -> Update:
+        self._model = self._loop.model  # reading it brings its E up to date
+        return super().update(x, labels)
+
+    def apply(self) -> None:
+        self._loop.train_step(*self._batch)
+
+    def net(self) -> Net:
+        return _net_of(self._loop.model)
+
+
+def keras_numbers(recipe: Recipe) -> dict[str, float]:
+    """AdamW's numbers under Keras' names."""
+    return {
+        "weight_decay": recipe.weight_decay,
+        "beta_1": recipe.beta1,
+        "beta_2": recipe.beta2,
+        "epsilon": recipe.eps,
+    }
 
 
 def _to_numpy(update: Any, bp: bool) -> Update:
@@ -243,12 +271,14 @@ LEARNERS: dict[str, Callable[..., Learner]] = {
     "torch": TorchLearner,
     "torch-learner": TorchLoopLearner,
     "tensorflow": TensorFlowLearner,
+    "tensorflow-learner": TensorFlowLoopLearner,
 }
 NEEDS: dict[str, tuple[str, ...]] = {
     "numpy": (),
     "torch": ("torch",),
     "torch-learner": ("torch",),
     "tensorflow": ("tensorflow", "lra_e.tf_rule"),
+    "tensorflow-learner": ("tensorflow", "lra_e.tf_learner"),
 }
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from tests.oracles import lra_e_numpy as oracle
 from tests.oracles.lra_e_numpy import Array, Net, Update
 
@@ -43,6 +45,16 @@ class Recipe:
     weight_decay: float = 0.01
     float32_lr: bool = False
     rebuilt: bool = False
+
+    @property
+    def sgd_lr(self) -> float:
+        """The rate that plain descent multiplies with."""
+        return float(np.float32(self.lr)) if self.float32_lr else self.lr
+
+    @property
+    def keeps_lr_in_float32(self) -> bool:
+        """Whether an optimiser whose rate is a float32 number computes the same."""
+        return self.sgd_lr == float(np.float32(self.lr))
 
     def numpy_optimiser(self) -> "oracle.SGD | oracle.TorchAdamW | oracle.KerasAdamW":
         if self.optimiser == "sgd":

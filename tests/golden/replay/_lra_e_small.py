@@ -131,7 +131,7 @@ def compare_update(trace: Trace, step: str, update: Update, layouts: Layouts, dr
 
 def compare_parameters(trace: Trace, step: str, net: Net, layouts: Layouts, drift: Drift) -> None:
     """What the optimiser made of it."""
-    base = FLOAT64 + 3 * drift.worst  # the bound counts each step's own rounding only
+    base = FLOAT64 + 10 * drift.worst  # the bound counts each step's own rounding only
     for layer, w in enumerate(net.W, start=1):
         trace.compare(f"{step}W{layer}", layouts.w(w), base)
     for layer, e in enumerate(net.E, start=2):

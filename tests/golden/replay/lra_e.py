@@ -26,7 +26,10 @@ IMPLEMENTATIONS = {
     "torch-learner": ("torch-learner", "exact"),
     "tensorflow": ("tensorflow", "exact"),
     "tensorflow-difference": ("tensorflow", "difference"),
+    "tensorflow-learner": ("tensorflow-learner", "exact"),
 }
+# A training loop has its own framework's optimisers only.
+NOT_OF_FAMILY = {"torch-learner": ("tfnew",), "tensorflow-learner": ("torch",)}
 
 
 def implementations(stem: str) -> dict[str, tuple[str, ...]]:
@@ -36,12 +39,7 @@ def implementations(stem: str) -> dict[str, tuple[str, ...]]:
     match = FULL.fullmatch(stem) or SMALL.fullmatch(stem)
     if not match:
         return {}
-    names = [
-        name
-        for name in IMPLEMENTATIONS
-        # The training loop's learner has torch's optimisers only.
-        if not (name == "torch-learner" and match[1] == "tfnew")
-    ]
+    names = [name for name in IMPLEMENTATIONS if match[1] not in NOT_OF_FAMILY.get(name, ())]
     return {name: NEEDS[IMPLEMENTATIONS[name][0]] for name in names}
 
 

@@ -1,0 +1,183 @@
+"""What one training step of a rule costs beside backprop of the same net, in the same run.
+
+    python -m benchmarks.steps lra_e [--json FILE] [--threads N] [--depth] [--net N] [--rule R]
+
+Every paper has a module here with its name, which gives
+
+    FRAMEWORKS                              which of torch, tensorflow its rules run in
+    cases(framework, device, depth)         -> list of Case, backprop ("bp" or "ebp") among them
+
+A framework is timed in a process of its own. `ratio` is to the backprop row of the same net: the
+fastest backprop that we can write, with the optimiser that the rule has.
+"""
+
+import importlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from benchmarks.timing import interleave
+from common.cli import Options, argument, command, option
+from common.errors import UsageError, UserError
+from common.options import choice, path, positive, positive_int
+
+PAPERS = tuple(
+    sorted(
+        file.stem
+        for file in Path(__file__).parent.glob("*.py")
+        if (file.parent.parent / file.stem / "__init__.py").exists()
+    )
+)
+BASELINES = ("bp", "ebp")
+
+
+class Case(NamedTuple):
+    """One row of the table: a training step that can be called again and again."""
+
+    net: str
+    rule: str
+    batch: int
+    step: Callable[[], object]
+
+
+def measure(paper: str, framework: str, options: Any) -> list[dict[str, Any]]:
+    """Time a paper's cases in this process."""
+    cpu = options.device == "cpu"
+    if framework == "torch":
+        import torch
+
+        torch.set_num_threads(options.threads)
+        wait = (lambda: None) if cpu else torch.cuda.synchronize
+    else:
+        from common import tf_backend
+
+        wait = (lambda: None) if cpu else tf_backend.synchronise
+    clock = time.process_time if cpu and options.threads == 1 else time.perf_counter
+    cases = importlib.import_module(f"benchmarks.{paper}").cases(
+        framework, options.device, options.depth
+    )
+    rows: list[dict[str, Any]] = []
+    nets = [n for n in dict.fromkeys(c.net for c in cases) if options.net in (None, n)]
+    for net in nets:
+        mine = [c for c in cases if c.net == net]
+        wanted = [c for c in mine if options.rule in (None, c.rule) or c.rule in BASELINES]
+        times = interleave(
+            {c.rule: c.step for c in wanted}, seconds=options.seconds, clock=clock, wait=wait
+        )
+        base = next((times[c.rule].ms for c in wanted if c.rule in BASELINES), None)
+        for case in wanted:
+            t = times[case.rule]
+            rows.append(
+                {
+                    "paper": paper,
+                    "framework": framework,
+                    "net": net,
+                    "rule": case.rule,
+                    "batch": case.batch,
+                    "threads": options.threads,
+                    "ms": round(t.ms, 4),
+                    "ratio": round(t.ms / base, 4) if base else None,
+                    "n": t.n,
+                    "quartiles": [round(t.low, 4), round(t.high, 4)],
+                }
+            )
+    return rows
+
+
+def in_process(paper: str, framework: str, options: Any) -> list[dict[str, Any]]:
+    """`measure` in a process of its own, with the threads set before the framework is imported."""
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder) / "rows.json"
+        words = [sys.executable, "-m", "benchmarks.steps", paper, "--framework", framework]
+        words += ["--threads", str(options.threads), "--seconds", str(options.seconds)]
+        words += ["--device", options.device, "--json", str(answer)]
+        words += ["--depth"] if options.depth else []
+        for name in ("net", "rule"):
+            if getattr(options, name):
+                words += [f"--{name}", getattr(options, name)]
+        threads = str(options.threads)
+        environment = os.environ | {"OMP_NUM_THREADS": threads, "TF_NUM_INTRAOP_THREADS": threads}
+        environment |= {"TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+        done = subprocess.run(words, env=environment, check=False, stdout=subprocess.DEVNULL)
+        if done.returncode:
+            raise UserError(f"the {framework} benchmark of {paper} failed (code {done.returncode})")
+        return json.loads(answer.read_text())
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Rows for people."""
+    head = f"{'framework':<11}{'net':<14}{'rule':<18}{'batch':>5}{'ms':>10}{'quartiles':>20}"
+    lines = [head + f"{'ratio':>8}{'n':>6}"]
+    for r in rows:
+        low, high = r["quartiles"]
+        ratio = f"{r['ratio']:.3f}" if r["ratio"] else "-"
+        lines.append(
+            f"{r['framework']:<11}{r['net']:<14}{r['rule']:<18}{r['batch']:>5}{r['ms']:>10.3f}"
+            f"{f'{low:.3f}-{high:.3f}':>20}{ratio:>8}{r['n']:>6}"
+        )
+    return "\n".join(lines)
+
+
+def conditions(options: Any) -> str:
+    """Hardware, versions, threads and clock, as every figure that we print must state."""
+    names = ("torch", "tensorflow", "keras", "jax", "numpy")
+    versions = ", ".join(f"{n} {metadata.version(n)}" for n in names if find_spec(n))
+    from common.rundir import processor
+
+    clock = "CPU time" if options.device == "cpu" and options.threads == 1 else "wall time"
+    return (
+        f"{processor()}, {options.threads} thread(s), {options.device}; Python "
+        f"{platform.python_version()}, {versions}; {clock}, median of n after 20 warm-up steps"
+    )
+
+
+@command(paper="benchmarks", name="steps")
+@argument("papers", type=choice(*PAPERS), nargs=-1, help="papers; all of them if none is named")
+@option(
+    "--framework",
+    type=choice("torch", "tensorflow"),
+    default=None,
+    help="Only this one, in this process.",
+)
+@option("--net", default=None, help="Only this net.")
+@option("--rule", default=None, help="Only this rule, beside backprop.")
+@option("--threads", type=positive_int, default=1, help="CPU threads.")
+@option("--seconds", type=positive, default=15.0, help="For each net in each framework.")
+@option("--depth/--no-depth", default=False, help="Also deeper nets.")
+@option("--device", default="cpu", help="cpu or cuda.")
+@option("--json", "json", type=path, default=None, help="Write the rows to this file.")
+def main(options: Options) -> None:
+    """Time every rule's training step beside backprop of the same net."""
+    rows: list[dict[str, Any]] = []
+    if not options.framework:
+        click.echo(conditions(options))
+    for paper in options.papers or PAPERS:
+        for framework in importlib.import_module(f"benchmarks.{paper}").FRAMEWORKS:
+            if options.framework and framework != options.framework:
+                continue
+            if find_spec(framework) is None:
+                click.echo(f"{paper}: {framework} is not installed, left out", err=True)
+            elif options.framework:
+                rows += measure(paper, framework, options)
+            else:
+                rows += in_process(paper, framework, options)
+    if not rows:
+        raise UsageError("nothing to time: no such framework, net or rule here")
+    click.echo(table(rows))
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""LRA-E on Fashion-MNIST in TensorFlow, the program of 2019: `python -m lra_e.fmnist.fmnist`."""
+
+from common.cli import Options, command
+from lra_e.fidelity import OldTFScripts
+from lra_e.options import lra_e_options
+
+
+@command(paper="lra_e", name="fmnist")
+@lra_e_options("fmnist", OldTFScripts)
+def main(options: Options) -> None:
+    """Train a deep tanh network on Fashion-MNIST with LRA-E or its backprop twin (TensorFlow)."""
+    from lra_e.tf_program import train
+
+    train(options)
+
+
+if __name__ == "__main__":
+    main()

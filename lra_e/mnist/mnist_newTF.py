@@ -1,0 +1,18 @@
+"""LRA-E on MNIST in TensorFlow, any depth: `python -m lra_e.mnist.mnist_newTF`."""
+
+from common.cli import Options, command
+from lra_e.fidelity import NewTFScripts
+from lra_e.options import lra_e_options
+
+
+@command(paper="lra_e", name="mnist_newTF")
+@lra_e_options("mnist_newTF", NewTFScripts)
+def main(options: Options) -> None:
+    """Train a deep tanh network on MNIST with LRA-E or its backprop twin (TensorFlow)."""
+    from lra_e.tf_program import train
+
+    train(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,288 @@
+"""The rule of LRA-E in TensorFlow (Ororbia & Mali, AAAI 2019, arXiv 1805.11703).
+
+Symbols, batch first (B images, layer l = 1..L of width n_l, z^0 = the images):
+
+    W^l (n_{l-1}, n_l)   forward weights            h^l = z^{l-1} W^l,  z^l = phi(h^l)
+    E^l (n_l, n_{l-1})   error weights, l >= 2      play the part of (W^l) transposed
+    e^l (B, n_l)         error                      e^L = softmax(h^L) - onehot(label)
+    d^l (B, n_l)         displacement               d^{l-1} = e^l E^l
+    y^l (B, n_l)         local target               y^l = phi(h^l - beta d^l),  e^l = z^l - y^l
+
+The update of W^l is the outer product of its input and its error, that of E^l is gamma times the
+transpose of the same; no derivative of phi and no forward weight takes part in sending errors down.
+
+    >>> model = MLP([784, 256, 256, 10])
+    >>> optimiser = keras.optimizers.AdamW(1e-3)
+    >>> update = model.compute_lra_update(images, labels)
+    >>> model.apply_update(update, optimiser)
+
+All methods may be called inside a `tf.function`, compiled by XLA or not. `torch_rule` is the twin.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from common.errors import UsageError, unknown
+
+
+class Update(NamedTuple):
+    """One batch's errors and descent directions; every list is in layer order."""
+
+    loss: tf.Tensor  # () mean cross-entropy before the update
+    logits: tf.Tensor  # (B, n_L)
+    e: list[tf.Tensor]  # errors, layers 1..L
+    d: list[tf.Tensor]  # displacements arriving at hidden layers 1..L-1, before beta
+    y: list[tf.Tensor]  # targets of hidden layers 1..L-1
+    gW: list[tf.Tensor]  # descent directions of W, layers 1..L
+    gE: list[tf.Tensor] | None  # of E, layers 2..L; None where E does not learn
+    gb: list[tf.Tensor] | None  # of b; None without trained biases
+
+
+class Activation(NamedTuple):
+    """phi, its derivative from (h, z), and phi(h) - phi(h - s) written without cancellation."""
+
+    phi: Callable[[tf.Tensor], tf.Tensor]
+    derivative: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    displaced: Callable[..., tuple[tf.Tensor, tf.Tensor]]  # h, z, s -> y, z - y
+
+
+def _tanh_displaced(h: tf.Tensor, z: tf.Tensor, s: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    # tanh a - tanh b = tanh(a - b) (1 - tanh a tanh b)
+    y = tf.tanh(h - s)
+    return y, tf.tanh(s) * (1 - z * y)
+
+
+def _sigmoid_displaced(h: tf.Tensor, z: tf.Tensor, s: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    y = tf.sigmoid(h - s)
+    return y, tf.tanh(s / 2) * (1 - (2 * z - 1) * (2 * y - 1)) / 2
+
+
+def _relu_displaced(h: tf.Tensor, z: tf.Tensor, s: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    y = tf.nn.relu(h - s)
+    return y, tf.where((z > 0) & (y > 0), s, z - y)
+
+
+def _sign_displaced(h: tf.Tensor, z: tf.Tensor, s: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    y = tf.sign(h - s)
+    return y, z - y
+
+
+ACTIVATIONS = {
+    "tanh": Activation(tf.tanh, lambda h, z: 1 - z * z, _tanh_displaced),
+    "sigmoid": Activation(tf.sigmoid, lambda h, z: z * (1 - z), _sigmoid_displaced),
+    "relu": Activation(tf.nn.relu, lambda h, z: tf.cast(h > 0, h.dtype), _relu_displaced),
+    "linear": Activation(
+        lambda h: h, lambda h, z: tf.ones_like(h), lambda h, z, s: (h - s, tf.identity(s))
+    ),
+    # The rule needs no derivative, so it also trains units that have none.
+    "sign": Activation(tf.sign, lambda h, z: tf.zeros_like(h), _sign_displaced),
+}
+LOCAL_LOSSES = ("gaussian", "cauchy")
+ERROR_FORMS = ("exact", "difference")
+REDUCTIONS = ("mean", "sum")
+
+
+class MLP:
+    """A fully connected network that LRA-E trains; names are those that the paper's README gives.
+
+    layer_sizes   widths n_0 .. n_L, at least two
+    beta          displacement of the targets, > 0
+    gamma         scale of E's update; 0 keeps E fixed
+    local_loss    "gaussian" (e = z - y, the 2019 scripts) or "cauchy" (the log-penalty of the
+                  earlier LRA paper, arXiv 1803.01834: e = 2 (z - y) / (1 + (z - y)^2))
+    error_form    "exact" computes z - y without cancellation; "difference" subtracts, as the
+                  original does, and loses all digits of float32 after some eight layers
+    transposed_e  defect 1: E of square hidden layers receives its update transposed
+    reduction     updates are the batch's "mean" or, as in the old TensorFlow scripts, its "sum"
+    normalise     divide each update by its Frobenius norm + 1e-8
+    bias          add b^l, starting at zero; train_bias=False keeps it constant
+
+    W, E and b (None without biases) are lists of Keras variables that start at N(0, 0.1^2) and 0;
+    `W[i].assign` gives another start. Raises UsageError for a value outside these ranges.
+    """
+
+    def __init__(
+        self,
+        layer_sizes: Sequence[int],
+        *,
+        activation: str = "tanh",
+        beta: float = 0.1,
+        gamma: float = 1.0,
+        bias: bool = False,
+        train_bias: bool = True,
+        local_loss: str = "gaussian",
+        error_form: str = "exact",
+        transposed_e: bool = False,
+        reduction: str = "mean",
+        normalise: bool = False,
+        dtype: Any = None,
+        device: str | None = None,
+    ) -> None:
+        sizes = [int(n) for n in layer_sizes]
+        if len(sizes) < 2 or min(sizes) < 1:
+            raise UsageError(f"layer_sizes (={sizes}) must be two or more positive widths")
+        if not beta > 0:
+            raise UsageError(f"beta (={beta}) must be > 0")
+        if not gamma >= 0:
+            raise UsageError(f"gamma (={gamma}) must be >= 0")
+        for what, value, allowed in (
+            ("activation", activation, ACTIVATIONS),
+            ("local_loss", local_loss, LOCAL_LOSSES),
+            ("error_form", error_form, ERROR_FORMS),
+            ("reduction", reduction, REDUCTIONS),
+        ):
+            if value not in allowed:
+                raise unknown(what, value, tuple(allowed))
+        self.layer_sizes, self.beta, self.gamma = sizes, beta, gamma
+        self.activation, self.local_loss = activation, local_loss
+        self.error_form, self.transposed_e = error_form, transposed_e
+        self.reduction, self.normalise, self.train_bias = reduction, normalise, train_bias
+        self.dtype = tf.as_dtype(dtype or tf.float32)
+        self._phi = ACTIVATIONS[activation]
+
+        def weights(
+            letter: str, first: int, shapes: Sequence[tuple[int, ...]], std: float
+        ) -> list[keras.Variable]:
+            return [
+                keras.Variable(
+                    tf.random.normal(shape, stddev=std, dtype=self.dtype),
+                    dtype=self.dtype.name,
+                    name=f"{letter}{layer}",
+                )
+                for layer, shape in enumerate(shapes, first)
+            ]
+
+        pairs = list(zip(sizes, sizes[1:], strict=False))
+        with tf.device(device):
+            self.W = weights("W", 1, pairs, 0.1)
+            self.E = weights("E", 2, [(above, below) for below, above in pairs[1:]], 0.1)
+            self.b = weights("b", 1, [(n,) for n in sizes[1:]], 0.0) if bias else None
+
+    def activities(self, x: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """Pre-activations h^1..h^L and activities z^0..z^{L-1} of images x (B, n_0)."""
+        h: list[tf.Tensor] = []
+        z = [tf.convert_to_tensor(x)]
+        for i, W in enumerate(self.W):
+            h.append(tf.matmul(z[i], W) if self.b is None else tf.matmul(z[i], W) + self.b[i])
+            if i < len(self.W) - 1:
+                z.append(self._phi.phi(h[i]))
+        return h, z
+
+    def forward(self, x: tf.Tensor) -> tf.Tensor:
+        """Logits (B, n_L) of images x (B, n_0)."""
+        return self.activities(x)[0][-1]
+
+    __call__ = forward
+
+    def compute_output(self, x: tf.Tensor) -> tf.Tensor:
+        """The same as `forward`, under the original's name."""
+        return self.forward(x)
+
+    def compute_lra_update(
+        self,
+        x: tf.Tensor,
+        labels: tf.Tensor,
+        E: Sequence[tf.Tensor] | None = None,
+        learn_E: bool = True,
+    ) -> Update:
+        """Errors, targets and descent directions for images x (B, n_0) and labels; changes nothing.
+
+        labels are classes (B,) or one-hot rows (B, n_L). Errors go down through the tensors `E`
+        where given, else through the model's own. learn_E=False leaves gE out.
+        """
+        E = self.E if E is None else E
+        h, z = self.activities(x)
+        loss, error = _output_error(h[-1], labels)
+        last = len(self.W) - 1
+        e: list[tf.Tensor] = [error]
+        d: list[tf.Tensor] = []
+        y: list[tf.Tensor] = []
+        for i in range(last, 0, -1):
+            d.insert(0, tf.matmul(e[0], E[i - 1]))
+            target, error = self._local_error(h[i - 1], z[i], d[0])
+            y.insert(0, target)
+            e.insert(0, error)
+        gW = self._outer(z, e)
+        gE = [self.error_weight_update(i, gW[i]) for i in range(1, last + 1)] if learn_E else None
+        return Update(loss, h[-1], e, d, y, gW, gE, self._bias_update(e))
+
+    def compute_backprop_update(self, x: tf.Tensor, labels: tf.Tensor) -> Update:
+        """The gradient of the same network's cross-entropy (batch mean or sum), E untouched."""
+        h, z = self.activities(x)
+        loss, error = _output_error(h[-1], labels)
+        e = [error]
+        for i in range(len(self.W) - 1, 0, -1):
+            back = tf.matmul(e[0], self.W[i], transpose_b=True)
+            e.insert(0, back * self._phi.derivative(h[i - 1], z[i]))
+        return Update(loss, h[-1], e, [], [], self._outer(z, e), None, self._bias_update(e))
+
+    def backward(self, x: tf.Tensor, labels: tf.Tensor, lr: float = 0.001) -> Update:
+        """Backprop and one step of plain gradient descent on W (and trained b), in place."""
+        update = self.compute_backprop_update(x, labels)
+        for W, g in zip(self.W, update.gW, strict=True):
+            W.assign_sub(lr * g)
+        for b, g in zip(self.b or (), update.gb or (), strict=False):
+            b.assign_sub(lr * g)
+        return update
+
+    def apply_update(self, update: Update, optimiser: keras.optimizers.Optimizer) -> None:
+        """Hand an update to any Keras optimiser and step; what has no update is not handed over.
+
+        An optimiser that is not yet built is built on what this update holds.
+        """
+        parameters, gradients = [*self.W], [*update.gW]
+        for more, given in ((self.E, update.gE), (self.b, update.gb)):
+            if given is not None:
+                parameters += more or []
+                gradients += given
+        optimiser.apply(gradients, parameters)
+
+    def _local_error(self, h: tf.Tensor, z: tf.Tensor, d: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Target and error of one hidden layer from the displacement d that reaches it."""
+        s = self.beta * d
+        if self.error_form == "exact":
+            y, e = self._phi.displaced(h, z, s)
+        else:
+            y = self._phi.phi(h - s)
+            e = z - y
+        if self.local_loss == "cauchy":
+            e = 2 * e / (1 + e * e)
+        return y, e
+
+    def _outer(self, z: list[tf.Tensor], e: list[tf.Tensor]) -> list[tf.Tensor]:
+        """(z^{l-1}) transposed times e^l, averaged or summed over the batch."""
+        if self.reduction == "mean":  # dividing the errors is cheaper than dividing the products
+            scale = 1 / tf.cast(tf.shape(z[0])[0], self.dtype)
+            e = [error * scale for error in e]
+        out = [tf.matmul(below, error, transpose_a=True) for below, error in zip(z, e, strict=True)]
+        if self.normalise:
+            out = [g / (tf.norm(g) + 1e-8) for g in out]
+        # None is there before all are: W and E are read after the output's update is known, and
+        # without XLA TensorFlow's graph optimiser (2.21) lets an assignment overtake such a read.
+        return tf.tuple(out)
+
+    def error_weight_update(self, i: int, gW: tf.Tensor) -> tf.Tensor:
+        """Descent direction of E^{i+1} (python index i of W) from that of W^{i+1}."""
+        wrong = self.transposed_e and i < len(self.W) - 1
+        if wrong and gW.shape[0] != gW.shape[1]:
+            raise UsageError(f"transposed_e needs equal hidden widths, got {self.layer_sizes}")
+        return self.gamma * (gW if wrong else tf.transpose(gW))
+
+    def _bias_update(self, e: list[tf.Tensor]) -> list[tf.Tensor] | None:
+        if self.b is None or not self.train_bias:
+            return None
+        reduce = tf.reduce_mean if self.reduction == "mean" else tf.reduce_sum
+        return [reduce(error, 0) for error in e]
+
+
+def _output_error(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mean cross-entropy () and e^L = softmax(logits) - onehot (B, n_L)."""
+    labels = tf.convert_to_tensor(labels)
+    if labels.shape.rank == 1:
+        labels = tf.one_hot(labels, logits.shape[1], dtype=logits.dtype)
+    labels = tf.cast(labels, logits.dtype)
+    log_p = tf.nn.log_softmax(logits)
+    return -tf.reduce_mean(tf.reduce_sum(labels * log_p, 1)), tf.exp(log_p) - labels

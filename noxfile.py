@@ -1,0 +1,137 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["nox[uv]"]
+# ///
+"""creditlab's sessions. `nox -l` lists them; `uv run noxfile.py -s demo` needs not even nox.
+
+Each paper has a session with an environment of its own, from that paper's extra alone: it proves
+that the paper runs without the others' frameworks. `tests` holds everything in one environment.
+Words after `--` go to the command that the session runs: `nox -s tests -- -k golden`.
+All versions come from constraints.txt; `CREDITLAB_DATA` names a folder that has data already.
+"""
+
+import tempfile
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["tests"]
+
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONWARNINGS": "default"}
+
+
+def install(session: nox.Session, *extras: str, groups: tuple[str, ...] = ()) -> None:
+    """This project with some extras, and dependency groups, at the tested versions."""
+    chosen = f"[{','.join(extras)}]" if extras else ""
+    names = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups)
+    session.install("-c", "constraints.txt", "-e", f".{chosen}", *names)
+
+
+def pytest(session: nox.Session, *arguments: str) -> None:
+    """The tests, in this session's environment."""
+    session.run("python", "-m", "pytest", *arguments, *session.posargs, env=ENVIRONMENT)
+
+
+def smoke(session: nox.Session, *modules: str) -> None:
+    """Each script once, on digits, for an epoch on a few images."""
+    for module in modules:
+        with tempfile.TemporaryDirectory() as folder:
+            session.run(
+                *("python", "-m", module, "--data", "digits", "--epochs", "1"),
+                *("--limit-train", "200", "--quiet", "--out", f"{folder}/run"),
+                env=ENVIRONMENT,
+            )
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests, in one environment with every framework."""
+    install(session, "all", groups=("test",))
+    pytest(session, "--durations=25")
+
+
+LRA_E_TORCH = ("lra_e.mnist.mnist_torch", "lra_e.fmnist.fmnist_torch")
+LRA_E_TF = tuple(
+    f"lra_e.{folder}.{folder}{suffix}"
+    for folder in ("mnist", "fmnist")
+    for suffix in ("", "_newTF")
+)
+
+
+@nox.session
+def lra_e(session: nox.Session) -> None:
+    """LRA-E: its tests and its six scripts, PyTorch and TensorFlow in one environment."""
+    install(session, "lra-e", groups=("test",))
+    pytest(session, "-k", "lra_e")
+    smoke(session, *LRA_E_TORCH, *LRA_E_TF)
+
+
+@nox.session
+def lra_e_torch(session: nox.Session) -> None:
+    """LRA-E's PyTorch scripts in an environment without TensorFlow."""
+    install(session, "lra-e-torch", groups=("test",))
+    pytest(session, "-k", "lra_e")
+    smoke(session, *LRA_E_TORCH)
+
+
+@nox.session
+def lra_e_tf(session: nox.Session) -> None:
+    """LRA-E's TensorFlow scripts in an environment without PyTorch."""
+    install(session, "lra-e-tf", groups=("test",))
+    pytest(session, "-k", "lra_e")
+    smoke(session, *LRA_E_TF)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff: format and rules."""
+    install_groups(session, "lint")
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy over the packages and the tests."""
+    install(session, "all", groups=("types", "test"))
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Every paper's rule beside backprop on digits, and one page about it."""
+    install(session, "all")
+    session.run("python", "-m", "common.demo", *session.posargs, env=ENVIRONMENT)
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """What a training step costs beside backprop: `nox -s bench -- lra_e`."""
+    install(session, "all")
+    session.run("python", "-m", "benchmarks.steps", *session.posargs)
+
+
+@nox.session(default=False)
+def reproduce(session: nox.Session) -> None:
+    """Run a row of targets.csv: `nox -s reproduce -- lra_e mnist_torch_lra_e --seeds "1 2 3"`."""
+    install(session, "all")
+    session.run("python", "-m", "common.targets", "reproduce", *session.posargs)
+
+
+@nox.session(default=False)
+def tables(session: nox.Session) -> None:
+    """Recompute targets.csv from the runs on disk, and the READMEs' tables from it."""
+    install(session, "all")
+    session.run("python", "-m", "common.targets", *(session.posargs or ("update",)))
+
+
+def install_groups(session: nox.Session, *groups: str) -> None:
+    """Dependency groups alone, without the project."""
+    names = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups)
+    session.install("-c", "constraints.txt", *names)
+
+
+if __name__ == "__main__":
+    nox.main()

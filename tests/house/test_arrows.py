@@ -1,0 +1,121 @@
+"""Who may know whom: the arrows of the house, read from the source and tried in fresh processes."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAPERS = ("asap", "brainprop", "lra_e", "burstprop", "s3net")
+PACKAGES = ("common", *PAPERS, "benchmarks")
+FRAMEWORKS = ("torch", "torchvision", "tensorflow", "keras", "jax", "neural_tangents")
+MODULES = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py"))
+SCRIPTS = [
+    path
+    for path in MODULES
+    if path.relative_to(ROOT).parts[0] in PAPERS and '__name__ == "__main__"' in path.read_text()
+]
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level names of everything that a file imports, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.add((node.module or "").split(".")[0])
+    return found
+
+
+def run(*words: str, block: tuple[str, ...] = (), cwd: Path = ROOT) -> subprocess.CompletedProcess:
+    """Python with some packages missing, as if they were not installed."""
+    blocking = f"import sys; sys.modules.update(dict.fromkeys({block!r}))\n"
+    site = blocking + "import runpy; sys.argv = sys.argv[1:]; "
+    site += "runpy.run_path(sys.argv[0], run_name='__main__')"
+    if words[0] == "-c":
+        command = [sys.executable, "-c", blocking + words[1]]
+    else:
+        command = [sys.executable, "-c", site, *words]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=cwd, env=environment, check=False
+    )
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_paper_imports_common_and_itself_alone_and_common_no_paper(path):
+    """A paper that leans on another cannot be taken out, or fixed, alone."""
+    package = path.relative_to(ROOT).parts[0]
+    forbidden = set(PAPERS) | {"benchmarks", "tests"}
+    allowed = {
+        "common": set(),
+        "benchmarks": {"benchmarks", path.stem},  # a paper's benchmark knows that paper
+    }.get(package, {package})
+    assert not imported(path) & (forbidden - allowed)
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if p.parent.name == "common"], ids=lambda path: path.stem
+)
+def test_a_framework_is_imported_only_by_modules_that_say_so(path):
+    """`import common` that pulls in torch makes every --help slow and every TF paper need torch."""
+    says = {"torch": {"torch"}, "tf": {"tensorflow", "keras"}, "jax": {"jax"}}
+    allowed = says.get(path.stem.split("_")[0], set())
+    assert imported(path) & set(FRAMEWORKS) <= allowed
+
+
+def test_common_is_imported_where_no_framework_is_installed():
+    """What the source does not show: a library that imports a framework by itself."""
+    names = [
+        f"common.{p.stem}"
+        for p in MODULES
+        if p.parent.name == "common" and p.stem.split("_")[0] not in ("torch", "tf", "jax")
+    ]
+    lines = "\n".join(f"import {name.removesuffix('.__init__')}" for name in names)
+    lines += "\nfrom common import datasets; datasets.load('digits')"
+    done = run("-c", lines, block=FRAMEWORKS)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=name_of)
+@pytest.mark.parametrize("words", [("--help",), ("--no-such-option", "3")], ids=["help", "wrong"])
+def test_help_and_usage_errors_need_no_framework(path, words, tmp_path):
+    """Ten seconds of TensorFlow's start for a typo. Run as a file, from another folder."""
+    done = run(str(path), *words, block=FRAMEWORKS, cwd=tmp_path)
+    assert done.returncode == (0 if words == ("--help",) else 2), done.stderr
+    if done.returncode:
+        assert done.stderr.count("\n") == 1 and "--no-such-option" in done.stderr
+    else:
+        assert name_of(path) in done.stdout
+
+
+def test_no_file_beside_a_script_hides_a_package():
+    """`python lra_e/x.py` puts lra_e first on the path: a `random.py` there would break numpy."""
+    folders = {path.parent for path in MODULES if '__name__ == "__main__"' in path.read_text()}
+    names = {entry.stem for folder in folders for entry in folder.iterdir()}
+    assert not names & (set(sys.stdlib_module_names) | set(PACKAGES) | set(FRAMEWORKS))
+
+
+def test_a_torch_paper_runs_without_tensorflow_and_a_tensorflow_paper_without_torch(tmp_path):
+    """One extra a paper is a promise: what it does not name must not be needed."""
+    settings = ("--data", "digits", "--epochs", "1", "--limit-train", "100", "--quiet")
+    torch_side, tf_side = ("torch", "torchvision"), ("tensorflow", "keras")
+    for script, own, other in (
+        ("lra_e/mnist/mnist_torch.py", torch_side, tf_side),
+        ("lra_e/mnist/mnist_newTF.py", tf_side, torch_side),
+    ):
+        pytest.importorskip(own[0], reason=f"{script} runs on {own[0]}")
+        out = tmp_path / own[0]
+        done = run(str(ROOT / script), *settings, "--out", str(out), block=(*other, "jax"))
+        assert done.returncode == 0, done.stderr
+        assert (out / "summary.json").exists()

@@ -1,0 +1,71 @@
+"""Several processes that train one network: what they average, add up and see of the data."""
+
+import multiprocessing
+import os
+import socket
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torchrun is PyTorch's")
+
+
+def _member(rank, port, results):
+    os.environ |= {
+        "WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank),
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
+    }  # fmt: skip
+    from common.datasets import load
+    from common.torch_batches import TorchBatches
+    from common.torch_distributed import join
+
+    torch.set_num_threads(1)
+    world, device = join(torch.device("cpu"))
+    tensors = [torch.full((2, 3), float(rank + 1)), torch.arange(4.0, dtype=torch.float64) * rank]
+    world.average_(tensors)
+    batches = TorchBatches(
+        load("digits").train, 8, shuffle=True, seed=3, part=(world.rank, world.size), device=device
+    )
+    seen = np.concatenate([labels.numpy() for _, labels in batches.epoch(1)])
+    total = world.sum([rank + 1.0, 10.0])
+    world.close()
+    results.put((rank, [t.tolist() for t in tensors], total, seen, world.main))
+
+
+def test_two_processes_average_updates_and_share_the_batches():
+    """Updates that are summed for averaged train at twice the rate; halves that overlap train on
+    half the data."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    members = [context.Process(target=_member, args=(r, port, results)) for r in range(2)]
+    for member in members:
+        member.start()
+    found = sorted(results.get(timeout=120) for _ in members)
+    for member in members:
+        member.join(60)
+        assert member.exitcode == 0
+    for rank, tensors, total, _, main in found:
+        assert tensors == [[[1.5] * 3] * 2, [0.0, 0.5, 1.0, 1.5]]
+        assert total == [3.0, 20.0]
+        assert main == (rank == 0)
+    from common.batches import draw_plan
+    from common.datasets import load
+
+    train = load("digits").train
+    order = draw_plan(len(train), 3, 1).order
+    whole = train.labels[order][: len(train) // 16 * 16].reshape(-1, 2, 8)
+    for rank, _, _, seen, _ in found:
+        assert (seen == whole[:, rank].ravel()).all()
+
+
+def test_one_process_alone_changes_nothing():
+    """A plain run must not need torchrun."""
+    from common.torch_distributed import join
+
+    world, device = join(torch.device("cpu"))
+    tensor = torch.ones(2)
+    world.average_([tensor])
+    assert world.main and world.sum([1.5]) == [1.5] and tensor.tolist() == [1, 1]
