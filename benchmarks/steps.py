@@ -2,7 +2,7 @@
 
     python -m benchmarks.steps lra_e [--json FILE] [--threads N] [--depth] [--net N] [--rule R]
 
-Every paper has a module here with its name, which gives
+Every paper has a module <paper>_steps here, which gives
 
     FRAMEWORKS                              which of torch, tensorflow its rules run in
     cases(framework, device, depth)         -> list of Case, backprop ("bp" or "ebp") among them
@@ -33,11 +33,7 @@ from common.errors import UsageError, UserError
 from common.options import choice, path, positive, positive_int
 
 PAPERS = tuple(
-    sorted(
-        file.stem
-        for file in Path(__file__).parent.glob("*.py")
-        if (file.parent.parent / file.stem / "__init__.py").exists()
-    )
+    sorted(file.stem.removesuffix("_steps") for file in Path(__file__).parent.glob("*_steps.py"))
 )
 BASELINES = ("bp", "ebp")
 
@@ -64,7 +60,7 @@ def measure(paper: str, framework: str, options: Any) -> list[dict[str, Any]]:
 
         wait = (lambda: None) if cpu else tf_backend.synchronise
     clock = time.process_time if cpu and options.threads == 1 else time.perf_counter
-    cases = importlib.import_module(f"benchmarks.{paper}").cases(
+    cases = importlib.import_module(f"benchmarks.{paper}_steps").cases(
         framework, options.device, options.depth
     )
     rows: list[dict[str, Any]] = []
@@ -163,7 +159,7 @@ def main(options: Options) -> None:
     if not options.framework:
         click.echo(conditions(options))
     for paper in options.papers or PAPERS:
-        for framework in importlib.import_module(f"benchmarks.{paper}").FRAMEWORKS:
+        for framework in importlib.import_module(f"benchmarks.{paper}_steps").FRAMEWORKS:
             if options.framework and framework != options.framework:
                 continue
             if find_spec(framework) is None:

@@ -127,7 +127,7 @@ class Batches(ABC):
         order = np.asarray(self.order(epoch), np.int64)
         if (
             order.ndim != 1
-            or len(order) < self.images
+            or len(order) < self.images * self.size
             or not 0 <= order.min() <= order.max() < self.n
         ):
             raise UsageError(f"the order of epoch {epoch} must hold indices of the {self.n} images")
@@ -135,15 +135,19 @@ class Batches(ABC):
 
     def _own_part(self, plan: Plan) -> Plan:
         """Of each large batch the rank's stretch; processes need equal shares, so no ragged end."""
-        whole = self.images * self.size
-        shape = (-1, self.size, self.batch_size)
-        return Plan(
-            *(
-                None
-                if a is None
-                else a[:whole].reshape(*shape, *a.shape[1:])[:, self.rank].reshape(-1, *a.shape[1:])
-                for a in plan
+
+        def mine(drawn: np.ndarray) -> np.ndarray:
+            whole = drawn[: self.images * self.size]
+            rest = drawn.shape[1:]
+            return whole.reshape(-1, self.size, self.batch_size, *rest)[:, self.rank].reshape(
+                -1, *rest
             )
+
+        order, offsets, flips = plan
+        return Plan(
+            mine(order),
+            None if offsets is None else mine(offsets),
+            None if flips is None else mine(flips),
         )
 
     @property

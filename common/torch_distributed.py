@@ -27,7 +27,8 @@ class World(NamedTuple):
         """Average tensors over the processes, in place, in one transfer a dtype."""
         if self.size == 1:
             return
-        for dtype in {t.dtype for t in tensors}:
+        # In the tensors' order: a set's differs from process to process, and they would deadlock.
+        for dtype in dict.fromkeys(t.dtype for t in tensors):
             group = [t for t in tensors if t.dtype == dtype]
             flat = torch.cat([t.reshape(-1) for t in group])
             distributed.all_reduce(flat)

@@ -222,6 +222,17 @@ def test_own_order_that_cannot_be_is_refused(make, order):
         next(iter(batches.epoch(4)))
 
 
+def test_own_order_must_serve_all_processes(make):
+    """Catches a rank that silently gets fewer batches than the others wait for."""
+    split = split_of(12, (7, 6, 1))
+    with pytest.raises(UsageError, match="order of epoch 0"):
+        list(make(split, 2, part=(1, 3), order=lambda epoch: np.arange(6)))
+    parts = [make(split, 2, part=(r, 3), order=lambda e: np.arange(12)[::-1]) for r in range(3)]
+    seen = [np.concatenate([host(b)[1] for b in part]) for part in parts]
+    np.testing.assert_array_equal(seen[1], split.labels[[9, 8, 3, 2]])
+    assert [len(labels) for labels in seen] == [4, 4, 4]
+
+
 def test_source_stays_as_it_was_and_batches_do_not_alias_it(make):
     """Catches normalisation in place: the second epoch would see pixels normalised twice."""
     split = split_of(12, (7, 6, 1))

@@ -154,10 +154,10 @@ def test_every_host_failing_is_one_line_with_each_reason(tmp_path, server):
 
 def test_the_mirror_variable_is_tried_before_the_hosts(tmp_path, server, monkeypatch):
     """A cluster without internet serves a data root of its own."""
-    server.files["/root/set/raw/file.bin"] = CONTENT
-    monkeypatch.setenv(MIRROR, f"{server.url}/root/")
+    server.files["/mirror/set/raw/file.bin"] = CONTENT
+    monkeypatch.setenv(MIRROR, f"{server.url}/mirror/")
     fetch(remote(f"{server.url}/never"), tmp_path)
-    assert server.asked == ["/root/set/raw/file.bin"]
+    assert server.asked == ["/mirror/set/raw/file.bin"]
 
 
 def test_mirrors_given_by_argument_replace_the_variable(tmp_path, server, monkeypatch):

@@ -149,7 +149,7 @@ def house(tmp_path, monkeypatch, make_run):
     monkeypatch.chdir(tmp_path)
     for seed, accuracy in {1: 91.0, 2: 92.0, 3: 93.0}.items():
         path = tmp_path / "runs" / "reproduce" / "lra_e" / "digits" / f"seed-{seed}"
-        run = {"dataset": "digits", "data_dir": "/home/somebody/data", "epochs": 2}
+        run = {"dataset": "digits", "data_dir": "/srv/somebody/data", "epochs": 2}
         make_run(path, [epoch(1, 80.0), epoch(2, accuracy)], seed=seed, options=run)
         (path / "checkpoints").mkdir()
     return root
