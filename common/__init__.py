@@ -1,1 +1,1 @@
-"""What the five papers share: data, batches, runs, checkpoints, devices, credit diagnostics, reports."""
+"""What the five papers share: data, batches, runs, checkpoints, devices, credit, reports."""

@@ -56,6 +56,8 @@ class Batches(ABC):
     Raises UsageError for sizes that cannot be.
     """
 
+    CHUNK_BYTES = 2 << 20  # of float32 pixels made in one call: what a cache holds
+
     def __init__(
         self,
         split: Split,
@@ -71,7 +73,7 @@ class Batches(ABC):
         order: Callable[[int], np.ndarray] | None = None,
         part: tuple[int, int] = (0, 1),
         layout: str = "NHWC",
-        chunk_bytes: int = 4 << 20,
+        chunk_bytes: int | None = None,
     ) -> None:
         n, self.height, self.width, self.channels = split.images.shape
         self.rank, self.size = part
@@ -90,6 +92,7 @@ class Batches(ABC):
         self.mean = np.broadcast_to(np.asarray(mean, np.float64), (self.channels,))
         self.std = np.broadcast_to(np.asarray(std, np.float64), (self.channels,))
         pixels = 4 * self.height * self.width * self.channels
+        chunk_bytes = chunk_bytes or self.CHUNK_BYTES
         self.batches_a_chunk = max(1, chunk_bytes // (pixels * batch_size))
         border = ((0, 0), (pad, pad), (pad, pad), (0, 0))
         self._hold(np.pad(split.images, border) if pad else split.images, split.labels)

@@ -15,7 +15,7 @@ import numpy as np
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float | None:
-    """Cosine between two arrays of one shape as vectors; None where either is zero or not finite."""
+    """Cosine between two arrays of one shape as vectors; None where one is zero or not finite."""
     if a.shape != b.shape:
         raise ValueError(f"shapes {a.shape} and {b.shape} differ")
     a, b = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()

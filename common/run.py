@@ -278,7 +278,7 @@ class Run:
         self._save(("best",) if improved else ())
 
     def _end_epoch_line(self, epoch: int, line: dict[str, Any]) -> bool:
-        line = {"kind": "epoch", "epoch": epoch, "step": self.step} | line | self._line
+        line = {"kind": "epoch", "epoch": epoch, "step": self.step, **line, **self._line}
         self._line = {}
         self._metrics.append(line)
         if not self.main:
@@ -286,7 +286,7 @@ class Run:
         numbers = {k: v for k, v in line.items() if isinstance(v, float) and k != "seconds"}
         self._events.scalars(epoch, numbers)
         metric, sign = self.best_metric.lstrip("-"), -1 if self.best_metric[0] == "-" else 1
-        value = line.get(metric)
+        value: float | None = line.get(metric)
         if value is None or (self._best and sign * value <= sign * self._best["value"]):
             return False
         self._best = {"metric": metric, "value": value, "epoch": epoch}

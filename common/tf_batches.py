@@ -17,6 +17,8 @@ class TFBatches(Batches):
     than a small batch does, so one compiled call makes a whole chunk of batches.
     """
 
+    CHUNK_BYTES = 4 << 20
+
     def __init__(
         self, split: Split, batch_size: int, *, dtype: Any = tf.float32, **options: Any
     ) -> None:

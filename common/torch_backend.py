@@ -127,7 +127,9 @@ def digest(tensors: Mapping[str, torch.Tensor]) -> str:
     total = hashlib.sha256()
     for name in sorted(tensors):
         total.update(name.encode())
-        total.update(tensors[name].detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        total.update(
+            tensors[name].detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        )
     return total.hexdigest()
 
 

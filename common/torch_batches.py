@@ -34,8 +34,11 @@ class TorchBatches(Batches):
         self._labels = torch.from_numpy(labels).to(self.device)
         work = torch.float64 if self.dtype == torch.float64 else torch.float32
         self._work = work
-        self._mean = torch.tensor(self.mean, dtype=work, device=self.device)
-        self._std = torch.tensor(self.std, dtype=work, device=self.device)
+        # Tiled over an image: broadcasting over three channels alone is slow.
+        self._mean, self._std = (
+            torch.tensor(np.tile(c, self.height * self.width), dtype=work, device=self.device)
+            for c in (self.mean, self.std)
+        )
         self._rows = torch.arange(self.height, device=self.device)
         self._columns = torch.arange(self.width, device=self.device)
 
@@ -71,10 +74,11 @@ class TorchBatches(Batches):
 
     def _normalise(self, images: torch.Tensor) -> torch.Tensor:
         scaled = images.to(self._work).div_(255)
+        rows = scaled.view(-1, self._mean.numel())
         if self.mean.any():
-            scaled.sub_(self._mean)
+            rows.sub_(self._mean)
         if (self.std != 1).any():
-            scaled.div_(self._std)
+            rows.div_(self._std)
         scaled = scaled.to(self.dtype)
         if self.layout == "flat":
             return scaled.view(len(scaled), -1)

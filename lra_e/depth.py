@@ -112,12 +112,11 @@ def collect(out: Path) -> list[dict[str, Any]]:
 
 def _mean_angles(audits: list[dict[str, Any]]) -> dict[str, float | None]:
     """Layer -> mean angle over the seeds; None where a seed has none that means anything."""
-    angles = {}
+    angles: dict[str, float | None] = {}
     for layer in audits[0]:
-        values = [
-            None if audit[layer].get("too_small") else audit[layer]["angle"] for audit in audits
-        ]
-        angles[layer] = None if None in values else fmean(values)
+        known = [a[layer]["angle"] for a in audits if not a[layer].get("too_small")]
+        known = [angle for angle in known if angle is not None]
+        angles[layer] = fmean(known) if len(known) == len(audits) else None
     return angles
 
 

@@ -5,6 +5,7 @@ it, the network that lies beside this file. A file's header says what made it.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ from common.errors import UsageError, UserError
 from common.options import choice, path, positive_int
 
 STORED = Path(__file__).with_name("model.safetensors")
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "tanh": np.tanh,
     "sigmoid": lambda h: 1 / (1 + np.exp(-h)),
     "relu": lambda h: np.maximum(h, 0),

@@ -28,7 +28,7 @@ def train(options: Any) -> None:
     with tf.device(device):
         learner = Learner(build(options), optimiser(options), options.rule)
         size, seed = options.batch_size, options.seed
-        place = {"dtype": tf_backend.DTYPES[options.precision], "layout": "flat"}
+        place: dict[str, Any] = {"dtype": tf_backend.DTYPES[options.precision], "layout": "flat"}
         train_set = TFBatches(task.train, size, shuffle=True, seed=seed, **place)
         seen_set, val_set, test_set = (
             TFBatches(s, 1000, **place) for s in (task.train, task.val, task.test)

@@ -28,7 +28,8 @@ def train(options: Any) -> None:
     after = getattr(options.switches, "report_after_update", False)
     learner = Learner(model, optimiser(options), options.rule, report_after_update=after)
 
-    place = {"device": device, "dtype": torch_backend.DTYPES[options.precision], "layout": "flat"}
+    dtype = torch_backend.DTYPES[options.precision]
+    place: dict[str, Any] = {"device": device, "dtype": dtype, "layout": "flat"}
     size, seed = options.batch_size, options.seed
     train_set = TorchBatches(task.train, size, shuffle=True, seed=seed, order=order, **place)
     val_set, test_set = (TorchBatches(s, 1000, **place) for s in (task.val, task.test))

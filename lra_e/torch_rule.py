@@ -99,6 +99,8 @@ class MLP(nn.Module):
     Raises UsageError for a value outside these ranges.
     """
 
+    _zero: Tensor
+
     def __init__(
         self,
         layer_sizes: Sequence[int],
@@ -139,7 +141,7 @@ class MLP(nn.Module):
         self._phi = ACTIVATIONS[activation]
         self.register_buffer("_zero", torch.zeros((), dtype=dtype, device=device), persistent=False)
 
-        def weights(shapes: list[tuple[int, ...]], std: float) -> nn.ParameterList:
+        def weights(shapes: Sequence[tuple[int, ...]], std: float) -> nn.ParameterList:
             made = (torch.randn(s, dtype=dtype, device=device) * std for s in shapes)
             return nn.ParameterList(nn.Parameter(w) for w in made)
 
@@ -182,7 +184,9 @@ class MLP(nn.Module):
         """
         h, z = self.activities(x)
         loss, error = _output_error(h[-1], labels)
-        e, d, y = [error], [], []
+        e: list[Tensor] = [error]
+        d: list[Tensor] = []
+        y: list[Tensor] = []
         for i in range(len(self.W) - 1, 0, -1):
             # s = beta d, scaled inside the product
             s = torch.addmm(self._zero, e[0], self.E[i - 1], beta=0, alpha=self.beta)

@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests that reach for the network would pass here and fail elsewhere: only loopback is open."""
+    """A test that reaches for the network passes here and fails elsewhere: loopback only."""
     connect = socket.socket.connect
 
     def guarded(self, address):

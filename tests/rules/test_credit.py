@@ -25,7 +25,8 @@ def test_tiny_and_huge_vectors_keep_their_angle():
 def test_rounding_never_leaves_the_range():
     """acos(1.0000000000000002) is not a number."""
     a = np.full(7, 0.1)
-    assert cosine(a, a * 3) <= 1.0 and degrees(cosine(a, a * 3)) is not None
+    value = cosine(a, a * 3)
+    assert value is not None and value <= 1.0 and degrees(value) is not None
 
 
 @pytest.mark.parametrize("bad", [np.zeros(3), np.array([1.0, np.nan, 0]), np.array([np.inf, 1, 1])])

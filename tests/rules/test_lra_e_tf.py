@@ -1,5 +1,8 @@
 """LRA-E in TensorFlow: the rule against automatic gradients, the compiled step against the rule."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -15,7 +18,7 @@ SIZES = [7, 6, 6, 5, 4]
 ROOMY = 0.6  # standard deviation of weights that reach the bent part of the activations
 
 
-def make_model(seed: int = 0, sizes=SIZES, **options) -> MLP:
+def make_model(seed: int = 0, sizes=SIZES, **options: Any) -> MLP:
     model = MLP(sizes, **{"dtype": "float64", **options})
     random = np.random.RandomState(seed)
     for variable in (*model.W, *model.E, *(model.b or ())):
@@ -23,7 +26,7 @@ def make_model(seed: int = 0, sizes=SIZES, **options) -> MLP:
     return model
 
 
-def batch(seed: int = 1, count: int = 8, sizes=SIZES):
+def batch(seed: int = 1, count: int = 8, sizes=SIZES) -> tuple[Any, Any]:
     random = np.random.RandomState(seed)
     images = tf.constant(random.rand(count, sizes[0]))
     return images, tf.constant(random.randint(0, sizes[-1], count))
@@ -52,10 +55,10 @@ def test_backprop_update_is_the_gradient_of_the_loss(activation, reduction):
             labels=labels, logits=model.forward(images)
         )
         loss = tf.reduce_mean(losses) if reduction == "mean" else tf.reduce_sum(losses)
-    truth = tape.gradient(loss, [v.value for v in (*model.W, *model.b)])
+    truth = tape.gradient(loss, [v.value for v in (*model.W, *(model.b or ()))])
     update = model.compute_backprop_update(images, labels)
     assert update.gE is None
-    assert_close([*update.gW, *update.gb], truth)
+    assert_close([*update.gW, *(update.gb or ())], truth)
     assert_close([update.loss], [tf.reduce_mean(losses)])
 
 
@@ -81,7 +84,7 @@ def test_updates_are_outer_products_and_error_weights_get_the_transpose():
     _, z = model.activities(images)
     for below, e, g in zip(z, update.e, update.gW, strict=True):
         assert_close([g], [np.einsum("bi,bj->ij", below, e) / 8])
-    for gW, gE, E in zip(update.gW[1:], update.gE, model.E, strict=True):
+    for gW, gE, E in zip(update.gW[1:], update.gE or (), model.E, strict=True):
         assert gE.shape == E.shape
         assert_close([gE], [0.5 * np.transpose(gW)])
 
@@ -92,21 +95,23 @@ def test_one_hot_labels_mean_the_same_as_classes():
     images, labels = batch()
     a = model.compute_lra_update(images, labels)
     b = model.compute_lra_update(images, tf.one_hot(labels, 4, dtype=tf.int64))
-    assert_close([a.loss, *a.gW, *a.gE], [b.loss, *b.gW, *b.gE], 0)
+    assert_close([a.loss, *a.gW, *(a.gE or ())], [b.loss, *b.gW, *(b.gE or ())], 0)
 
 
 def test_backward_takes_one_plain_step_down_the_gradient():
     """Catches a step up the slope, and one that moves the error weights."""
     model = make_model(bias=True)
-    start, errors = [v.numpy() for v in (*model.W, *model.b)], [E.numpy() for E in model.E]
-    update = model.backward(*batch(), lr=0.3)
-    expected = [v - 0.3 * g.numpy() for v, g in zip(start, update.gW + update.gb, strict=True)]
-    assert_close([*model.W, *model.b], expected)
+    start, errors = [v.numpy() for v in (*model.W, *(model.b or ()))], [E.numpy() for E in model.E]
+    images, labels = batch()
+    update = model.backward(images, labels, lr=0.3)
+    gradients = [*update.gW, *(update.gb or ())]
+    expected = [v - 0.3 * g.numpy() for v, g in zip(start, gradients, strict=True)]
+    assert_close([*model.W, *(model.b or ())], expected)
     assert_close(model.E, errors, 0)
     assert float(model.compute_backprop_update(*batch()).loss) < float(update.loss)
 
 
-FORMS = {
+FORMS: dict[str, tuple[dict[str, Any], Callable[[], Any]]] = {
     "adamw": ({}, lambda: adamw(0.01, 0.3)),
     "adamw with bias": ({"bias": True}, lambda: adamw(0.01, 0.3)),
     "rebuilt adamw": ({}, lambda: adamw(0.01, 0.3, rebuilt=True)),

@@ -12,6 +12,7 @@ KILL=place:count in the environment ends the process with SIGKILL at that place:
 
 import os
 import signal
+from importlib import import_module
 
 from common.cli import command, option, training_options
 
@@ -27,14 +28,10 @@ def main(options):
 
 
 def run(options):
-    if options.framework == "torch":
-        from common import torch_backend as backend
-        from common.torch_batches import TorchBatches as Batches
-        from tests.runs.toy_torch import Learner
-    else:
-        from common import tf_backend as backend
-        from common.tf_batches import TFBatches as Batches
-        from tests.runs.toy_tf import Learner
+    prefix, last = {"torch": ("torch", "Torch"), "tensorflow": ("tf", "TF")}[options.framework]
+    backend = import_module(f"common.{prefix}_backend")
+    Batches = getattr(import_module(f"common.{prefix}_batches"), f"{last}Batches")
+    Learner = import_module(f"tests.runs.toy_{prefix}").Learner
     from common import datasets
     from common.run import Run
 

@@ -1,0 +1,125 @@
+"""How fast batches come: device-resident ones beside DataLoader with the originals' transforms.
+
+    python -m benchmarks.batches [--dataset mnist] [--batch-size 50] [--framework torch]
+
+DataLoader decodes, scales and normalises image by image, as the original programs do. Both feed
+whole epochs; medians of the time a batch, one thread, same process for PyTorch.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+import click
+
+from benchmarks.steps import conditions
+from common.cli import Options, command, option
+from common.datasets import load
+from common.options import choice, path, positive_int
+
+MEAN, STD = 0.1307, 0.3081
+
+
+def per_batch(epoch: Callable[[], Iterator[Any]], most: int, repeats: int = 7) -> list[float]:
+    """Microseconds a batch of passes over the first `most` batches; the first one is warm-up."""
+    found = []
+    for _ in range(repeats):
+        before, count = time.perf_counter(), 0
+        for _batch in islice(epoch(), most):
+            count += 1
+        found.append(1e6 * (time.perf_counter() - before) / count)
+    return found[1:]
+
+
+def device_resident(framework: str, options: Any) -> Callable[[], Iterator[Any]]:
+    """An epoch of our batches."""
+    split = load(options.dataset, options.data_dir).train
+    if framework == "torch":
+        from common.torch_batches import TorchBatches as Batches
+    else:
+        from common.tf_batches import TFBatches as Batches  # type: ignore[assignment]
+    batches = Batches(split, options.batch_size, mean=MEAN, std=STD, shuffle=True)
+    return batches.epoch
+
+
+def data_loader(options: Any) -> Callable[[], Iterator[Any]]:
+    """An epoch of torch's DataLoader over PIL images with ToTensor and Normalize."""
+    import torch
+    from PIL import Image
+    from torchvision.transforms import Compose, Normalize, ToTensor
+
+    split = load(options.dataset, options.data_dir).train
+    grey = split.images.shape[3] == 1
+    channels = split.images.shape[3]
+    transform = Compose([ToTensor(), Normalize((MEAN,) * channels, (STD,) * channels)])
+
+    class Images(torch.utils.data.Dataset):
+        def __len__(self) -> int:
+            return len(split)
+
+        def __getitem__(self, index: int) -> tuple[Any, int]:
+            pixels = split.images[index, :, :, 0] if grey else split.images[index]
+            return transform(Image.fromarray(pixels)), int(split.labels[index])
+
+    loader = torch.utils.data.DataLoader(Images(), options.batch_size, shuffle=True)
+    return lambda: iter(loader)
+
+
+def measure(framework: str, options: Any) -> dict[str, list[float]]:
+    """Microseconds a batch, by feeder."""
+    found = {"resident": per_batch(device_resident(framework, options), 10**9)}
+    if framework == "torch":
+        import torch
+
+        torch.set_num_threads(1)
+        found["DataLoader"] = per_batch(data_loader(options), 100)
+    return found
+
+
+@command(paper="benchmarks", name="batches")
+@option(
+    "--dataset",
+    "--data",
+    "dataset",
+    type=choice("mnist", "fashion_mnist", "digits"),
+    default="mnist",
+    help="Data set.",
+)
+@option("--data-dir", type=path, default=None, help="Folder of the data sets.")
+@option("--batch-size", type=positive_int, default=50, help="Images a batch.")
+@option("--framework", type=choice("torch", "tensorflow"), default=None,
+        help="Only this one, in this process, as JSON.")  # fmt: skip
+def main(options: Options) -> None:
+    """Time device-resident batches beside DataLoader."""
+    if options.framework:
+        click.echo(json.dumps(measure(options.framework, options)))
+        return
+    options.threads, options.device = 1, "cpu"
+    click.echo(conditions(options))
+    times = {}
+    for framework in ("torch", "tensorflow"):
+        words = [sys.executable, "-m", "benchmarks.batches", "--framework", framework]
+        words += ["--dataset", options.dataset, "--batch-size", str(options.batch_size)]
+        words += ["--data-dir", str(options.data_dir)] if options.data_dir else []
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
+        environment |= {"TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2"}
+        out = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+        for name, values in json.loads(out.stdout.splitlines()[-1]).items():
+            times[f"{framework} {name}"] = values
+    slow = statistics.median(times["torch DataLoader"])
+    for name, values in times.items():
+        middle = statistics.median(values)
+        click.echo(
+            f"{name:<22}{middle:>9.1f} us a batch ({min(values):.1f}-{max(values):.1f}, "
+            f"n={len(values)} passes){slow / middle:>9.0f} x DataLoader"
+        )
+
+
+if __name__ == "__main__":
+    main()
