@@ -134,7 +134,8 @@ def conditions(options: Any) -> str:
     clock = "CPU time" if options.device == "cpu" and options.threads == 1 else "wall time"
     return (
         f"{processor()}, {options.threads} thread(s), {options.device}; Python "
-        f"{platform.python_version()}, {versions}; {clock}, medians over n steps in blocks of 8 after 24 for warm-up"
+        f"{platform.python_version()}, {versions}; {clock}, "
+        "medians over n steps in blocks of 8 after 24 for warm-up"
     )
 
 

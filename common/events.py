@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class Events:
-    """Appends scalars to a new event file in a folder; a resume declares what came after it void."""
+    """Appends scalars to a new event file; a resume declares void what came after its step."""
 
     def __init__(self, folder: Path, resumed_at: int | None = None) -> None:
         from tensorboard.compat.proto import event_pb2, summary_pb2
