@@ -167,7 +167,7 @@ def _accuracies(axes: Any, records: list[dict[str, Any]], colours: dict, names: 
     axes.set_xticks(sorted({r["depth"] for r in records}))
     axes.set_xlabel("hidden layers")
     axes.set_ylabel("test accuracy (%)")
-    axes.margins(x=0.25)
+    axes.set_xlim(right=axes.get_xlim()[1] + 2.2)  # room for the names
 
 
 def _angles(axes: Any, records: list[dict[str, Any]], shade: dict, kind: str, label: str) -> None:

@@ -7,8 +7,7 @@ from common.cli import Options, option, training_options
 from common.options import choice, layers, nonnegative, positive, positive_int
 from common.switches import switch_options
 from lra_e.recipes import PAPER, RECIPES
-
-ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear", "sign")
+from lra_e.settings import CHOICES
 
 
 def lra_e_options(script: str, switches: type) -> Callable:
@@ -30,12 +29,12 @@ def lra_e_options(script: str, switches: type) -> Callable:
                        help="Defaults: this program's, or the paper's (known at second hand)."),
                 option("--layers", type=layers, default=list(recipe.layers),
                        help="Widths from pixels to classes."),
-                option("--activation", type=choice(*ACTIVATIONS), default="tanh",
+                option("--activation", type=choice(*CHOICES["activation"]), default="tanh",
                        help="Of the hidden layers."),
                 option("--beta", type=positive, default=recipe.beta,
                        help="Displacement of the targets."),
                 option("--gamma", type=nonnegative, default=1.0, help="Scale of E's update."),
-                option("--local-loss", type=choice("gaussian", "cauchy"), default="gaussian",
+                option("--local-loss", type=choice(*CHOICES["local_loss"]), default="gaussian",
                        help="Error of a hidden layer: z - y, or the earlier paper's log-penalty."),
                 option("--normalise/--no-normalise", default=False,
                        help="Divide every update by its Frobenius norm."),
@@ -49,7 +48,7 @@ def lra_e_options(script: str, switches: type) -> Callable:
                 option("--adam-beta2", type=nonnegative, default=0.999, help="Of AdamW."),
                 option("--adam-eps", type=positive, default=recipe.adam_eps, help="Of AdamW."),
                 option("--batch-size", type=positive_int, default=50, help="Images a batch."),
-                option("--reduction", type=choice("mean", "sum"), default=recipe.reduction,
+                option("--reduction", type=choice(*CHOICES["reduction"]), default=recipe.reduction,
                        help="Updates are the batch's mean or sum."),
                 option("--init", type=choice("normal", "linear"), default=recipe.init,
                        help="First weights: normal, or uniform as nn.Linear draws them."),

@@ -187,7 +187,9 @@ class Learner:
         return {f"W{i}": pair for i, pair in enumerate(pairs, 1)}
 
     def feedback(self) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
-        """(W^l)^T beside E^l for l = 2..L."""
+        """(W^l)^T beside E^l for l = 2..L; nothing for backprop, which does not use E."""
+        if self.rule == "bp":
+            return {}
         pairs = zip(self._model.W[1:], self._error_weights(), strict=True)
         return {f"E{i}": (tf.transpose(W), E) for i, (W, E) in enumerate(pairs, 2)}
 

@@ -25,7 +25,8 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from common.errors import UsageError, unknown
+from common.errors import UsageError
+from lra_e.settings import checked
 
 
 class Update(NamedTuple):
@@ -80,9 +81,6 @@ ACTIVATIONS = {
     # The rule needs no derivative, so it also trains units that have none.
     "sign": Activation(tf.sign, lambda h, z: tf.zeros_like(h), _sign_displaced),
 }
-LOCAL_LOSSES = ("gaussian", "cauchy")
-ERROR_FORMS = ("exact", "difference")
-REDUCTIONS = ("mean", "sum")
 
 
 class MLP:
@@ -121,21 +119,15 @@ class MLP:
         dtype: Any = None,
         device: str | None = None,
     ) -> None:
-        sizes = [int(n) for n in layer_sizes]
-        if len(sizes) < 2 or min(sizes) < 1:
-            raise UsageError(f"layer_sizes (={sizes}) must be two or more positive widths")
-        if not beta > 0:
-            raise UsageError(f"beta (={beta}) must be > 0")
-        if not gamma >= 0:
-            raise UsageError(f"gamma (={gamma}) must be >= 0")
-        for what, value, allowed in (
-            ("activation", activation, ACTIVATIONS),
-            ("local_loss", local_loss, LOCAL_LOSSES),
-            ("error_form", error_form, ERROR_FORMS),
-            ("reduction", reduction, REDUCTIONS),
-        ):
-            if value not in allowed:
-                raise unknown(what, value, tuple(allowed))
+        sizes = checked(
+            layer_sizes,
+            beta,
+            gamma,
+            activation=activation,
+            local_loss=local_loss,
+            error_form=error_form,
+            reduction=reduction,
+        )
         self.layer_sizes, self.beta, self.gamma = sizes, beta, gamma
         self.activation, self.local_loss = activation, local_loss
         self.error_form, self.transposed_e = error_form, transposed_e

@@ -116,7 +116,9 @@ class Learner:
         return {f"W{i}": pair for i, pair in enumerate(pairs, 1)}
 
     def feedback(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """(W^l)^T beside E^l for l = 2..L."""
+        """(W^l)^T beside E^l for l = 2..L; nothing for backprop, which does not use E."""
+        if self.rule == "bp":
+            return {}
         pairs = zip(self.model.W[1:], self.model.E, strict=True)
         return {f"E{i}": (W.t(), E) for i, (W, E) in enumerate(pairs, 2)}
 

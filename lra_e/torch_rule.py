@@ -22,7 +22,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from common.errors import UsageError, unknown
+from common.errors import UsageError
+from lra_e.settings import checked
 
 
 class Update(NamedTuple):
@@ -75,9 +76,6 @@ ACTIVATIONS = {
         torch.sign, lambda h, z: torch.zeros_like(h), lambda h, z, s: z - torch.sign(h - s)
     ),
 }
-LOCAL_LOSSES = ("gaussian", "cauchy")
-ERROR_FORMS = ("exact", "difference")
-REDUCTIONS = ("mean", "sum")
 
 
 class MLP(nn.Module):
@@ -119,21 +117,15 @@ class MLP(nn.Module):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
-        sizes = [int(n) for n in layer_sizes]
-        if len(sizes) < 2 or min(sizes) < 1:
-            raise UsageError(f"layer_sizes (={sizes}) must be two or more positive widths")
-        if not beta > 0:
-            raise UsageError(f"beta (={beta}) must be > 0")
-        if not gamma >= 0:
-            raise UsageError(f"gamma (={gamma}) must be >= 0")
-        for what, value, allowed in (
-            ("activation", activation, ACTIVATIONS),
-            ("local_loss", local_loss, LOCAL_LOSSES),
-            ("error_form", error_form, ERROR_FORMS),
-            ("reduction", reduction, REDUCTIONS),
-        ):
-            if value not in allowed:
-                raise unknown(what, value, tuple(allowed))
+        sizes = checked(
+            layer_sizes,
+            beta,
+            gamma,
+            activation=activation,
+            local_loss=local_loss,
+            error_form=error_form,
+            reduction=reduction,
+        )
         self.layer_sizes, self.beta, self.gamma = sizes, beta, gamma
         self.activation, self.local_loss = activation, local_loss
         self.error_form, self.transposed_e = error_form, transposed_e

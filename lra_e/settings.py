@@ -1,0 +1,27 @@
+"""What the rule may be set to, in either framework."""
+
+from collections.abc import Sequence
+
+from common.errors import UsageError, unknown
+
+CHOICES = {
+    "activation": ("tanh", "sigmoid", "relu", "linear", "sign"),
+    "local_loss": ("gaussian", "cauchy"),
+    "error_form": ("exact", "difference"),
+    "reduction": ("mean", "sum"),
+}
+
+
+def checked(layer_sizes: Sequence[int], beta: float, gamma: float, **chosen: str) -> list[int]:
+    """The layer sizes as a list; UsageError naming the argument whose value cannot be."""
+    sizes = [int(n) for n in layer_sizes]
+    if len(sizes) < 2 or min(sizes) < 1:
+        raise UsageError(f"layer_sizes (={sizes}) must be two or more positive widths")
+    if not beta > 0:
+        raise UsageError(f"beta (={beta}) must be > 0")
+    if not gamma >= 0:
+        raise UsageError(f"gamma (={gamma}) must be >= 0")
+    for what, value in chosen.items():
+        if value not in CHOICES[what]:
+            raise unknown(what, value, CHOICES[what])
+    return sizes
