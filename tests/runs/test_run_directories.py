@@ -161,3 +161,25 @@ def test_a_damaged_checkpoint_names_its_file(toy, tmp_path):
     refused = toy("--resume", "run", "--epochs", 2)
     assert refused.returncode == 1 and "tensors.safetensors" in refused.stderr
     assert refused.stderr.count("\n") == 1
+
+
+def test_early_stopping_stops_where_its_definition_says_also_after_a_kill(toy, tmp_path):
+    """Patience that counts from the resume: the resumed run trains longer than the unbroken one."""
+    options = ("--epochs", 40, "--patience", 2)
+    assert toy(*options, "--out", "run").returncode == 0
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    lines = [json.loads(x) for x in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    accuracies = [line["test_accuracy"] for line in lines]  # epoch 0 first
+    stalled = [
+        e
+        for e in range(3, len(accuracies) + 1)
+        if max(accuracies[e - 2 : e]) <= max(accuracies[: e - 2])
+    ]
+    assert summary["epochs"] + 1 == stalled[0] == len(accuracies) < 40
+    assert summary["status"] == "finished" and "no better test accuracy" in summary["reason"]
+    killed = toy(*options, "--out", "killed", kill=f"step:{5 * (summary['epochs'] - 1) + 2}")
+    assert killed.returncode == -9
+    assert toy("--resume", "killed").returncode == 0
+    assert left_by(tmp_path / "killed") == left_by(tmp_path / "run")
+    again = toy("--resume", "killed")
+    assert again.returncode == 0 and "is finished" in again.stdout

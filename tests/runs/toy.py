@@ -22,6 +22,7 @@ from common.cli import command, option, training_options
 @option("--framework", type=["torch", "tensorflow"], default="torch")
 @option("--lr", type=float, default=0.01)
 @option("--size", type=int, default=40)
+@option("--patience", type=int, default=None)
 def main(options):
     """Train a toy."""
     run(options)
@@ -51,6 +52,8 @@ def run(options):
             for images, labels in run.batches(train):
                 run.add(learner.train_step(images, labels))
             run.evaluate("test", test)
+            if options.patience and run.stalled("test_accuracy", options.patience):
+                run.stop(f"no better test accuracy in {options.patience} epochs")
 
 
 def arm(backend, learner):
