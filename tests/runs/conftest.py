@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-# A server that has torch imported already forks the processes: real ones to kill, without the
-# seconds that the import takes each time.
+# A server that has the frameworks imported already (those that are installed) forks the processes:
+# real ones to kill, without the seconds that the imports take each time.
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["torch", "torch._dynamo", "common.run", "common.torch_backend"])
+SERVER.set_forkserver_preload(
+    ["tests", "torch", "torch._dynamo", "common.torch_backend", "common.tf_backend", "common.run"]
+)
 
 
 def _script(arguments, folder, environment, limit, out, err):
