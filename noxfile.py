@@ -107,6 +107,13 @@ def demo(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def mutations(session: nox.Session) -> None:
+    """Plant one-line defects in the rules and see that the tests notice every one."""
+    install(session, "all", groups=("test",))
+    session.run("python", "-m", "tests.mutations", *session.posargs, env=ENVIRONMENT)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """What a training step costs beside backprop: `nox -s bench -- lra_e`."""
     install(session, "all")

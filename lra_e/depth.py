@@ -24,6 +24,9 @@ from common.options import choice, path, positive_int
 
 SCRIPT = "lra_e.mnist.mnist_torch"
 RULES = ("lra_e", "fixed_e", "bp")
+DATASETS = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "digits": "digits"}
+ORDER = list(DATASETS)
+NAMES = {"lra_e": "LRA-E", "fixed_e": "E fixed", "bp": "backprop"}
 
 
 class Case(NamedTuple):
@@ -92,7 +95,7 @@ def collect(out: Path) -> list[dict[str, Any]]:
     if not found:
         raise UserError(f"{out}: no finished run of the study is here")
     records = []
-    for (dataset, depth, rule), runs in sorted(found.items()):
+    for (dataset, depth, rule), runs in sorted(found.items(), key=_reading_order):
         last = [one.audits[-1] for one in runs]
         records.append(
             {
@@ -105,9 +108,23 @@ def collect(out: Path) -> list[dict[str, Any]]:
                 "train_accuracy": [one.final["train_accuracy"] for one in runs],
                 "credit_angle": _mean_angles([audit["credit"] for audit in last]),
                 "error_weight_angle": _mean_angles([audit["feedback"] for audit in last]),
+                "made": sorted({_made(one) for one in runs}),
             }
         )
     return records
+
+
+def _made(run: Any) -> str:
+    """Commit, processor and framework of a run."""
+    about = run.environment
+    versions = about.get("packages", {})
+    commit = str(about.get("git_commit"))[:12]
+    return f"commit {commit}, {about.get('processor')}, torch {versions.get('torch')}"
+
+
+def _reading_order(item: tuple[tuple[str, int, str], Any]) -> tuple[int, int, int]:
+    dataset, depth, rule = item[0]
+    return ORDER.index(dataset), depth, RULES.index(rule)
 
 
 def _mean_angles(audits: list[dict[str, Any]]) -> dict[str, float | None]:
@@ -127,8 +144,7 @@ def draw(records: list[dict[str, Any]], target: Path) -> None:
     from common.figures import COLOURS, GREYS, STYLE
 
     colours = {"lra_e": COLOURS[0], "fixed_e": COLOURS[1], "bp": GREYS[0]}
-    names = {"lra_e": "LRA-E", "fixed_e": "E fixed", "bp": "backprop"}
-    datasets = list(dict.fromkeys(r["dataset"] for r in records))
+    datasets = sorted({r["dataset"] for r in records}, key=ORDER.index)
     depths = sorted({r["depth"] for r in records})
     shades = matplotlib.colormaps["viridis"]
     shade = {d: shades(0.15 + 0.65 * i / max(1, len(depths) - 1)) for i, d in enumerate(depths)}
@@ -139,18 +155,18 @@ def draw(records: list[dict[str, Any]], target: Path) -> None:
         grid = figure.subplots(len(datasets), 3, squeeze=False)
         for row, dataset in zip(grid, datasets, strict=True):
             mine = [r for r in records if r["dataset"] == dataset]
-            _accuracies(row[0], mine, colours, names)
+            _accuracies(row[0], mine, colours)
             _angles(row[1], mine, shade, "credit_angle", "update to gradient (°)")
             _angles(row[2], mine, shade, "error_weight_angle", "E to W transposed (°)")
-            title = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}.get(dataset, dataset)
-            row[0].set_title(title, loc="left", fontweight="bold")
+            row[0].set_title(DATASETS[dataset], loc="left", fontweight="bold")
             row[1].set_title("solid: LRA-E, dashed: E fixed", loc="left", fontsize=9)
             row[2].set_title("LRA-E", loc="left", fontsize=9)
         target.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(target, dpi=150, facecolor="white")
 
 
-def _accuracies(axes: Any, records: list[dict[str, Any]], colours: dict, names: dict) -> None:
+def _accuracies(axes: Any, records: list[dict[str, Any]], colours: dict) -> None:
+    ends = []
     for rule in RULES:
         mine = [r for r in records if r["rule"] == rule]
         if not mine:
@@ -160,14 +176,19 @@ def _accuracies(axes: Any, records: list[dict[str, Any]], colours: dict, names: 
         for r in mine:
             seeds = r["test_accuracy"]
             axes.plot([r["depth"]] * len(seeds), seeds, "o", color=colours[rule], markersize=3)
-        end = fmean(mine[-1]["test_accuracy"])
-        axes.annotate(
-            f" {names[rule]} {end:.1f}", (x[-1], end), color=colours[rule], va="center", fontsize=9
-        )
+        ends.append((fmean(mine[-1]["test_accuracy"]), NAMES[rule], colours[rule]))
+    low, high = axes.get_ylim()
+    height = -1e9
+    for end, name, colour in sorted(ends):  # names one above the other, however close the ends
+        height = max(end, height + 0.06 * (high - low))
+        axes.text(
+            max(r["depth"] for r in records) + 0.15, height, f"{name} {end:.1f}", color=colour,
+            va="center", fontsize=9,
+        )  # fmt: skip
     axes.set_xticks(sorted({r["depth"] for r in records}))
     axes.set_xlabel("hidden layers")
     axes.set_ylabel("test accuracy (%)")
-    axes.set_xlim(right=axes.get_xlim()[1] + 2.2)  # room for the names
+    axes.set_xlim(right=axes.get_xlim()[1] + 3)  # room for the names
 
 
 def _angles(axes: Any, records: list[dict[str, Any]], shade: dict, kind: str, label: str) -> None:
@@ -180,14 +201,17 @@ def _angles(axes: Any, records: list[dict[str, Any]], shade: dict, kind: str, la
         axes.plot(
             [x for x, _ in points], [y for _, y in points], "o-" if solid else "o--",
             color=shade[record["depth"]], markersize=3, linewidth=1.8 if solid else 1,
-            label=f"{record['depth']} hidden layers" if solid else None,
+            label=f"{record['depth']} hidden" if solid else None,
         )  # fmt: skip
     axes.axhline(90, color="black", linewidth=0.8, linestyle=(0, (1, 2)))
-    axes.set_ylim(-3, 110)
+    axes.set_ylim(-3, 116)
     axes.set_yticks(range(0, 91, 30))
     axes.set_xlabel("layer")
     axes.set_ylabel(label)
-    axes.legend(frameon=False, fontsize=8.5, loc="lower left")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.legend(
+        frameon=False, fontsize=8.5, loc="upper left", ncols=3, handlelength=1.2, columnspacing=1
+    )
 
 
 def table(records: list[dict[str, Any]]) -> str:
@@ -207,7 +231,7 @@ def table(records: list[dict[str, Any]]) -> str:
                     if (r["dataset"], r["depth"], r["rule"]) == (dataset, depth, rule)
                 ]
                 cells += [f"{fmean(x):.2f} ({min(x):.2f}–{max(x):.2f})" for x in found] or ["–"]
-            lines.append(f"| {dataset} | {rule} | " + " | ".join(cells) + " |")
+            lines.append(f"| {DATASETS[dataset]} | {NAMES[rule]} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -216,7 +240,7 @@ def table(records: list[dict[str, Any]]) -> str:
     "--dataset",
     "--data",
     "dataset",
-    type=choice("mnist", "fashion_mnist", "digits"),
+    type=choice(*DATASETS),
     multiple=True,
     default=["mnist", "fashion_mnist"],
     help="Data sets; may be repeated.",
