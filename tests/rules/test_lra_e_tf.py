@@ -269,13 +269,14 @@ def test_looking_at_credit_and_feedback_changes_nothing(rule):
     model = learner.model
     assert digest(learner) == before
     assert list(credit) == ["W1", "W2", "W3", "W4"]
-    assert list(feedback) == ["E2", "E3", "E4"]
+    assert list(feedback) == ([] if rule == "bp" else ["E2", "E3", "E4"])
     truth = model.compute_backprop_update(*batch(2)).gW
     own = truth if rule == "bp" else model.compute_lra_update(*batch(2)).gW
     assert_close([pair[0] for pair in credit.values()], own)
     assert_close([pair[1] for pair in credit.values()], truth)
-    assert_close([pair[0] for pair in feedback.values()], [W.numpy().T for W in model.W[1:]], 0)
-    assert_close([pair[1] for pair in feedback.values()], model.E, 0)
+    if feedback:  # backprop has none
+        assert_close([pair[0] for pair in feedback.values()], [W.numpy().T for W in model.W[1:]], 0)
+        assert_close([pair[1] for pair in feedback.values()], model.E, 0)
 
 
 def test_report_after_the_update_is_what_evaluation_says():
