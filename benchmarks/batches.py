@@ -20,7 +20,7 @@ import click
 
 from benchmarks.steps import conditions
 from common.cli import Options, command, option
-from common.datasets import load
+from common.datasets import data_root, load
 from common.options import choice, path, positive_int
 
 MEAN, STD = 0.1307, 0.3081
@@ -49,25 +49,15 @@ def device_resident(framework: str, options: Any) -> Callable[[], Iterator[Any]]
 
 
 def data_loader(options: Any) -> Callable[[], Iterator[Any]]:
-    """An epoch of torch's DataLoader over PIL images with ToTensor and Normalize."""
+    """An epoch of torch's DataLoader over torchvision's data set, as in the original programs."""
     import torch
-    from PIL import Image
+    from torchvision.datasets import MNIST, FashionMNIST
     from torchvision.transforms import Compose, Normalize, ToTensor
 
-    split = load(options.dataset, options.data_dir).train
-    grey = split.images.shape[3] == 1
-    channels = split.images.shape[3]
-    transform = Compose([ToTensor(), Normalize((MEAN,) * channels, (STD,) * channels)])
-
-    class Images(torch.utils.data.Dataset):
-        def __len__(self) -> int:
-            return len(split)
-
-        def __getitem__(self, index: int) -> tuple[Any, int]:
-            pixels = split.images[index, :, :, 0] if grey else split.images[index]
-            return transform(Image.fromarray(pixels)), int(split.labels[index])
-
-    loader = torch.utils.data.DataLoader(Images(), options.batch_size, shuffle=True)
+    kind = {"mnist": MNIST, "fashion_mnist": FashionMNIST}[options.dataset]
+    transform = Compose([ToTensor(), Normalize((MEAN,), (STD,))])
+    images = kind(data_root(options.data_dir), transform=transform)
+    loader = torch.utils.data.DataLoader(images, options.batch_size, shuffle=True)
     return lambda: iter(loader)
 
 
@@ -87,7 +77,7 @@ def measure(framework: str, options: Any) -> dict[str, list[float]]:
     "--dataset",
     "--data",
     "dataset",
-    type=choice("mnist", "fashion_mnist", "digits"),
+    type=choice("mnist", "fashion_mnist"),
     default="mnist",
     help="Data set.",
 )

@@ -154,6 +154,19 @@ class Batches(ABC):
         )
 
     @property
+    def normalises(self) -> bool:
+        """Whether a mean or a standard deviation is given; pixels are x/255 otherwise."""
+        return bool(self.mean.any() or (self.std != 1).any())
+
+    @property
+    def affine(self) -> tuple[np.ndarray, np.ndarray]:
+        """Per channel a and b, float64: (x/255 - mean) / std = a x - b takes two passes, not three.
+
+        Frameworks round a and b to the images' precision, then a x, then the difference.
+        """
+        return 1 / (255 * self.std), self.mean / self.std
+
+    @property
     def augments(self) -> bool:
         """Whether images are cropped or flipped."""
         return bool(self.pad or self.flip)

@@ -119,9 +119,9 @@ class Run:
             self._sums.load_state(remembered["sums"])
             self._seconds, self._epoch_seconds = remembered["seconds"]
             self._line, self._best = remembered["line"], remembered["best"]
-            if remembered["stopped"] or (self.epoch >= self.options.epochs and not self.batch):
-                click.echo(f"{self.directory}: this run is finished ({self.epoch} epochs)")
-                raise SystemExit(0)
+            self._stop = remembered["stopped"]
+            if self._stop or (self.epoch >= self.options.epochs and not self.batch):
+                self._finish_again(remembered["metrics_bytes"])
             click.echo(f"resuming {self.directory} at epoch {self.epoch}, batch {self.batch}")
         kept = remembered["metrics_bytes"] if remembered else 0
         path = self.directory / "metrics.jsonl" if self.main else None
@@ -135,6 +135,15 @@ class Run:
         self._events = Events(self.directory, self.epoch + 1 if remembered else None)
         if not remembered:
             self._save(())
+
+    def _finish_again(self, kept: int) -> None:
+        """A finished run resumed: it may have been killed before its summary was written."""
+        if self.main:
+            self._metrics = rundir.Metrics(self.directory / "metrics.jsonl", kept)
+            self._write_summary("finished", self._stop)
+            self._metrics.close()
+        click.echo(f"{self.directory}: this run is finished ({self.epoch} epochs)")
+        raise SystemExit(0)
 
     def _write_summary(self, status: str, reason: str | None) -> None:
         count = getattr(self.learner, "parameters", None)

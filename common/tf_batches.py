@@ -17,7 +17,7 @@ class TFBatches(Batches):
     than a small batch does, so one compiled call makes a whole chunk of batches.
     """
 
-    CHUNK_BYTES = 4 << 20
+    CHUNK_BYTES = 6 << 20  # a call into TensorFlow costs some 200 us
 
     def __init__(
         self, split: Split, batch_size: int, *, dtype: Any = tf.float32, **options: Any
@@ -34,8 +34,8 @@ class TFBatches(Batches):
         # As arguments of the compiled call: its optimiser turns a division by a constant into a
         # product with the reciprocal, which has other bits.
         # Tiled over a row of pixels: broadcasting over three channels alone is slow.
-        rows = [np.tile(c, self.width) for c in (self.mean, self.std)]
-        self._constants = [tf.constant(c, self._work) for c in (255, *map(_shortest, rows))]
+        rows = [_shortest(np.tile(c, self.width)) for c in self.affine]
+        self._constants = [tf.constant(c, self._work) for c in (255, *rows)]
         self._compiled: dict[int, Callable] = {}  # by the number of images; at most two
 
     def _upload(self, plan: Plan) -> list[tuple[Any, ...]]:
@@ -76,13 +76,10 @@ class TFBatches(Batches):
         index = ((order[:, None] * height + row) * width)[:, :, None] + columns[:, None, :]
         return tf.gather(self._images, tf.reshape(index, [-1]))
 
-    def _normalise(self, images: Any, white: Any, mean: Any, std: Any) -> Any:
+    def _normalise(self, images: Any, white: Any, factor: Any, shift: Any) -> Any:
         shape = (-1, self.height, self.width, self.channels)
-        scaled = tf.cast(tf.reshape(images, (-1, self.width * self.channels)), self._work) / white
-        if self.mean.any():
-            scaled -= mean
-        if (self.std != 1).any():
-            scaled /= std
+        scaled = tf.cast(tf.reshape(images, (-1, self.width * self.channels)), self._work)
+        scaled = scaled * factor - shift if self.normalises else scaled / white
         scaled = tf.reshape(tf.cast(scaled, self.dtype), shape)
         if self.layout == "flat":
             return tf.reshape(scaled, (-1, self.height * self.width * self.channels))

@@ -35,9 +35,9 @@ class TorchBatches(Batches):
         work = torch.float64 if self.dtype == torch.float64 else torch.float32
         self._work = work
         # Tiled over an image: broadcasting over three channels alone is slow.
-        self._mean, self._std = (
+        self._factor, self._shift = (
             torch.tensor(np.tile(c, self.height * self.width), dtype=work, device=self.device)
-            for c in (self.mean, self.std)
+            for c in self.affine
         )
         self._rows = torch.arange(self.height, device=self.device)
         self._columns = torch.arange(self.width, device=self.device)
@@ -73,12 +73,11 @@ class TorchBatches(Batches):
         return flat.view(len(order), self.height, self.width, self.channels)
 
     def _normalise(self, images: torch.Tensor) -> torch.Tensor:
-        scaled = images.to(self._work).div_(255)
-        rows = scaled.view(-1, self._mean.numel())
-        if self.mean.any():
-            rows.sub_(self._mean)
-        if (self.std != 1).any():
-            rows.div_(self._std)
+        scaled = images.to(self._work)
+        if self.normalises:
+            scaled.view(-1, self._factor.numel()).mul_(self._factor).sub_(self._shift)
+        else:
+            scaled.div_(255)
         scaled = scaled.to(self.dtype)
         if self.layout == "flat":
             return scaled.view(len(scaled), -1)
