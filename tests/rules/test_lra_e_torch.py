@@ -57,7 +57,7 @@ def test_the_backprop_update_is_autograds(name, bias, reduction):
     loss = torch.nn.functional.cross_entropy(model(images), labels, reduction=reduction)
     loss.backward()
     assert far(found.gW, [W.grad for W in model.W]) < 1e-14
-    if bias:
+    if model.b is not None:
         assert far(found.gb, [b.grad for b in model.b]) < 1e-14
     mean = loss.item() / (6 if reduction == "sum" else 1)
     assert found.loss.item() == pytest.approx(mean, abs=1e-14)
@@ -79,6 +79,7 @@ def test_the_cauchy_error_is_the_slope_of_the_log_penalty():
     images, labels = batch()
     update = model.compute_lra_update(images, labels)
     _, z = model.activities(images)
+    assert update.y is not None
     for layer, y in enumerate(update.y, 1):
         free = z[layer].detach().requires_grad_()
         torch.log1p((free - y) ** 2).sum().backward()
@@ -91,6 +92,7 @@ def test_normalised_updates_have_length_one_and_their_direction():
     unit.load_state_dict(plain.state_dict())
     images, labels = batch()
     a, b = (m.compute_lra_update(images, labels) for m in (plain, unit))
+    assert a.gE is not None and b.gE is not None
     for g, u in zip([*a.gW, *a.gE], [*b.gW, *b.gE], strict=True):
         length = g.norm().item()
         assert u.norm().item() == pytest.approx(length / (length + 1e-8), rel=1e-12)
@@ -102,6 +104,7 @@ def test_computing_an_update_changes_nothing_and_keeps_no_graph():
     model = MLP(SIZES, bias=True, **DOUBLE)
     before = copy.deepcopy(model.state_dict())
     update = model.compute_lra_update(*batch())
+    assert update.gE is not None and update.gb is not None
     assert not any(t.requires_grad for t in [*update.gW, *update.gE, *update.gb, *update.e])
     assert all(before[k].equal(v) for k, v in model.state_dict().items())
 
@@ -171,7 +174,8 @@ def test_backward_is_one_step_of_gradient_descent():
     """The README's method: its rate, its sign, and E left alone."""
     model = MLP(SIZES, **DOUBLE)
     before = copy.deepcopy(model)
-    update = model.backward(*batch(), lr=0.5)
+    images, labels = batch()
+    update = model.backward(images, labels, lr=0.5)
     assert far(model.W, [W - 0.5 * g for W, g in zip(before.W, update.gW, strict=True)]) < 1e-15
     assert far(model.E, before.E) == 0
 

@@ -1,6 +1,7 @@
 """What lies between a run and its framework: tensors to files, generators, devices, events."""
 
 import struct
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,11 +15,9 @@ from common.events import Events
 @pytest.fixture(params=["torch", "tensorflow"])
 def backend(request):
     pytest.importorskip(request.param, reason=f"{request.param} is not installed")
-    if request.param == "torch":
-        from common import torch_backend as found
-    else:
-        from common import tf_backend as found
-    return found
+    return import_module(
+        "common.torch_backend" if request.param == "torch" else "common.tf_backend"
+    )
 
 
 def tensor(backend, array):
@@ -33,7 +32,7 @@ def tensor(backend, array):
 
 def test_tensors_come_back_with_their_bits_shapes_and_dtypes(backend, tmp_path):
     """A scalar that comes back as a vector, an int64 step as float32."""
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "w": np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4),
         "step": np.array(7, np.int64),
         "double": np.array([1 / 3]),
@@ -137,14 +136,14 @@ def test_tied_tensors_are_stored_once_and_memory_formats_noted(tmp_path):
         (lambda s: s.update({"kernel": 4}), "kernel is a tensor in the checkpoint"),
     ],
 )
-def test_names_shapes_and_dtypes_are_checked_both_ways(change, part, tmp_path):
+def test_names_shapes_and_dtypes_are_checked_both_ways(change, part, tmp_path, monkeypatch):
     """A momentum that is not restored starts from zero, and nothing says so."""
     pytest.importorskip("torch", reason="the learner is torch's")
     learner = Tied()
     folder = checkpoint.save(tmp_path, 5, learner, {}, ("last",))
     state = learner.state()
     change(state)
-    learner.state = lambda: state
+    monkeypatch.setattr(learner, "state", lambda: state)
     with pytest.raises(UserError) as caught:
         checkpoint.load(folder, learner)
     assert part in str(caught.value)
