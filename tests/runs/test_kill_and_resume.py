@@ -12,7 +12,17 @@ import pytest
 from tests.runs.conftest import left_by
 
 # 5 steps an epoch, 3 epochs; with --checkpoint-every 2 checkpoints are at steps 0 2 4 5 7 9 10 ...
-PLACES = ["step:3", "step:5", "step:7", "half:3", "tensors:1", "rename:4", "link:4", "metrics:3"]
+PLACES = [
+    "step:3",
+    "step:5",
+    "step:7",
+    "half:3",
+    "tensors:1",
+    "rename:4",
+    "link:4",
+    "metrics:3",
+    "summary:1",
+]
 FRAMEWORKS = {"torch": PLACES, "tensorflow": ["step:7", "half:3", "link:4"]}
 CASES = [(name, place) for name, places in FRAMEWORKS.items() for place in places]
 

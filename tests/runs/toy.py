@@ -7,6 +7,7 @@ KILL=place:count in the environment ends the process with SIGKILL at that place:
     tensors    after the tensors of the count-th checkpoint, before the rest
     rename     before the count-th checkpoint gets its name
     link       between the checkpoint's name and its links
+    summary    at the very end, with only the summary to be written
     metrics    after the count-th line of metrics.jsonl, before its checkpoint
 """
 
@@ -94,6 +95,10 @@ def arm(backend, learner):
         trap(os, "rename", lambda source, target: ".writing-" in str(source))
     elif place == "link":
         trap(os, "replace", lambda source, target: str(target).endswith("last"))
+    elif place == "summary":
+        from common import checkpoint
+
+        trap(checkpoint, "write_json", lambda path, document: path.name == "summary.json")
     elif place == "metrics":
         from common.rundir import Metrics
 
