@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from common.cli import Options, option, training_options
+from common.errors import UsageError
 from common.options import choice, layers, nonnegative, positive, positive_int
 from common.switches import switch_options
 from lra_e.recipes import PAPER, RECIPES
@@ -68,7 +69,13 @@ def lra_e_options(script: str, switches: type) -> Callable:
 
 
 def resolve(options: Options) -> Options:
-    """Fill in the paper's recipe where asked for; a value typed on the command line stands."""
+    """Fill in the paper's recipe where asked for; a value typed on the command line stands.
+
+    UsageError for a precision in which LRA-E does not train.
+    """
+    if options.precision == "bfloat16":
+        raise UsageError("option --precision (=bfloat16) must be float32 or float64: AdamW's steps "
+                         "would be lost in bfloat16 weights")  # fmt: skip
     if options.recipe == "paper" and not options.resume:
         for name, value in PAPER.items():
             if name not in options.typed:

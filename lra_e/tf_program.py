@@ -7,21 +7,17 @@ import keras
 import tensorflow as tf
 
 from common import tf_backend
-from common.errors import UsageError
 from common.run import Run
 from common.tf_batches import TFBatches
 from lra_e.options import describe, resolve
 from lra_e.recipes import draw_weights, load_task, split_by
-from lra_e.tf_learner import Learner, RebuiltAdamW
+from lra_e.tf_learner import Learner, adamw, sgd
 from lra_e.tf_rule import MLP
 
 
 def train(options: Any) -> None:
     """Train, validate and test as the options say, into a run directory."""
     options = resolve(options)
-    if options.precision == "bfloat16":
-        raise UsageError("option --precision (=bfloat16) must be float32 or float64: AdamW's steps "
-                         "would be lost in bfloat16 weights")  # fmt: skip
     device = tf_backend.set_up(options)
     old = not options.name.endswith("newTF")
     task = load_task(options, split_by(options.hold_out, options.seed))
@@ -91,13 +87,11 @@ def build(options: Any) -> MLP:
 def optimiser(options: Any) -> keras.optimizers.Optimizer:
     """Plain gradient descent; or AdamW, kept or built anew at every step (defect 2)."""
     if options.optimizer == "sgd":
-        return keras.optimizers.SGD(options.lr)
-    kind = keras.optimizers.AdamW
-    if getattr(options.switches, "reset_optimizer", False):
-        kind = RebuiltAdamW
-    return kind(
+        return sgd(options.lr)
+    return adamw(
         options.lr,
-        weight_decay=options.weight_decay,
+        options.weight_decay,
+        rebuilt=getattr(options.switches, "reset_optimizer", False),
         beta_1=options.adam_beta1,
         beta_2=options.adam_beta2,
         epsilon=options.adam_eps,

@@ -170,10 +170,10 @@ class Learner:
         return [(i, d.t()) for i, d in enumerate(_views_like(self._difference, self._E), 2)]
 
 
-def adamw(lr: float, weight_decay: float = 0.01) -> MakeOptimiser:
+def adamw(lr: float, weight_decay: float = 0.01, **more: Any) -> MakeOptimiser:
     """torch's AdamW, fused."""
     return lambda parameters: torch.optim.AdamW(
-        parameters, lr=lr, weight_decay=weight_decay, fused=True
+        parameters, lr=lr, weight_decay=weight_decay, fused=True, **more
     )
 
 

@@ -6,12 +6,11 @@ import click
 import torch
 
 from common import torch_backend
-from common.errors import UsageError
 from common.run import Run
 from common.torch_batches import TorchBatches
 from lra_e.options import describe, resolve
 from lra_e.recipes import Task, draw_weights, load_task, split_by
-from lra_e.torch_learner import Learner, MakeOptimiser
+from lra_e.torch_learner import Learner, MakeOptimiser, adamw, sgd
 from lra_e.torch_rule import MLP
 from lra_e.torch_seedpath import SeedPath
 
@@ -19,9 +18,6 @@ from lra_e.torch_seedpath import SeedPath
 def train(options: Any) -> None:
     """Train, validate and test as the options say, into a run directory."""
     options = resolve(options)
-    if options.precision == "bfloat16":
-        raise UsageError("option --precision (=bfloat16) must be float32 or float64: AdamW's steps "
-                         "would be lost in bfloat16 weights")  # fmt: skip
     device = torch_backend.set_up(options)
     task, W, E, order = start(options)
     model = build(options, W, E, device)
@@ -114,14 +110,8 @@ def build(options: Any, W: list[Any], E: list[Any], device: torch.device) -> MLP
 
 
 def optimiser(options: Any) -> MakeOptimiser:
-    """AdamW or plain gradient descent, fused."""
+    """AdamW or plain gradient descent."""
     if options.optimizer == "sgd":
-        return lambda parameters: torch.optim.SGD(parameters, lr=options.lr, fused=True)
-    return lambda parameters: torch.optim.AdamW(
-        parameters,
-        lr=options.lr,
-        betas=(options.adam_beta1, options.adam_beta2),
-        eps=options.adam_eps,
-        weight_decay=options.weight_decay,
-        fused=True,
-    )
+        return sgd(options.lr)
+    betas = (options.adam_beta1, options.adam_beta2)
+    return adamw(options.lr, options.weight_decay, betas=betas, eps=options.adam_eps)
