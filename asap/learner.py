@@ -1,0 +1,176 @@
+"""Training a network of the paper: one forward, one backward, one fused optimiser call.
+
+W and B of a sharing layer get the same gradient, so momentum and decay act on their difference
+alone, whatever the data (specification, 5):
+
+    u <- momentum u + decay c,   c <- c - lr u,   B = W - c (W_0 - B_0)
+
+B therefore needs neither gradient nor momentum: a step moves it with W. Adam has no decay here, and
+leaves the difference as it was.
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from asap.layers import FeedbackConv2d, FeedbackLinear, backprop
+from asap.networks import Network
+from common import torch_backend, torch_optim
+
+MakeOptimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
+
+
+class Learner:
+    """A learner (see `common.run`) around one of the paper's networks.
+
+    net              as `networks.build` makes it, on its device and in its precision
+    make_optimiser   parameters -> torch optimiser: `sgd` or `adam` below
+    precision        "bfloat16": autocast
+    compile          torch.compile the forward and backward
+    world            processes that train along (`common.torch_distributed`)
+    The network's memory format becomes channels-last.
+    """
+
+    backend = torch_backend
+
+    def __init__(
+        self,
+        net: Network,
+        make_optimiser: MakeOptimiser,
+        *,
+        precision: str = "float32",
+        compile: bool = False,
+        world: Any = None,
+    ) -> None:
+        self.net, self.precision = net.to(memory_format=torch.channels_last), precision
+        self.device = next(net.parameters()).device
+        self._pairs = net.learned_feedback()
+        for _, B in self._pairs.values():
+            B.requires_grad_(False)
+        self._learning = [p for p in net.parameters() if p.requires_grad]
+        decaying = net.cancelled_biases()
+        for bias in decaying:
+            bias.grad = torch.zeros_like(bias)
+        self.optimiser = make_optimiser([*self._learning, *decaying])
+        torch_optim.materialise(self.optimiser)
+        self._forward: Callable[[Tensor], Tensor] = net
+        if world is not None and world.size > 1:
+            ids = [self.device.index] if self.device.type == "cuda" else None
+            self._forward = nn.parallel.DistributedDataParallel(net, device_ids=ids)
+        if compile:
+            self._forward = torch.compile(self._forward)  # type: ignore[assignment]
+        with torch.no_grad():
+            self._differences = [W - B for W, B in self._pairs.values()]
+        self._c, self._u = 1.0, 0.0
+
+    def train_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """One update from images (N, C, H, W), labels (N,); mean loss and number correct before."""
+        self.net.train()
+        for parameter in self._learning:
+            parameter.grad = None
+        loss, logits = self._loss(self._forward, images, labels)
+        loss.backward()
+        self.optimiser.step()
+        self._move_feedback()
+        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+
+    @torch.no_grad()
+    def eval_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean loss and number correct, with running statistics."""
+        self.net.eval()
+        loss, logits = self._loss(self.net, images, labels)
+        return loss, (logits.argmax(1) == labels).sum()
+
+    def credit(self, images: Tensor, labels: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        """For each W that learns, the rule's descent direction and backprop's gradient."""
+        layers = {
+            name: layer.weight
+            for name, layer in self.net.named_modules()
+            if isinstance(layer, nn.Conv2d | nn.Linear) and layer.weight.requires_grad
+        }
+        statistics = {name: b.clone() for name, b in self.net.named_buffers()}
+        self.net.train()
+        found = []
+        for context in (nullcontext(), backprop(self.net)):
+            with context:
+                loss, _ = self._loss(self.net, images, labels)
+                found.append(torch.autograd.grad(loss, list(layers.values())))
+        with torch.no_grad():
+            for name, buffer in self.net.named_buffers():
+                buffer.copy_(statistics[name])
+        return {name: pair for name, *pair in zip(layers, *found, strict=True)}  # type: ignore[misc]
+
+    def feedback(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """W beside B of every layer that sends its error through B."""
+        layers = self.net.named_modules()
+        return {
+            name: (layer.weight, layer.B)
+            for name, layer in layers
+            if isinstance(layer, FeedbackConv2d | FeedbackLinear)
+            and layer.weight.requires_grad
+            and not getattr(layer, "transport", False)
+        }
+
+    def parameters(self) -> int:
+        """How many numbers learn: forward weights, decaying biases and learned feedback."""
+        learning = [*self._learning, *self.net.cancelled_biases()]
+        return sum(p.numel() for p in [*learning, *(B for _, B in self._pairs.values())])
+
+    def set_lr(self, lr: float) -> None:
+        """The learning rate of the steps that follow."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = lr
+
+    def state(self) -> dict[str, Any]:
+        """Parameters and buffers by name (learned B as its difference), momenta, generators."""
+        learned = {f"{name}.weight_fa" for name in self._pairs}
+        found: dict[str, Any] = {
+            name: tensor for name, tensor in self.net.state_dict().items() if name not in learned
+        }
+        for name, difference in zip(self._pairs, self._differences, strict=True):
+            found[f"{name}.difference"] = difference
+        found |= {"feedback.c": self._c, "feedback.u": self._u}
+        return found | torch_optim.state(self.optimiser)
+
+    @torch.no_grad()
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Put back what `state` gave."""
+        for name, value in self.state().items():
+            if isinstance(value, Tensor):
+                value.copy_(state[name])
+        torch_optim.load_state(self.optimiser, state)
+        self._c, self._u = state["feedback.c"], state["feedback.u"]
+        self._place_feedback()
+
+    def _loss(self, forward: Any, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        with torch_backend.autocast(self.device, self.precision):
+            logits = forward(images)
+            return functional.cross_entropy(logits, labels), logits
+
+    @torch.no_grad()
+    def _move_feedback(self) -> None:
+        group = self.optimiser.param_groups[0]
+        self._u = group.get("momentum", 0.0) * self._u + group["weight_decay"] * self._c
+        self._c -= group["lr"] * self._u
+        self._place_feedback()
+
+    @torch.no_grad()
+    def _place_feedback(self) -> None:
+        for (W, B), difference in zip(self._pairs.values(), self._differences, strict=True):
+            torch.add(W, difference, alpha=-self._c, out=B)
+
+
+def sgd(lr: float, momentum: float = 0.9, weight_decay: float = 5e-4) -> MakeOptimiser:
+    """torch's SGD, fused, with the paper's momentum and decay."""
+    return lambda parameters: torch.optim.SGD(
+        parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True
+    )
+
+
+def adam(lr: float) -> MakeOptimiser:
+    """torch's Adam, fused, without decay."""
+    return lambda parameters: torch.optim.Adam(parameters, lr=lr, fused=True)

@@ -1,0 +1,381 @@
+"""The networks of the paper (specification, section 4), each in every feedback mode.
+
+`ConvNet` is what the result tables call AlexNet; `ResNet` serves 18 and 34, with and without
+shortcuts. Which layer learns from which activation stands in their two `forward` methods, and
+`sharing` prints it.
+
+A convolution's bias is cancelled by the batch norm behind it: its gradient is zero, so it is not
+computed; the bias decays with the weights, as in the original.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from asap import rule
+from asap.layers import DirectFeedback, FeedbackConv2d, FeedbackLinear, SharedConv2d
+from common.errors import UsageError, unknown
+
+MODES = ("bp", "fa", "dfa", "kp", "asap", "asap_k4")
+SHARING = {"kp": 0, "asap": 1, "asap_k4": 2}  # blocks that a shared activation serves; 0: its own
+FA_FEEDBACK = ("independent", "copy", "tied")
+BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
+MODELS = ("convnet", "resnet18_not", "resnet18", "resnet34")
+
+
+class Network(nn.Module):
+    """What the two networks share: how a mode makes its layers, and what of them learns.
+
+    mode           "bp", "fa", "dfa", "kp", "asap", "asap_k4"
+    wt             weight transport: kp and asap send errors through W
+    fa_feedback    B of fa's convolutions: "independent", a "copy" of the first W, or "tied" to W
+    feedback_init  B of the linear layers: "uniform" U(-1, 1) or "scaled" as W
+    frozen_stem    kp, asap: the first convolution does not learn
+    """
+
+    def __init__(
+        self,
+        mode: str,
+        *,
+        classes: int,
+        wt: bool = False,
+        fa_feedback: str = "independent",
+        feedback_init: str = "uniform",
+        frozen_stem: bool = True,
+    ) -> None:
+        super().__init__()
+        if mode not in MODES:
+            raise unknown("feedback", mode, MODES)
+        if fa_feedback not in FA_FEEDBACK:
+            raise unknown("fa_feedback", fa_feedback, FA_FEEDBACK)
+        self.mode, self.classes, self.shares = mode, classes, mode in SHARING
+        self.wt, self.fa_feedback, self.feedback_init = wt, fa_feedback, feedback_init
+        self.frozen_stem = self.shares and frozen_stem
+
+    def _stem(self, channels: int, width: int, kernel: int, bias: bool) -> nn.Conv2d:
+        """The first convolution: no error goes below it, so it needs no feedback weights."""
+        stem = nn.Conv2d(channels, width, kernel, padding=kernel // 2, bias=bias)
+        if self.frozen_stem:
+            stem.requires_grad_(False)
+        return _without_bias_gradient(stem)
+
+    def _conv(
+        self, channels: int, width: int, kernel: int, stride: int = 1, bias: bool = True
+    ) -> nn.Conv2d:
+        words: dict[str, Any] = {"stride": stride, "padding": kernel // 2, "bias": bias}
+        if self.shares:
+            conv: nn.Conv2d = SharedConv2d(channels, width, kernel, transport=self.wt, **words)
+        elif self.mode == "fa" and self.fa_feedback != "tied":
+            conv = FeedbackConv2d(channels, width, kernel, **words)
+            if self.fa_feedback == "copy":
+                conv.weight_fa.data.copy_(conv.weight.data)
+        else:
+            conv = nn.Conv2d(channels, width, kernel, **words)
+        return _without_bias_gradient(conv)
+
+    def _linear(self, inputs: int, outputs: int) -> nn.Linear:
+        """Its bias too is cancelled by the batch norm behind it."""
+        if self.mode == "bp":
+            return _without_bias_gradient(nn.Linear(inputs, outputs))
+        bound = (6 / inputs) ** 0.5
+        if self.mode == "dfa":
+            linear = nn.Linear(inputs, outputs)
+        else:
+            linear = FeedbackLinear(inputs, outputs, init=self.feedback_init)
+            if self.feedback_init == "scaled":
+                linear.draw_feedback(bound)
+        nn.init.uniform_(linear.weight, -bound, bound)
+        nn.init.zeros_(linear.bias)
+        return _without_bias_gradient(linear)
+
+    def _receiver(self, *shape: int) -> DirectFeedback | None:
+        return DirectFeedback(self.classes, shape) if self.mode == "dfa" else None
+
+    def cancelled_biases(self) -> list[nn.Parameter]:
+        """Biases whose gradient is zero and that only decay: all but those of frozen layers."""
+        layers = [m for m in self.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        return [m.bias for m in layers if m.bias is not None and m.weight.requires_grad]
+
+    def learned_feedback(self) -> dict[str, tuple[nn.Parameter, nn.Parameter]]:
+        """(W, B) of every layer whose B learns, by the layer's name."""
+        found = {}
+        for name, layer in self.named_modules():
+            if isinstance(layer, SharedConv2d) and layer.weight.requires_grad:
+                if layer.weight_fa is not None and not layer.transport:
+                    found[name] = (layer.weight, layer.weight_fa)
+        return found
+
+
+def _without_bias_gradient(layer: Any) -> Any:
+    if layer.bias is not None:
+        layer.bias.requires_grad_(False)
+    return layer
+
+
+def _convolve(conv: nn.Conv2d, x: Tensor, s: Tensor | None) -> Tensor:
+    return conv(x, s) if isinstance(conv, SharedConv2d) else conv(x)
+
+
+def _rectify(x: Tensor, kept: bool) -> Tensor:
+    """ReLU; `kept` says that another layer keeps the result anyway, so no mask is needed."""
+    return functional.relu(x, inplace=True) if kept else rule.relu(x)
+
+
+def _receive(receiver: DirectFeedback | None, x: Tensor, carries: list[Tensor]) -> Tensor:
+    if receiver is None:
+        return x
+    x, carry = receiver(x)
+    if carry is not None:
+        carries.append(carry)
+    return x
+
+
+class ConvNet(Network):
+    """Three 5x5 convolutions and three linear layers, batch norm behind each (4.1).
+
+    images (N, channels, size, size) -> logits (N, classes). widths of the convolutions, hidden
+    units of the linear layers. UsageError for asap_k4: there are only two sharing convolutions.
+    """
+
+    def __init__(
+        self,
+        mode: str = "bp",
+        *,
+        channels: int = 3,
+        classes: int = 10,
+        size: int = 32,
+        widths: Sequence[int] = (64, 128, 256),
+        hidden: int = 1024,
+        **options: Any,
+    ) -> None:
+        if mode == "asap_k4":
+            raise UsageError("option --feedback (=asap_k4) must not be used with --model convnet, "
+                             "which has two sharing convolutions; use asap")  # fmt: skip
+        super().__init__(mode, classes=classes, **options)
+        first, second, third = widths
+        self.convs = nn.ModuleList(
+            [
+                self._stem(channels, first, 5, bias=True),
+                self._conv(first, second, 5),
+                self._conv(second, third, 5),
+            ]
+        )
+        self.conv_norms = nn.ModuleList(nn.BatchNorm2d(n) for n in widths)
+        receivers = []
+        for width in widths:
+            size = -(-size // 2)
+            receivers.append(self._receiver(width, size, size))
+        features = [third * size * size, hidden, hidden, classes]
+        pairs = list(zip(features, features[1:], strict=False))
+        self.linears = nn.ModuleList(self._linear(a, b) for a, b in pairs)
+        self.linear_norms = nn.ModuleList(nn.BatchNorm1d(b) for _, b in pairs)
+        receivers += [self._receiver(hidden), self._receiver(hidden)]
+        self.receivers = nn.ModuleList(receivers if mode == "dfa" else [])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Both sharing convolutions learn from h1, the stem's output after its pool."""
+        receivers = iter(self.receivers or [None] * 5)  # type: ignore[list-item]
+        carries: list[Tensor] = []
+        x, shared = images, None
+        for i, (conv, norm) in enumerate(zip(self.convs, self.conv_norms, strict=True)):
+            x = norm(_convolve(conv, x, shared))
+            # Pooled before the ReLU: the same values and derivatives, at a quarter of the work.
+            x = functional.max_pool2d(x, 2, ceil_mode=True)
+            x = _rectify(x, kept=i != 1 or self.mode not in ("asap", "dfa"))
+            x = _receive(next(receivers), x, carries)
+            if i == 0 and self.mode == "asap":
+                shared = x
+        x = x.flatten(1)
+        for i, (linear, norm) in enumerate(zip(self.linears, self.linear_norms, strict=True)):
+            x = norm(linear(x))
+            if i < 2:
+                x = _receive(next(receivers), functional.relu(x, inplace=True), carries)
+        return sum(carries, start=x)
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions and a shortcut; the second convolution's width is the block's."""
+
+    def __init__(
+        self,
+        net: Network,
+        channels: int,
+        width: int,
+        stride: int,
+        size: int,
+        *,
+        shortcut: bool,
+        bias: bool,
+        kept: tuple[bool, bool],
+    ) -> None:
+        super().__init__()
+        self.conv1 = net._conv(channels, width, 3, stride, bias)
+        self.norm1 = nn.BatchNorm2d(width)
+        self.receiver1 = net._receiver(width, size, size)
+        self.conv2 = net._conv(width, width, 3, 1, bias)
+        self.norm2 = nn.BatchNorm2d(width)
+        self.receiver2 = net._receiver(width, size, size)
+        self.shortcut, self.kept = shortcut, kept
+        if channels != width or stride != 1:
+            self.short_conv = net._conv(channels, width, 1, stride, bias)
+            self.short_norm = nn.BatchNorm2d(width)
+            if not shortcut:  # there as in the original, and unused
+                self.short_conv.requires_grad_(False)
+                self.short_norm.requires_grad_(False)
+
+    def forward(
+        self, x: Tensor, incoming: Tensor | None, outgoing: Tensor | None, carries: list[Tensor]
+    ) -> Tensor:
+        """conv1 and the shortcut's convolution learn from `incoming`, conv2 from `outgoing`."""
+        y = _rectify(self.norm1(_convolve(self.conv1, x, incoming)), self.kept[0])
+        y = _receive(self.receiver1, y, carries)
+        y = self.norm2(_convolve(self.conv2, y, outgoing))
+        if self.shortcut:
+            if hasattr(self, "short_conv"):
+                x = self.short_norm(_convolve(self.short_conv, x, incoming))
+            y = y + x
+        return _receive(self.receiver2, _rectify(y, self.kept[1]), carries)
+
+
+class ResNet(Network):
+    """CIFAR's ResNet (4.2, 4.3): stem, blocks of four widths, mean over the map, one linear layer.
+
+    images (N, channels, size, size) -> logits (N, classes). blocks: how many of each width.
+    shortcut: False leaves the sums out. conv_bias: convolutions have biases outside "bp".
+    """
+
+    def __init__(
+        self,
+        mode: str = "bp",
+        *,
+        channels: int = 3,
+        classes: int = 10,
+        size: int = 32,
+        blocks: Sequence[int] = BLOCKS["resnet18"],
+        widths: Sequence[int] = (64, 128, 256, 512),
+        shortcut: bool = True,
+        conv_bias: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__(mode, classes=classes, **options)
+        self.stages, bias = tuple(blocks), conv_bias and mode != "bp"
+        self.stem = self._stem(channels, widths[0], 3, bias)
+        self.stem_norm = nn.BatchNorm2d(widths[0])
+        self.receiver = self._receiver(widths[0], size, size)
+        plan = [(width, 2 if width != widths[0] and i == 0 else 1)
+                for count, width in zip(blocks, widths, strict=True) for i in range(count)]  # fmt: skip
+        self.every = SHARING.get(mode, 0)
+        made, below = [], widths[0]
+        for j, (width, stride) in enumerate(plan):
+            size = -(-size // stride)
+            made.append(
+                Block(
+                    self,
+                    below,
+                    width,
+                    stride,
+                    size,
+                    shortcut=shortcut,
+                    bias=bias,
+                    kept=(not self.every, self._keeps(j + 1, len(plan))),
+                )
+            )
+            below = width
+        self.blocks = nn.ModuleList(made)
+        self.head = self._linear(widths[-1], classes)
+        self.head_norm = nn.BatchNorm1d(classes)
+
+    def _keeps(self, j: int, count: int) -> bool:
+        """Whether some layer keeps the input of block j for its weights to learn from."""
+        return j < count and (not self.every or j % self.every == 0)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """x_j, the input of block j, is the new shared activation at every block (k = 2) or every
+        second one (k = 4); a block's second convolution learns from the new one already."""
+        carries: list[Tensor] = []
+        x = functional.relu(self.stem_norm(self.stem(images)), inplace=True)
+        x = _receive(self.receiver, x, carries)
+        shared = x if self.every else None
+        for j, block in enumerate(self.blocks):
+            incoming = shared
+            if self.every and j % self.every == 0:
+                shared = x
+            x = block(x, incoming, shared, carries)
+        x = self.head_norm(self.head(x.mean((2, 3))))
+        return sum(carries, start=x)
+
+
+def build(
+    model: str, mode: str, *, width: float = 1.0, shortcut_slip: bool = False, **options: Any
+) -> Network:
+    """A network of MODELS in a mode; `options` are those of ConvNet and ResNet.
+
+    width          factor of every width (the paper's: 1)
+    shortcut_slip  defect D3: resnet18_not has shortcuts in bp, fa and dfa
+    """
+    if model not in MODELS:
+        raise unknown("model", model, MODELS)
+    if model == "convnet":
+        options.pop("conv_bias", None)
+        sizes = {"widths": (64, 128, 256), "hidden": 1024}
+        scaled = {"widths": _scaled(sizes["widths"], width), "hidden": _scaled([1024], width)[0]}
+        return ConvNet(mode, **{**scaled, **options})
+    slips = shortcut_slip and mode not in SHARING
+    options = {"widths": _scaled((64, 128, 256, 512), width)} | options
+    return ResNet(
+        mode,
+        blocks=BLOCKS[model.removesuffix("_not")],
+        shortcut=slips or not model.endswith("_not"),
+        **options,
+    )
+
+
+def _scaled(widths: Any, factor: float) -> tuple[int, ...]:
+    # Every width is a power of two times the first: shared activations must tile.
+    first = max(1, round(widths[0] * factor))
+    return tuple(first * (w // widths[0]) for w in widths)
+
+
+def sharing(net: Network, images: Tensor) -> list[dict[str, Any]]:
+    """What each convolution reads and learns from: rows of layer, input, source, tiled, pooled.
+
+    images (N, C, H, W): one batch, on the network's device; nothing learns.
+    """
+    rows: list[dict[str, Any]] = []
+    names = {layer: name for name, layer in net.named_modules()}
+    made: dict[int, str] = {}
+    keep: list[Tensor] = []  # addresses stay unique while their tensors live
+
+    def note(layer: nn.Module, inputs: tuple) -> None:
+        x, s = inputs[0], inputs[1] if len(inputs) > 1 and inputs[1] is not None else inputs[0]
+        keep.extend((x, s))
+        made.setdefault(x.data_ptr(), f"input of {names[layer]}")
+        learns = layer.weight.requires_grad
+        rows.append(
+            {
+                "layer": names[layer],
+                "input": tuple(x.shape[1:]),
+                "learns from": made[s.data_ptr()] if learns else "nothing (fixed)",
+                "tiled": x.shape[1] // s.shape[1],
+                "pooled": s.shape[-1] // x.shape[-1],
+            }
+        )
+
+    layers = [m for m in net.modules() if isinstance(m, nn.Conv2d)]
+    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
+    try:
+        with torch.no_grad():
+            training = net.training
+            net.eval()(images)
+            net.train(training)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return rows
+
+
+__all__ = ["BLOCKS", "FA_FEEDBACK", "MODELS", "MODES", "Block", "ConvNet", "Network", "ResNet",
+           "build", "sharing"]  # fmt: skip
