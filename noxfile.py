@@ -52,6 +52,15 @@ def tests(session: nox.Session) -> None:
     pytest(session, "--durations=25")
 
 
+@nox.session
+def asap(session: nox.Session) -> None:
+    """ASAP: its tests and its scripts, in an environment without TensorFlow."""
+    install(session, "asap", groups=("test",))
+    pytest(session, "-k", "asap")
+    smoke(session, "asap.train")
+    session.run("python", "-m", "asap.eval", "--data", "digits", env=ENVIRONMENT)
+
+
 LRA_E_TORCH = ("lra_e.mnist.mnist_torch", "lra_e.fmnist.fmnist_torch")
 LRA_E_TF = tuple(
     f"lra_e.{folder}.{folder}{suffix}"

@@ -1,1 +1,25 @@
-"""ASAP: activation sharing with asymmetric paths (Woo et al., NeurIPS 2021)."""
+"""ASAP: activation sharing with asymmetric paths (Woo et al., NeurIPS 2021).
+
+As a library: `from asap import FeedbackConv2d, SharedConv2d, DirectFeedback, convert, backprop`.
+The names are fetched when they are asked for, so that `import asap` needs no torch.
+"""
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "FeedbackLinear": "asap.layers",
+    "FeedbackConv2d": "asap.layers",
+    "SharedConv2d": "asap.layers",
+    "DirectFeedback": "asap.layers",
+    "backprop": "asap.layers",
+    "convert": "asap.conversion",
+    "build": "asap.networks",
+}
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'asap' has no attribute {name!r}")

@@ -37,7 +37,7 @@ class _Feedback(nn.Module):
     Magnitudes are |N(0, 1)|, times that number. UsageError for an unknown name.
     """
 
-    weight: nn.Parameter
+    weight: Tensor
     weight_fa: nn.Parameter | None
     scale: Tensor
 

@@ -80,13 +80,16 @@ def load_original(net: Network, state: Mapping[str, Tensor], where: str) -> None
     absent = sorted(set(ours) - set(state))
     foreign = sorted(set(state) - set(ours) - spare)
     if absent or foreign:
-        raise UserError(f"{where} does not match this network: {_list('lacks', absent)}"
-                        f"{_list('has unknown', foreign)}; check --model, --feedback and --dataset")  # fmt: skip
+        what = " and ".join(filter(None, [_list("lacks", absent), _list("has unknown", foreign)]))
+        raise UserError(
+            f"{where} does not match this network: it {what}; check --model and --feedback"
+        )
     for old, name in ours.items():
         if state[old].numel() != mine[name].numel():
             raise UserError(
                 f"{where} does not match this network: {old} has shape "
-                f"{tuple(state[old].shape)}, ours {tuple(mine[name].shape)}; check --dataset"
+                f"{tuple(state[old].shape)}, ours {tuple(mine[name].shape)}; check "
+                "--dataset and --width"
             )
     net.load_state_dict({n: state[old].reshape(mine[n].shape) for old, n in ours.items()})
 
@@ -100,4 +103,5 @@ def _names_of_state(net: Network) -> dict[str, str]:
 def _list(what: str, names: list[str]) -> str:
     if not names:
         return ""
-    return f"{what} {', '.join(names[:4])}{f' and {len(names) - 4} more' if names[4:] else ''} "
+    more = f" and {len(names) - 4} more" if names[4:] else ""
+    return f"{what} {', '.join(names[:4])}{more}"

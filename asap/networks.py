@@ -67,13 +67,14 @@ class Network(nn.Module):
     ) -> nn.Conv2d:
         words: dict[str, Any] = {"stride": stride, "padding": kernel // 2, "bias": bias}
         if self.shares:
-            conv: nn.Conv2d = SharedConv2d(channels, width, kernel, transport=self.wt, **words)
-        elif self.mode == "fa" and self.fa_feedback != "tied":
-            conv = FeedbackConv2d(channels, width, kernel, **words)
-            if self.fa_feedback == "copy":
-                conv.weight_fa.data.copy_(conv.weight.data)
-        else:
-            conv = nn.Conv2d(channels, width, kernel, **words)
+            return _without_bias_gradient(
+                SharedConv2d(channels, width, kernel, transport=self.wt, **words)
+            )
+        if self.mode != "fa" or self.fa_feedback == "tied":
+            return _without_bias_gradient(nn.Conv2d(channels, width, kernel, **words))
+        conv = FeedbackConv2d(channels, width, kernel, **words)
+        if self.fa_feedback == "copy":
+            conv.B.data.copy_(conv.weight.data)
         return _without_bias_gradient(conv)
 
     def _linear(self, inputs: int, outputs: int) -> nn.Linear:
@@ -91,15 +92,16 @@ class Network(nn.Module):
         nn.init.zeros_(linear.bias)
         return _without_bias_gradient(linear)
 
-    def _receiver(self, *shape: int) -> DirectFeedback | None:
-        return DirectFeedback(self.classes, shape) if self.mode == "dfa" else None
+    def _receivers(self, shapes: Sequence[tuple[int, ...]]) -> list[DirectFeedback]:
+        return [DirectFeedback(self.classes, s) for s in shapes] if self.mode == "dfa" else []
 
     def cancelled_biases(self) -> list[nn.Parameter]:
         """Biases whose gradient is zero and that only decay: all but those of frozen layers."""
         layers = [m for m in self.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-        return [m.bias for m in layers if m.bias is not None and m.weight.requires_grad]
+        biases = [m.bias for m in layers if m.weight.requires_grad]
+        return [b for b in biases if isinstance(b, nn.Parameter)]
 
-    def learned_feedback(self) -> dict[str, tuple[nn.Parameter, nn.Parameter]]:
+    def learned_feedback(self) -> dict[str, tuple[Tensor, nn.Parameter]]:
         """(W, B) of every layer whose B learns, by the layer's name."""
         found = {}
         for name, layer in self.named_modules():
@@ -115,7 +117,7 @@ def _without_bias_gradient(layer: Any) -> Any:
     return layer
 
 
-def _convolve(conv: nn.Conv2d, x: Tensor, s: Tensor | None) -> Tensor:
+def _convolve(conv: nn.Module, x: Tensor, s: Tensor | None) -> Tensor:
     return conv(x, s) if isinstance(conv, SharedConv2d) else conv(x)
 
 
@@ -124,7 +126,7 @@ def _rectify(x: Tensor, kept: bool) -> Tensor:
     return functional.relu(x, inplace=True) if kept else rule.relu(x)
 
 
-def _receive(receiver: DirectFeedback | None, x: Tensor, carries: list[Tensor]) -> Tensor:
+def _receive(receiver: nn.Module | None, x: Tensor, carries: list[Tensor]) -> Tensor:
     if receiver is None:
         return x
     x, carry = receiver(x)
@@ -164,35 +166,35 @@ class ConvNet(Network):
             ]
         )
         self.conv_norms = nn.ModuleList(nn.BatchNorm2d(n) for n in widths)
-        receivers = []
+        shapes: list[tuple[int, ...]] = []
         for width in widths:
             size = -(-size // 2)
-            receivers.append(self._receiver(width, size, size))
+            shapes.append((width, size, size))
         features = [third * size * size, hidden, hidden, classes]
         pairs = list(zip(features, features[1:], strict=False))
         self.linears = nn.ModuleList(self._linear(a, b) for a, b in pairs)
         self.linear_norms = nn.ModuleList(nn.BatchNorm1d(b) for _, b in pairs)
-        receivers += [self._receiver(hidden), self._receiver(hidden)]
-        self.receivers = nn.ModuleList(receivers if mode == "dfa" else [])
+        shapes += [(hidden,), (hidden,)]
+        self.receivers = nn.ModuleList(self._receivers(shapes))
 
     def forward(self, images: Tensor) -> Tensor:
         """Both sharing convolutions learn from h1, the stem's output after its pool."""
-        receivers = iter(self.receivers or [None] * 5)  # type: ignore[list-item]
-        carries: list[Tensor] = []
+        receivers, carries = iter(self.receivers), list[Tensor]()
         x, shared = images, None
         for i, (conv, norm) in enumerate(zip(self.convs, self.conv_norms, strict=True)):
             x = norm(_convolve(conv, x, shared))
             # Pooled before the ReLU: the same values and derivatives, at a quarter of the work.
             x = functional.max_pool2d(x, 2, ceil_mode=True)
-            x = _rectify(x, kept=i != 1 or self.mode not in ("asap", "dfa"))
-            x = _receive(next(receivers), x, carries)
+            x = _rectify(x, kept=i != 1 or self.mode != "asap")
+            x = _receive(next(receivers, None), x, carries)
             if i == 0 and self.mode == "asap":
                 shared = x
         x = x.flatten(1)
         for i, (linear, norm) in enumerate(zip(self.linears, self.linear_norms, strict=True)):
             x = norm(linear(x))
             if i < 2:
-                x = _receive(next(receivers), functional.relu(x, inplace=True), carries)
+                x = functional.relu(x, inplace=True)
+                x = _receive(next(receivers, None), x, carries)
         return sum(carries, start=x)
 
 
@@ -214,10 +216,11 @@ class Block(nn.Module):
         super().__init__()
         self.conv1 = net._conv(channels, width, 3, stride, bias)
         self.norm1 = nn.BatchNorm2d(width)
-        self.receiver1 = net._receiver(width, size, size)
         self.conv2 = net._conv(width, width, 3, 1, bias)
         self.norm2 = nn.BatchNorm2d(width)
-        self.receiver2 = net._receiver(width, size, size)
+        behind_relus = net._receivers([(width, size, size)] * 2)
+        self.receiver1 = behind_relus[0] if behind_relus else None
+        self.receiver2 = behind_relus[1] if behind_relus else None
         self.shortcut, self.kept = shortcut, kept
         if channels != width or stride != 1:
             self.short_conv = net._conv(channels, width, 1, stride, bias)
@@ -264,9 +267,12 @@ class ResNet(Network):
         self.stages, bias = tuple(blocks), conv_bias and mode != "bp"
         self.stem = self._stem(channels, widths[0], 3, bias)
         self.stem_norm = nn.BatchNorm2d(widths[0])
-        self.receiver = self._receiver(widths[0], size, size)
-        plan = [(width, 2 if width != widths[0] and i == 0 else 1)
-                for count, width in zip(blocks, widths, strict=True) for i in range(count)]  # fmt: skip
+        self.receiver = next(iter(self._receivers([(widths[0], size, size)])), None)
+        plan = [
+            (width, 2 if width != widths[0] and i == 0 else 1)
+            for count, width in zip(blocks, widths, strict=True)
+            for i in range(count)
+        ]
         self.every = SHARING.get(mode, 0)
         made, below = [], widths[0]
         for j, (width, stride) in enumerate(plan):
@@ -340,7 +346,7 @@ def _scaled(widths: Any, factor: float) -> tuple[int, ...]:
 
 
 def sharing(net: Network, images: Tensor) -> list[dict[str, Any]]:
-    """What each convolution reads and learns from: rows of layer, input, source, tiled, pooled.
+    """What each convolution reads and learns from: layer, input, source, tiled, pooled.
 
     images (N, C, H, W): one batch, on the network's device; nothing learns.
     """

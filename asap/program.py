@@ -53,6 +53,7 @@ def train(options: Any) -> None:
             for images, labels in run.batches(train_set):
                 run.add(learner.train_step(images, labels))
             loss, accuracy = run.train_figures()
+            learner.share_statistics()
             test_loss, test_accuracy = run.evaluate("test", test_set)
             run.log(lr=lr)
             if world.main:

@@ -53,7 +53,7 @@ class Task(NamedTuple):
         return TorchBatches(split, size, **more, **place)
 
 
-def load_task(options: Any, train: bool = True) -> Task:
+def load_task(options: Any) -> Task:
     """The data that the options name. UsageError for --augmentation where there is none."""
     recipe = RECIPES[options.dataset]
     if getattr(options, "augmentation", False) and not recipe.pad:
@@ -63,9 +63,8 @@ def load_task(options: Any, train: bool = True) -> Task:
             f"{able} have one"
         )
     data = load(options.dataset, options.data_dir, download=not options.no_download)
-    first, second = data.train, data.test.limit(options.limit_test, "--limit-test")
-    if train:
-        first = first.limit(options.limit_train)
+    first = data.train.limit(getattr(options, "limit_train", None))
+    second = data.test.limit(options.limit_test, "--limit-test")
     if options.dataset == "digits":
         first, second = enlarge(first, recipe.size), enlarge(second, recipe.size)
     return Task(data, first, second, recipe)

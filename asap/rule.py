@@ -136,7 +136,7 @@ class _Linear(Function):
         ctx.biased = b is not None
 
     @staticmethod
-    def backward(ctx: Any, delta: Tensor) -> tuple:  # type: ignore[override]
+    def backward(ctx: Any, delta: Tensor) -> tuple:
         x, B = ctx.saved_tensors
         needs_x, needs_W, needs_B, needs_b = ctx.needs_input_grad
         rows, gradient = delta.reshape(-1, delta.shape[-1]), None
@@ -180,7 +180,7 @@ class _Conv2d(Function):
         ctx.how = tuple(how)
 
     @staticmethod
-    def backward(ctx: Any, delta: Tensor) -> tuple:  # type: ignore[override]
+    def backward(ctx: Any, delta: Tensor) -> tuple:
         x, B = ctx.saved_tensors
         needs_x, needs_W, needs_B, needs_b = ctx.needs_input_grad[:4]
         wanted = (needs_x, needs_W or needs_B, needs_b)
@@ -208,7 +208,7 @@ class _SharedConv2d(Function):
         ctx.shape, ctx.how = x.shape, tuple(how)
 
     @staticmethod
-    def backward(ctx: Any, delta: Tensor) -> tuple:  # type: ignore[override]
+    def backward(ctx: Any, delta: Tensor) -> tuple:
         s, B = ctx.saved_tensors
         needs_x, needs_W, needs_B, needs_b = ctx.needs_input_grad[:4]
         learns = needs_W or needs_B
@@ -252,7 +252,7 @@ class _Receive(Function):
         ctx.save_for_backward(F)
 
     @staticmethod
-    def backward(ctx: Any, _: Tensor, e: Tensor) -> tuple:  # type: ignore[override]
+    def backward(ctx: Any, _: Tensor, e: Tensor) -> tuple:
         (F,) = ctx.saved_tensors
         return direct_feedback(e, F), None
 
@@ -279,6 +279,6 @@ class _MaskReLU(Function):
         ctx.save_for_backward(output[1])
 
     @staticmethod
-    def backward(ctx: Any, delta: Tensor, _: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, delta: Tensor, _: Tensor) -> Tensor:
         (mask,) = ctx.saved_tensors
         return delta * mask

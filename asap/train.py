@@ -1,4 +1,4 @@
-"""Train a network with any of the rules: `python -m asap.train --dataset cifar10 --feedback asap`."""
+"""Train with any of the rules: `python -m asap.train --dataset cifar10 --feedback asap`."""
 
 from asap.fidelity import Fidelity
 from asap.options import DATASETS, network_options

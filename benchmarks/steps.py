@@ -6,6 +6,8 @@ Every paper has a module <paper>_steps here, which gives
 
     FRAMEWORKS                              which of torch, tensorflow its rules run in
     cases(framework, device, depth)         -> list of Case, backprop ("bp" or "ebp") among them
+    TIMING                                  optional: arguments of `timing.interleave`
+    memory()                                optional: rows of bytes a sample, for --memory
 
 A framework is timed in a process of its own. `ratio` is to the backprop row of the same net: the
 fastest backprop that we can write, with the optimiser that the rule has.
@@ -60,16 +62,19 @@ def measure(paper: str, framework: str, options: Any) -> list[dict[str, Any]]:
 
         wait = (lambda: None) if cpu else tf_backend.synchronise
     clock = time.process_time if cpu and options.threads == 1 else time.perf_counter
-    cases = importlib.import_module(f"benchmarks.{paper}_steps").cases(
-        framework, options.device, options.depth
-    )
+    module = importlib.import_module(f"benchmarks.{paper}_steps")
+    cases = module.cases(framework, options.device, options.depth)
     rows: list[dict[str, Any]] = []
     nets = [n for n in dict.fromkeys(c.net for c in cases) if options.net in (None, n)]
     for net in nets:
         mine = [c for c in cases if c.net == net]
         wanted = [c for c in mine if options.rule in (None, c.rule) or c.rule in BASELINES]
         times = interleave(
-            {c.rule: c.step for c in wanted}, seconds=options.seconds, clock=clock, wait=wait
+            {c.rule: c.step for c in wanted},
+            seconds=options.seconds,
+            clock=clock,
+            wait=wait,
+            **getattr(module, "TIMING", {}),
         )
         base = next((times[c.rule].ms for c in wanted if c.rule in BASELINES), None)
         for case in wanted:
@@ -135,8 +140,33 @@ def conditions(options: Any) -> str:
     return (
         f"{processor()}, {options.threads} thread(s), {options.device}; Python "
         f"{platform.python_version()}, {versions}; {clock}, "
-        "medians over n steps in blocks of 8 after 24 for warm-up"
+        "medians over n steps in interleaved blocks (of 8 after 24 for warm-up unless the paper's "
+        "module says otherwise)"
     )
+
+
+def show_memory(options: Any) -> None:
+    """The rows of each paper's `memory`, and their shares of backprop's."""
+    found = []
+    for paper in options.papers or PAPERS:
+        module = importlib.import_module(f"benchmarks.{paper}_steps")
+        if not hasattr(module, "memory"):
+            click.echo(f"{paper}: counts no memory", err=True)
+            continue
+        rows = module.memory()
+        counts = [name for name in rows[0] if name not in ("net", "rule")]
+        click.echo(f"{paper}: kilobytes a sample that a step keeps, float32 (% of backprop's)")
+        click.echo(f"{'net':<12}{'rule':<10}" + "".join(f"{name:>22}" for name in counts))
+        for row in rows:
+            base = next(r for r in rows if r["net"] == row["net"] and r["rule"] in BASELINES)
+            cells = [
+                f"{row[n] / 1000:.0f} ({100 * row[n] / max(base[n], 1):.0f} %)" for n in counts
+            ]
+            line = f"{row['net']:<12}{row['rule']:<10}" + "".join(f"{c:>22}" for c in cells)
+            click.echo(line)
+        found += [{"paper": paper, **row} for row in rows]
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 @command(paper="benchmarks", name="steps")
@@ -153,10 +183,13 @@ def conditions(options: Any) -> str:
 @option("--seconds", type=positive, default=15.0, help="For each net in each framework.")
 @option("--depth/--no-depth", default=False, help="Also deeper nets.")
 @option("--device", default="cpu", help="cpu or cuda.")
+@option("--memory/--no-memory", default=False, help="Count what a step keeps instead of timing.")
 @option("--json", "json", type=path, default=None, help="Write the rows to this file.")
 def main(options: Options) -> None:
     """Time every rule's training step beside backprop of the same net."""
     rows: list[dict[str, Any]] = []
+    if options.memory:
+        return show_memory(options)
     if not options.framework:
         click.echo(conditions(options))
     for paper in options.papers or PAPERS:

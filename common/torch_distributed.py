@@ -5,7 +5,7 @@ its descent directions here before they are applied.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -44,6 +44,12 @@ class World(NamedTuple):
         total = torch.tensor(values, dtype=torch.float64, device=device)
         distributed.all_reduce(total)
         return total.tolist()
+
+    def broadcast_(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Give every process the first one's tensors, in place."""
+        if self.size > 1:
+            for tensor in tensors:
+                distributed.broadcast(tensor, 0)
 
     def close(self) -> None:
         """Leave the group."""

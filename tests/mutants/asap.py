@@ -1,0 +1,92 @@
+"""Defects for the rules of ASAP, its networks, its learner and its names."""
+
+from tests.mutants import Mutation, Suite
+
+RULE, NETWORKS, LEARNER = "asap/rule.py", "asap/networks.py", "asap/learner.py"
+MUTATIONS = (
+    Mutation(
+        "use the forward weight where the feedback weight belongs",
+        RULE,
+        "        x, _, B, _, *how = inputs\n        ctx.save_for_backward(x, B)",
+        "        x, B, _, _, *how = inputs\n        ctx.save_for_backward(x, B)",
+    ),
+    Mutation(
+        "learn a linear layer's weights from the wrong side",
+        RULE,
+        "delta @ B if needs_x else None",
+        "-delta @ B if needs_x else None",
+    ),
+    Mutation(
+        "tile each channel in place instead of the whole tensor",
+        RULE,
+        "return torch.cat([pooled] * copies, 1) if copies > 1 else pooled",
+        "return pooled.repeat_interleave(copies, 1)",
+    ),
+    Mutation(
+        "average where the maximum is asked for",
+        RULE,
+        "return functional.max_pool2d(s, (height // h, width // w))",
+        "return functional.avg_pool2d(s, (height // h, width // w))",
+    ),
+    Mutation(
+        "let the layers above a receiver send their error too",
+        RULE,
+        "        ctx.mark_non_differentiable(output[0])\n        ctx.save_for_backward(F)",
+        "        ctx.save_for_backward(F)",
+    ),
+    Mutation(
+        "a derivative of one at zero",
+        RULE,
+        "return x.clamp_min(0), x > 0",
+        "return x.clamp_min(0), x >= 0",
+    ),
+    Mutation(
+        "share the stem's activation one block too long",
+        NETWORKS,
+        "if self.every and j % self.every == 0:",
+        "if self.every and j and j % self.every == 0:",
+    ),
+    Mutation(
+        "the shortcut learns from the new activation",
+        NETWORKS,
+        "x = self.short_norm(_convolve(self.short_conv, x, incoming))",
+        "x = self.short_norm(_convolve(self.short_conv, x, outgoing))",
+    ),
+    Mutation(
+        "train the stem that the original detaches",
+        NETWORKS,
+        "self.frozen_stem = self.shares and frozen_stem",
+        "self.frozen_stem = False",
+    ),
+    Mutation(
+        "tie the copied feedback to the weights",
+        NETWORKS,
+        "conv.B.data.copy_(conv.weight.data)",
+        "conv.B.data = conv.weight.data",
+    ),
+    Mutation(
+        "forget the momentum of W - B",
+        LEARNER,
+        'self._u = group.get("momentum", 0.0) * self._u + group["weight_decay"] * self._c',
+        'self._u = group["weight_decay"] * self._c',
+    ),
+    Mutation(
+        "lose the recursion at a resume",
+        LEARNER,
+        'self._c, self._u = state["feedback.c"], state["feedback.u"]',
+        'self._c = state["feedback.c"]',
+    ),
+)
+SUITE = Suite(
+    tests=(
+        "tests/rules/test_asap_rule.py",
+        "tests/rules/test_asap_networks.py",
+        "tests/rules/test_asap_layers.py",
+        "tests/golden/test_golden.py",
+        "tests/runs/test_asap_runs.py",
+        "-k",
+        "asap and not full and not dfa and not compile",
+    ),
+    mutations=MUTATIONS,
+    preload=("torch",),
+)

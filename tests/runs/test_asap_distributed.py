@@ -1,0 +1,142 @@
+"""asap.train on two processes: gloo on the CPU, DistributedDataParallel, one network."""
+
+import json
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click.testing
+import pytest
+
+torch = pytest.importorskip("torch", reason="torchrun is PyTorch's")
+from torch.nn import functional  # noqa: E402
+
+MODES = {
+    "bp": {}, "fa": {}, "dfa": {}, "kp": {}, "asap": {}, "wt": {"wt": True}, "asap_k4": {},
+}  # fmt: skip
+STEPS, LR = 10, 0.03
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def network(label: str) -> Any:
+    from asap.networks import build
+
+    torch.manual_seed(5)
+    mode = "asap" if label == "wt" else label
+    model = "resnet18" if label == "asap_k4" else "convnet"
+    return build(model, mode, width=0.04, size=16, **MODES[label]).double()
+
+
+def data() -> tuple[Any, Any]:
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn(STEPS, 12, 3, 16, 16, dtype=torch.float64, generator=generator)
+    return images, torch.randint(10, (STEPS, 12), generator=generator)
+
+
+def _member(rank: int, port: int, results: Any) -> None:
+    os.environ |= {
+        "WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank),
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
+    }  # fmt: skip
+    from asap.learner import Learner, sgd
+    from common.torch_distributed import join
+
+    torch.set_num_threads(1)
+    world, _ = join(torch.device("cpu"))
+    found = {}
+    for label in MODES:
+        learner = Learner(network(label), sgd(LR), world=world)
+        images, labels = data()
+        half = slice(6 * rank, 6 * rank + 6)
+        for x, y in zip(images[:, half], labels[:, half], strict=True):
+            learner.train_step(x, y)
+        learner.share_statistics()
+        found[label] = {n: t.numpy() for n, t in learner.net.state_dict().items()}
+    world.close()
+    results.put((rank, found))
+
+
+def alone(label: str) -> dict[str, Any]:
+    """One process that normalises each half on its own and lets autograd train B as well; running
+    statistics are those of the first half."""
+    net = network(label).train()
+    learning = [p for p in net.parameters() if p.requires_grad]
+    for bias in net.cancelled_biases():
+        bias.grad = torch.zeros_like(bias)
+        learning.append(bias)
+    optimiser = torch.optim.SGD(learning, lr=LR, momentum=0.9, weight_decay=5e-4)
+    for x, y in zip(*data(), strict=True):
+        for parameter in learning:
+            parameter.grad = None if parameter.requires_grad else parameter.grad
+        loss = functional.cross_entropy(net(x[:6]), y[:6]) / 2
+        statistics = {n: b.clone() for n, b in net.named_buffers()}
+        (loss + functional.cross_entropy(net(x[6:]), y[6:]) / 2).backward()
+        optimiser.step()
+        for name, buffer in net.named_buffers():
+            buffer.copy_(statistics[name])
+    return {n: t.numpy() for n, t in net.state_dict().items()}
+
+
+def test_two_processes_equal_one_that_normalises_each_half() -> None:
+    """Gradients summed instead of averaged, feedback that drifts apart, an unused parameter."""
+    port = free_port()
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    members = [context.Process(target=_member, args=(r, port, results)) for r in range(2)]
+    for member in members:
+        member.start()
+    found = dict(results.get(timeout=240) for _ in members)
+    for member in members:
+        member.join(60)
+        assert member.exitcode == 0
+    for label in MODES:
+        expected = alone(label)
+        for rank in (0, 1):
+            for name, tensor in found[rank][label].items():
+                gap = abs(tensor - expected[name]).max()
+                size = max(abs(expected[name]).max(), 1e-3)
+                assert gap <= 1e-10 * size, (label, rank, name, gap)
+
+
+def torchrun(folder: Path, *words: object) -> subprocess.CompletedProcess:
+    place = ["--master-addr", "127.0.0.1", "--master-port", str(free_port())]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *place]
+    command += ["-m", "asap.train", *map(str, words)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo",
+                                "CUDA_VISIBLE_DEVICES": "-1"}  # fmt: skip
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200
+    )
+
+
+def test_torchrun_trains_one_run(tmp_path: Path) -> None:
+    """Two writers in one directory, or a test set that is counted wrongly."""
+    words = ["--data", "digits", "--limit-train", 96, "--limit-test", 50, "--batch-size", 24,
+             "--feedback", "asap", "--width", 0.05, "--epochs", 2, "--quiet"]  # fmt: skip
+    done = torchrun(tmp_path, *words, "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = [json.loads(x) for x in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [4, 8]
+    assert all(round(line["test_accuracy"] * 50 / 100, 6) % 1 == 0 for line in lines)
+    assert done.stdout.count("Epoch: 1") == 1
+    from asap.eval import main
+
+    # The file that the first process wrote is the network that both tested.
+    best = max(line["test_accuracy"] for line in lines)
+    said = click.testing.CliRunner().invoke(main, [
+        "--data", "digits", "--feedback", "asap", "--width", "0.05", "--limit-test", "50",
+        "--model_path", str(tmp_path / "run/checkpoint/digits_convnet_asap.pth"),
+    ])  # fmt: skip
+    assert f"test accuracy : {best:.2f}" in said.output
+    odd = torchrun(tmp_path, *words, "--batch-size", 25, "--out", tmp_path / "odd")
+    assert odd.returncode != 0
+    assert "option --batch-size (=25) must be a multiple of the 2 processes" in odd.stderr
