@@ -13,7 +13,7 @@ from typing import Any
 
 from common.errors import UserError
 
-FORMAT = 1
+FORMAT = 2
 
 
 def write_json(path: Path, document: Any) -> None:

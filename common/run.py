@@ -31,6 +31,9 @@ from common.batches import Batches
 from common.errors import UserError
 from common.events import Events
 from common.sums import READ_EVERY, Sums
+from common.world import Alone
+
+AGREE_EVERY = 16  # steps between two questions whether any process got a signal
 
 
 class Run:
@@ -39,7 +42,8 @@ class Run:
     name   of the run, beside the script's: usually script and rule
     best   metric of the epoch's line whose highest value the link `best` keeps
            (a leading "-": whose lowest)
-    world  processes that train along (`common.torch_distributed`); only the first one writes
+    world  processes that train along (`common.torch_distributed`): each makes the same calls, and
+           only the first one writes
 
     Entering chooses the directory, resumes or starts, and leaving writes summary.json. Raises
     UserError for a directory that cannot be used or a loss that is not finite; SystemExit 130 or
@@ -58,7 +62,8 @@ class Run:
         world: Any = None,
     ) -> None:
         self.options, self.learner, self.best_metric = options, learner, best
-        self._world, self.main = world, world is None or world.main
+        self._world = world or Alone()
+        self.main = self._world.main
         self.name = name or options.name
         self._checksums = data.checksums
         self._device = device
@@ -116,25 +121,31 @@ class Run:
         remembered = checkpoint.load(found, self.learner) if found else None
         if remembered:
             self.epoch, self.batch, self.step = (remembered[k] for k in ("epoch", "batch", "step"))
-            self._sums.load_state(remembered["sums"])
+            self._sums.load_states(self._own_sums(remembered["sums"]))
             self._seconds, self._epoch_seconds = remembered["seconds"]
             self._line, self._best = remembered["line"], remembered["best"]
             self._stop = remembered["stopped"]
             if self._stop or (self.epoch >= self.options.epochs and not self.batch):
                 self._finish_again(remembered["metrics_bytes"])
-            click.echo(f"resuming {self.directory} at epoch {self.epoch}, batch {self.batch}")
+            where = f"epoch {self.epoch}, batch {self.batch}"
+            self._say(f"resuming {self.directory} at {where}")
         kept = remembered["metrics_bytes"] if remembered else 0
-        path = self.directory / "metrics.jsonl" if self.main else None
-        self._metrics = rundir.Metrics(path, kept)
-        if not self.main:
-            return
+        self._metrics = rundir.Metrics(self.directory / "metrics.jsonl", kept, write=self.main)
+        if self.main:
+            self._describe(document, remembered)
+        if not remembered:
+            self._save(())
+
+    def _describe(self, document: dict[str, Any], remembered: dict[str, Any] | None) -> None:
         checkpoint.write_json(self.directory / "config.json", document)
         now = rundir.environment(self.options, self.learner.backend, self._device, self._checksums)
         for change in rundir.record(self.directory, now, self.step if remembered else None):
             click.echo(f"warning: bits may differ from an unbroken run: {change}", err=True)
         self._events = Events(self.directory, self.epoch + 1 if remembered else None)
-        if not remembered:
-            self._save(())
+
+    def _say(self, line: str, err: bool = False) -> None:
+        if self.main:
+            click.echo(line, err=err)
 
     def _finish_again(self, kept: int) -> None:
         """A finished run resumed: it may have been killed before its summary was written."""
@@ -142,7 +153,7 @@ class Run:
             self._metrics = rundir.Metrics(self.directory / "metrics.jsonl", kept)
             self._write_summary("finished", self._stop)
             self._metrics.close()
-        click.echo(f"{self.directory}: this run is finished ({self.epoch} epochs)")
+        self._say(f"{self.directory}: this run is finished ({self.epoch} epochs)")
         raise SystemExit(0)
 
     def _write_summary(self, status: str, reason: str | None) -> None:
@@ -179,7 +190,8 @@ class Run:
             yield self.epoch
             self.epoch, self.batch = self.epoch + 1, 0
             self._finish_epoch()
-            self._answer_signal()
+            if self._told(now=True):
+                self._answer_signal()
 
     def batches(self, train: Batches) -> Iterator[tuple[Any, Any]]:
         """The training batches of this epoch, from where the run stands."""
@@ -206,10 +218,12 @@ class Run:
                 self._check_finite()
             if self._audit_every and self.step % self._audit_every == 0:
                 self._audit(images, labels)
-            if self.batch < total and (self._signal or (every and self.step % every == 0)):
+            told = self.batch < total and self._told()
+            if told or (self.batch < total and every and self.step % every == 0):
                 started = self._clock(started)
                 self._save(())
-                self._answer_signal()
+                if told:
+                    self._answer_signal()
         self._clock(started)
         if self._audits and not self._audit_every and images is not None:
             self._audit(images, labels)
@@ -233,7 +247,8 @@ class Run:
 
     def train_figures(self) -> tuple[float, float]:
         """Mean loss and accuracy (percent) of the epoch's training batches, before each update."""
-        return self._sums.loss, self._sums.accuracy
+        whole = self._over_processes(self._sums)
+        return whole.loss, whole.accuracy
 
     def stop(self, reason: str) -> None:
         """End training after this epoch; the reason goes to summary.json."""
@@ -251,10 +266,13 @@ class Run:
         return len(values) > patience and max(values[-patience:]) <= max(values[:-patience])
 
     def _over_processes(self, sums: Sums) -> Sums:
-        if self._world is not None:
-            state = sums.state()
-            sums.load_state(dict(zip(state, self._world.sum(list(state.values())), strict=True)))
-        return sums
+        whole = Sums(self.learner.backend.to_floats)
+        return whole.load_states(self._world.gather(sums.state()))
+
+    def _own_sums(self, stored: list[list[float]]) -> list[list[float]]:
+        """This process's share of a checkpoint's sums; the first takes what has no process."""
+        world = self._world
+        return stored[world.rank :: world.size] or [[0.0, 0.0, 0.0]]
 
     # -- what the iterators do ------------------------------------------------------------------
 
@@ -275,12 +293,12 @@ class Run:
 
     def _finish_epoch(self) -> None:
         line: dict[str, Any] = {}
-        self._sums = self._over_processes(self._sums)
-        if self._sums.images:
+        whole = self._over_processes(self._sums)
+        if whole.images:
             seconds = self._epoch_seconds
-            line["train_loss"], line["train_accuracy"] = self._sums.loss, self._sums.accuracy
+            line["train_loss"], line["train_accuracy"] = whole.loss, whole.accuracy
             line["seconds"] = round(seconds, 4)
-            line["images_per_second"] = round(self._sums.images / max(seconds, 1e-9), 1)
+            line["images_per_second"] = round(whole.images / max(seconds, 1e-9), 1)
         self._seconds, self._epoch_seconds = self._seconds + self._epoch_seconds, 0.0
         self._sums = Sums(self.learner.backend.to_floats)
         improved = self._end_epoch_line(self.epoch, line)
@@ -302,13 +320,14 @@ class Run:
         return True
 
     def _save(self, links: tuple[str, ...]) -> None:
+        sums = self._world.gather(self._sums.state())
         if not self.main:
             return
         document = {
             "epoch": self.epoch,
             "batch": self.batch,
             "step": self.step,
-            "sums": self._sums.state(),
+            "sums": sums,
             "seconds": [self._seconds, self._epoch_seconds],
             "line": self._line,
             "best": self._best,
@@ -333,15 +352,26 @@ class Run:
         self._metrics.append(line)
 
     def _on_signal(self, number: int, frame: Any) -> None:
-        if self._signal:  # a second one: at once, without a checkpoint
+        # A second one: at once, without a checkpoint. torchrun hands on what the terminal has sent
+        # already, and stops waiting by itself: with several processes a second one says nothing.
+        if self._signal and self._world.size == 1:
             raise SystemExit(128 + number)
         self._signal = number
 
+    def _told(self, now: bool = False) -> bool:
+        """Whether a signal has come, to whichever process: all of them stop at the same step."""
+        if self._world.size > 1:
+            if not now and self.step % AGREE_EVERY:
+                return False
+            (number,) = max(self._world.gather([float(self._signal or 0)]))
+            self._signal = int(number) or None
+        return self._signal is not None
+
     def _answer_signal(self) -> None:
-        if self._signal:
-            name = signal.Signals(self._signal).name
-            click.echo(f"{name}: checkpoint written; --resume {self.directory} goes on", err=True)
-            raise SystemExit(128 + self._signal)
+        assert self._signal is not None
+        name = signal.Signals(self._signal).name
+        self._say(f"{name}: checkpoint written; --resume {self.directory} goes on", err=True)
+        raise SystemExit(128 + self._signal)
 
 
 def _finite(value: float) -> float | None:

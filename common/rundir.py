@@ -198,18 +198,16 @@ def _git() -> dict[str, Any]:
 class Metrics:
     """metrics.jsonl: lines are appended and synced; a resume cuts it back to its checkpoint.
 
-    Without a path (a process that writes nothing) the lines are kept in memory only.
+    With write=False (another process writes) the file is read and further lines are remembered.
     """
 
-    def __init__(self, path: Path | None, keep_bytes: int = 0) -> None:
-        self.lines: list[dict[str, Any]] = []
-        self._file = None
-        if path is None:
-            return
-        self._file = open(path, "ab")
-        self._file.truncate(keep_bytes)
-        self._file.seek(0, os.SEEK_END)
-        self.lines = [json.loads(line) for line in path.read_text().splitlines()]
+    def __init__(self, path: Path, keep_bytes: int = 0, write: bool = True) -> None:
+        self._file = open(path, "ab") if write else None
+        if self._file is not None:
+            self._file.truncate(keep_bytes)
+            self._file.seek(0, os.SEEK_END)
+        kept = path.read_bytes()[:keep_bytes] if keep_bytes else b""
+        self.lines: list[dict[str, Any]] = [json.loads(line) for line in kept.splitlines()]
 
     def append(self, line: dict[str, Any]) -> None:
         """Write one line."""

@@ -1,6 +1,6 @@
 """Sums of loss and hits that stay on the device and are read now and then."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 READ_EVERY = 256  # steps between two reads: none of them waits for the device
@@ -53,13 +53,14 @@ class Sums:
         self.read()
         return 100 * self._correct / self._images if self._images else float("nan")
 
-    def state(self) -> dict[str, float]:
-        """What a checkpoint remembers, exactly."""
+    def state(self) -> list[float]:
+        """What a checkpoint remembers, exactly: summed loss, number correct, images."""
         self.read()
-        return {"loss": self._loss, "correct": self._correct, "images": self._images}
+        return [self._loss, self._correct, self._images]
 
-    def load_state(self, state: dict[str, float]) -> None:
-        """Take a checkpoint's sums over."""
+    def load_states(self, states: Iterable[Sequence[float]]) -> "Sums":
+        """Take over what `state` gave, added up where there are several; returns itself."""
         self._pending.clear()
-        self._loss, self._correct = state["loss"], state["correct"]
-        self._images = int(state["images"])
+        self._loss, self._correct, images = (sum(column) for column in zip(*states, strict=True))
+        self._images = int(images)
+        return self

@@ -36,14 +36,15 @@ class World(NamedTuple):
             for tensor, part in zip(group, flat.split([t.numel() for t in group]), strict=True):
                 tensor.copy_(part.view_as(tensor))
 
-    def sum(self, values: Sequence[float]) -> list[float]:
-        """Sum numbers over the processes."""
+    def gather(self, values: Sequence[float]) -> list[list[float]]:
+        """Every process's numbers, by rank, for every process."""
         if self.size == 1:
-            return list(values)
+            return [list(values)]
         device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
-        total = torch.tensor(values, dtype=torch.float64, device=device)
-        distributed.all_reduce(total)
-        return total.tolist()
+        mine = torch.tensor(values, dtype=torch.float64, device=device)
+        rows = [torch.empty_like(mine) for _ in range(self.size)]
+        distributed.all_gather(rows, mine)
+        return torch.stack(rows).tolist()
 
     def broadcast_(self, tensors: Iterable[torch.Tensor]) -> None:
         """Give every process the first one's tensors, in place."""

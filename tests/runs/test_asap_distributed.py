@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -105,6 +106,74 @@ def test_two_processes_equal_one_that_normalises_each_half() -> None:
                 gap = abs(tensor - expected[name]).max()
                 size = max(abs(expected[name]).max(), 1e-3)
                 assert gap <= 1e-10 * size, (label, rank, name, gap)
+
+
+def _run(rank: int, port: int, words: list[str], told_at: int, log: str) -> None:
+    """One of two processes that run asap.train; the second gets SIGTERM before a step."""
+    os.environ |= {
+        "WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank),
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
+    }  # fmt: skip
+    number = os.open(f"{log}{rank}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(number, 1)
+    os.dup2(number, 2)
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+    from asap.learner import Learner
+    from asap.train import main
+
+    step, calls = Learner.train_step, []
+
+    def told(self: Any, images: Any, labels: Any) -> Any:
+        calls.append(1)
+        if rank == 1 and len(calls) == told_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, images, labels)
+
+    Learner.train_step = told  # type: ignore[method-assign]
+    main(words)
+
+
+def run_two(log: Path, *words: object, told_at: int = 0) -> tuple[list[int | None], list[str]]:
+    """Exit codes, and what each of the two said."""
+    port, context = free_port(), multiprocessing.get_context("spawn")
+    rest = ([str(w) for w in words], told_at, str(log))
+    members = [context.Process(target=_run, args=(rank, port, *rest)) for rank in range(2)]
+    for member in members:
+        member.start()
+    for member in members:
+        member.join(120)
+        member.kill()
+    return [m.exitcode for m in members], [Path(f"{log}{r}").read_text() for r in range(2)]
+
+
+def test_a_signal_to_one_process_stops_both_and_they_resume_to_the_same_bits(
+    tmp_path: Path,
+) -> None:
+    """A process left waiting for one that has gone; sums that are counted twice after a resume."""
+    log = tmp_path / "log"
+    words = ["--data", "digits", "--limit-train", 480, "--limit-test", 50, "--batch-size", 24,
+             "--feedback", "asap", "--width", 0.05, "--epochs", 2, "--threads", 1, "--quiet",
+             "--checkpoint-every", 5]  # fmt: skip
+    codes, said = run_two(log, *words, "--out", tmp_path / "whole")
+    assert codes == [0, 0], said
+    codes, said = run_two(log, *words, "--out", tmp_path / "cut", told_at=3)
+    assert codes == [143, 143], said
+    assert "SIGTERM: checkpoint written" in said[0] and "checkpoint" not in said[1]
+    summary = json.loads((tmp_path / "cut/summary.json").read_text())
+    assert (summary["status"], summary["step"]) == ("interrupted", 16)
+    codes, said = run_two(log, "--resume", tmp_path / "cut")
+    assert codes == [0, 0], said
+    assert "resuming" in said[0] and "resuming" not in said[1]
+    lines = []
+    for run in ("whole", "cut"):
+        text = (tmp_path / run / "metrics.jsonl").read_text()
+        found = [json.loads(line) for line in text.splitlines()]
+        lines.append([{k: v for k, v in line.items() if "second" not in k} for line in found])
+    assert lines[0] == lines[1]
+    whole, cut = (
+        tmp_path / run / "checkpoints/last/tensors.safetensors" for run in ("whole", "cut")
+    )
+    assert whole.read_bytes() == cut.read_bytes()
 
 
 def torchrun(folder: Path, *words: object) -> subprocess.CompletedProcess:

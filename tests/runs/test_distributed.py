@@ -27,7 +27,7 @@ def _member(rank, port, results):
         load("digits").train, 8, shuffle=True, seed=3, part=(world.rank, world.size), device=device
     )
     seen = np.concatenate([labels.numpy() for _, labels in batches.epoch(1)])
-    total = world.sum([rank + 1.0, 10.0])
+    total = world.gather([rank + 1.0, 10.0])
     world.close()
     results.put((rank, [t.tolist() for t in tensors], total, seen, world.main))
 
@@ -49,7 +49,7 @@ def test_two_processes_average_updates_and_share_the_batches():
         assert member.exitcode == 0
     for rank, tensors, total, _, main in found:
         assert tensors == [[[1.5] * 3] * 2, [0.0, 0.5, 1.0, 1.5]]
-        assert total == [3.0, 20.0]
+        assert total == [[1.0, 10.0], [2.0, 10.0]]
         assert main == (rank == 0)
     from common.batches import draw_plan
     from common.datasets import load
@@ -68,4 +68,4 @@ def test_one_process_alone_changes_nothing():
     world, device = join(torch.device("cpu"))
     tensor = torch.ones(2)
     world.average_([tensor])
-    assert world.main and world.sum([1.5]) == [1.5] and tensor.tolist() == [1, 1]
+    assert world.main and world.gather([1.5]) == [[1.5]] and tensor.tolist() == [1, 1]
