@@ -1,0 +1,111 @@
+"""Training one of the networks: plain backpropagation, as everything in this paper is trained."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from common import torch_backend, torch_optim
+
+
+class Learner:
+    """A learner (see `common.run`): cross-entropy, SGD with momentum, decay on every parameter.
+
+    net         on its device and in its precision; images are put into channels-last memory
+    size        images are enlarged to size x size first (bilinear); None: as they come
+    precision   "bfloat16": autocast
+    compile     torch.compile the network
+    """
+
+    backend = torch_backend
+
+    def __init__(
+        self,
+        net: nn.Module,
+        lr: float,
+        *,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        size: int | None = None,
+        precision: str = "float32",
+        compile: bool = False,
+    ) -> None:
+        self.net = net.to(memory_format=torch.channels_last)
+        self.size, self.precision = size, precision
+        self.device = next(net.parameters()).device
+        self.optimiser = torch.optim.SGD(
+            net.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True
+        )
+        torch_optim.materialise(self.optimiser)
+        self._forward: Callable[[Tensor], Tensor] = torch.compile(net) if compile else net
+
+    def train_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """One update from images (N, C, H, W), labels (N,); mean loss and number correct before."""
+        self.net.train()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss, logits = self._loss(self._forward, images, labels)
+        loss.backward()
+        self.optimiser.step()
+        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+
+    @torch.no_grad()
+    def eval_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean loss and number correct, with running statistics."""
+        self.net.eval()
+        loss, logits = self._loss(self._forward, images, labels)
+        return loss, (logits.argmax(1) == labels).sum()
+
+    def credit(self, images: Tensor, labels: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        """For each convolution and the classifier, the update's direction beside the gradient of
+        the whole net by a second, unwired route: torch.func over a stateless call."""
+        names = [
+            f"{name}.weight"
+            for name, layer in self.net.named_modules()
+            if isinstance(layer, nn.Conv2d | nn.Linear)
+        ]
+        parameters = dict(self.net.named_parameters())
+        buffers = {name: b.clone() for name, b in self.net.named_buffers()}
+        self.net.train()
+        loss, _ = self._loss(self.net, images, labels)
+        mine = torch.autograd.grad(loss, [parameters[name] for name in names])
+        with torch.no_grad():
+            for name, buffer in self.net.named_buffers():
+                buffer.copy_(buffers[name])
+
+        def whole(weights: dict[str, Tensor]) -> Tensor:
+            state = weights | {name: b.clone() for name, b in buffers.items()}
+            call = lambda x: torch.func.functional_call(self.net, state, (x,))  # noqa: E731
+            return self._loss(call, images, labels)[0]
+
+        theirs = torch.func.grad(whole)({n: p.detach() for n, p in parameters.items()})
+        return {name: (g, theirs[name]) for name, g in zip(names, mine, strict=True)}
+
+    def parameters(self) -> int:
+        """How many numbers learn."""
+        return sum(p.numel() for p in self.net.parameters())
+
+    def set_lr(self, lr: float) -> None:
+        """The learning rate of the steps that follow."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = lr
+
+    def state(self) -> dict[str, Any]:
+        """Parameters and buffers by name, momenta."""
+        return self.net.state_dict() | torch_optim.state(self.optimiser)
+
+    @torch.no_grad()
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Put back what `state` gave."""
+        for name, value in self.net.state_dict().items():
+            value.copy_(state[name])
+        torch_optim.load_state(self.optimiser, state)
+
+    def _loss(self, forward: Any, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        if self.size is not None and images.shape[-1] != self.size:
+            images = functional.interpolate(images, (self.size, self.size), mode="bilinear")
+        images = images.contiguous(memory_format=torch.channels_last)
+        with torch_backend.autocast(self.device, self.precision):
+            logits = forward(images)
+            return functional.cross_entropy(logits, labels), logits

@@ -1,0 +1,1 @@
+"""Tiny ImageNet: S3 and its rivals."""
