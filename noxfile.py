@@ -94,6 +94,20 @@ def lra_e_tf(session: nox.Session) -> None:
 
 
 @nox.session
+def s3net(session: nox.Session) -> None:
+    """S3Net: its tests and its scripts, PyTorch and JAX (which brings TensorFlow along)."""
+    install(session, "s3net", groups=("test",))
+    pytest(session, "-k", "s3net")
+    with tempfile.TemporaryDirectory() as folder:
+        digits = ("--data", "digits", "--model", "s3net_small", "--image-size", "32", "--quiet")
+        train = ("s3net.tinyimagenet.train", *digits, "--epochs", "1", "--limit-train", "200")
+        session.run("python", "-m", *train, "--out", f"{folder}/run", env=ENVIRONMENT)
+        for module in ("compare", "universality"):
+            script = f"s3net.expressibility.{module}"
+            session.run("python", "-m", script, "--out", f"{folder}/{module}", env=ENVIRONMENT)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Ruff: format and rules."""
     install_groups(session, "lint")

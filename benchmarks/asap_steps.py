@@ -7,6 +7,7 @@ biases, torch's default SGD. `memory` counts what a step keeps for its backward.
 
 from typing import Any
 
+from benchmarks.kept import kept
 from benchmarks.steps import Case
 
 FRAMEWORKS = ("torch",)
@@ -77,52 +78,10 @@ def _plain(images: Any, labels: Any, device: str) -> Any:
 
 
 def memory(nets: tuple[str, ...] = ("convnet", "resnet18", "resnet34")) -> list[dict[str, Any]]:
-    """A row a net and rule: bytes a sample that a training step keeps for its backward.
-
-    conv_inputs   activations that the weight gradients of convolutions read, stem excluded
-    norm_inputs   inputs of the batch norms
-    other         masks, pools with their indices, linear layers (the images are not counted)
-    """
+    """A row a net and rule: bytes a sample that a training step keeps (`benchmarks.kept`)."""
     rows = []
     for net in nets:
         for rule in RULES[net]:
-            row = {"net": net, "rule": rule} | _kept(_build(net, rule))
+            row = {"net": net, "rule": rule} | kept(_build(net, rule), 32)
             rows.append(row)
     return rows
-
-
-def _kept(net: Any, size: int = 2) -> dict[str, int]:
-    import torch
-    from torch import nn
-
-    images = torch.randn(size, 3, 32, 32).contiguous(memory_format=torch.channels_last)
-    own = {t.untyped_storage().data_ptr() for t in net.state_dict().values()}
-    own.add(images.untyped_storage().data_ptr())
-    kinds: dict[int, str] = {}
-    kept: dict[int, int] = {}
-    alive: list[Any] = []  # or an address could come back
-
-    def note(tensor: Any) -> Any:
-        pointer = tensor.untyped_storage().data_ptr()
-        if pointer not in own and tensor.numel() >= size:
-            kept[pointer] = tensor.untyped_storage().nbytes()
-            alive.append(tensor)
-        return tensor
-
-    def look(module: Any, inputs: tuple) -> None:
-        s = inputs[1] if len(inputs) > 1 and inputs[1] is not None else inputs[0]
-        is_norm = isinstance(module, nn.BatchNorm2d)
-        kinds.setdefault(
-            s.untyped_storage().data_ptr(), "norm_inputs" if is_norm else "conv_inputs"
-        )
-        alive.append(s)
-
-    for module in net.modules():
-        if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
-            module.register_forward_pre_hook(look)
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
-        net.train()(images)
-    found = {"conv_inputs": 0, "norm_inputs": 0, "other": 0}
-    for pointer, count in kept.items():
-        found[kinds.get(pointer, "other")] += count // size
-    return found | {"total": sum(found.values())}

@@ -105,7 +105,9 @@ def targets_table(rows: list[Row]) -> str:
         cells += [_ours(row), str(row.n or "–"), row.recipe, row.verdict + cost]
         lines.append(cells)
     head = ["row", "source", "data", "network", "rule", "metric", "paper", "ours (± 95 %)", "n"]
-    made = dict.fromkeys((row.hardware, row.commit) for row in rows if row.n)
+    made = dict.fromkeys(
+        (row.hardware, commit) for row in rows if row.n for commit in row.commit.split("; ")
+    )
     notes = [
         f"{hardware or 'unknown hardware'}, commit {commit or '?'}" for hardware, commit in made
     ]

@@ -1,6 +1,9 @@
-"""The networks that the trainer knows, by name; importing this imports no framework."""
+"""The networks that the commands know, by name; importing this imports no framework."""
 
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from common.errors import UsageError
 
 S3 = ("s3net_new", "s3net_new1", "s3net_new2", "s3net_large", "s3net_new_big2", "s3net65")
 SMALL = ("s3net_small", "densenet_small", "resnet_small")
@@ -9,11 +12,65 @@ MODELS = (*S3, *SMALL, *TORCHVISION)
 
 
 def make(name: str, classes: int, dropout: float = 0.0) -> Any:
-    """A network with so many outputs, drawn from torch's generator."""
-    if name in TORCHVISION:
-        from torchvision.models import get_model
+    """A network with so many outputs, drawn from torch's generator: one of PLANS, or torchvision's
+    of that name. UsageError for a name that neither knows."""
+    from s3net.networks import PLANS, build
 
-        return get_model(name, weights=None, num_classes=classes)
-    from s3net.networks import build
+    if name in PLANS:
+        return build(name, classes, dropout)
+    from torchvision.models import get_model, list_models
 
-    return build(name, classes, dropout)
+    if name not in list_models():
+        raise UsageError(f"option --model (={name}) must be one of {', '.join(PLANS)}, or a model "
+                         "of torchvision")  # fmt: skip
+    return get_model(name, weights=None, num_classes=classes)
+
+
+def classes_of(name: str, state: dict[str, Any]) -> int:
+    """Outputs of the network of this name that the state is of; 1000 where it does not tell."""
+    import torch
+
+    with torch.device("meta"):
+        matrices = [n for n, t in make(name, 1).state_dict().items() if t.ndim >= 2]
+    return len(state[matrices[-1]]) if matrices[-1] in state else 1000
+
+
+class Opened(NamedTuple):
+    """A trained network: where it is from, the side of its images, and what is known of it."""
+
+    net: Any
+    name: str
+    size: int
+    stored: Any
+    about: str
+
+
+def open_network(name: str | None, path: Path | None, size: int | None = None) -> Opened:
+    """A network with its weights, in eval mode.
+
+    name   of the network; None: as the file says, else s3net_small
+    path   as `stored.read` takes it; None: the small one of that name in `s3net/weights`
+    Raises UserError where the file is none or does not match the network.
+    """
+    from s3net.stored import STORED, Stored, load, read
+
+    if path is None:
+        name = name or "s3net_small"
+        if name not in SMALL:
+            raise UsageError(f"option --model (={name}) must be NAME=FILE, or one of "
+                             f"{', '.join(SMALL)}")  # fmt: skip
+        path = STORED / f"{name}.safetensors"
+    stored: Stored = read(path)
+    said = stored.about.get("model")
+    if name and said and name != said:
+        raise UsageError(f"option --model (={name}) does not match {path}, which is {said}")
+    name = name or said
+    if name is None:
+        raise UsageError(f"option --model is missing: {path} does not say what it is")
+    net = make(name, classes_of(name, stored.state))
+    load(net, stored, path)
+    known = stored.about.get("test_accuracy")
+    about = "trained weights of unknown making" if known is None else (
+        f"{known:.2f} % of {stored.about['tested_on']}"
+    )  # fmt: skip
+    return Opened(net.eval(), name, size or stored.about.get("image_size", 224), stored, about)

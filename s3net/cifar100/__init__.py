@@ -1,0 +1,1 @@
+"""CIFAR-100: S3 of the first study."""

@@ -1,0 +1,99 @@
+"""Regression data of the study: diabetes (bundled), Boston (from a file of the user's), digits."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from common.errors import UsageError, UserError
+from s3net.expressibility.kernel import Array
+
+DATASETS = ("diabetes", "boston", "digits")
+TEST_SHARE = 0.1
+
+
+class Data(NamedTuple):
+    """x (N, d); y (N, outputs), for classes one-hot minus its mean."""
+
+    name: str
+    x: Array
+    y: Array
+    classes: bool = False
+
+
+class Halves(NamedTuple):
+    """A split."""
+
+    x_train: Array
+    y_train: Array
+    x_test: Array
+    y_test: Array
+
+
+def load(name: str, boston: Path | None = None) -> Data:
+    """A data set; UsageError for Boston without a file.
+
+    Boston housing left scikit-learn: one of its columns encodes race. `boston` is a csv or npz with
+    13 feature columns and the price last (npz: arrays x, y). UserError where it is another thing.
+    """
+    from sklearn import datasets
+
+    if name == "diabetes":
+        x, y = datasets.load_diabetes(return_X_y=True)
+        return Data(name, x, y[:, None])
+    if name == "digits":
+        x, labels = datasets.load_digits(return_X_y=True)
+        return Data(name, x / 16, np.eye(10)[labels] - 0.1, True)
+    if boston is None:
+        raise UsageError("option --boston is missing: --dataset boston needs a file (csv or npz "
+                         "with 13 features and the price); no library ships it")  # fmt: skip
+    x, y = _read_boston(boston)
+    return Data(name, x, y)
+
+
+def split(data: Data, seed: int = 13) -> Halves:
+    """A tenth for the test, drawn by scikit-learn; seed 13 is the notebook's."""
+    from sklearn.model_selection import train_test_split
+
+    train, test = train_test_split(np.arange(len(data.x)), test_size=TEST_SHARE, random_state=seed)
+    return Halves(data.x[train], data.y[train], data.x[test], data.y[test])
+
+
+def indices(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(train, test) of the same split of so many points."""
+    from sklearn.model_selection import train_test_split
+
+    train, test = train_test_split(np.arange(count), test_size=TEST_SHARE, random_state=seed)
+    return train, test
+
+
+def standardised(data: Data) -> Data:
+    """Every feature with mean 0 and variance 1 over all points; constant ones become 0."""
+    deviation = data.x.std(0)
+    return data._replace(x=(data.x - data.x.mean(0)) / np.where(deviation > 0, deviation, 1.0))
+
+
+def _read_boston(path: Path) -> tuple[Array, Array]:
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                x, y = np.asarray(file["x"], float), np.asarray(file["y"], float).reshape(-1, 1)
+        else:
+            rows = path.read_text(encoding="utf-8").strip().splitlines()
+            skip = 0 if _numeric(rows[0]) else 1
+            table = np.loadtxt(rows[skip:], delimiter="," if "," in rows[-1] else None, ndmin=2)
+            x, y = table[:, :-1], table[:, -1:]
+    except (OSError, KeyError, ValueError, IndexError) as error:
+        raise UserError(f"option --boston (={path}): {error}") from None
+    if x.ndim != 2 or x.shape[1] != 13 or len(x) != len(y) or not np.isfinite(x).all():
+        raise UserError(f"option --boston (={path}): must hold 13 finite features and the price a "
+                        f"row, not {x.shape}")  # fmt: skip
+    return x, y
+
+
+def _numeric(line: str) -> bool:
+    try:
+        [float(word) for word in line.replace(",", " ").split()]
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,64 @@
+"""The figures of the study."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from common.figures import COLOURS
+
+COLOUR = {"residual": COLOURS[1], "proposed": COLOURS[0], "dense": COLOURS[2], "plain": "#6b7280",
+          "proposed_with_identity": COLOURS[3]}  # fmt: skip
+
+
+def compared(rows: list[dict[str, Any]], gaps: list[Any], file: Path) -> None:
+    """Test error against depth by wiring; beside it the gap with its interval, where there is."""
+    kinds = list(dict.fromkeys(r["kernel"] for r in rows))
+    figure, axes = canvas(2 if gaps else 1)
+    for kind in kinds:
+        style = "-" if kind == "ntk" else "--"
+        for wiring in dict.fromkeys(r["wiring"] for r in rows):
+            points = [(r["K"], r["mse"]) for r in rows if (r["wiring"], r["kernel"]) ==
+                      (wiring, kind)]  # fmt: skip
+            axes[0].plot(*zip(*points, strict=True), style, marker="o", markersize=3,
+                         color=COLOUR[wiring], label=f"{wiring}, {kind.upper()}")  # fmt: skip
+    axes[0].set_xlabel("K = B + 2, dense layers on the main path")
+    axes[0].set_ylabel("test MSE")
+    axes[0].set_title("the notebook's split", fontsize=10)
+    axes[0].legend(
+        frameon=False, fontsize=7, ncols=len(kinds), loc="upper left", bbox_to_anchor=(0, -0.2)
+    )
+    for i, kind in enumerate(kinds if gaps else ()):
+        mine = [g for g in gaps if g.kernel == kind]
+        x = np.array([g.blocks + 2 for g in mine]) + 0.12 * i
+        mean = np.array([g.mean for g in mine])
+        low, high = (np.array([getattr(g, side) for g in mine]) for side in ("low", "high"))
+        axes[1].errorbar(x, mean, [mean - low, high - mean], fmt="o", markersize=3, capsize=2,
+                         color=COLOURS[i], label=kind.upper())  # fmt: skip
+    if gaps:
+        axes[1].axhline(0, color="0.5", linewidth=0.8)
+        axes[1].set_xlabel("K")
+        axes[1].set_ylabel("MSE, residual minus proposed")
+        axes[1].set_title(f"{gaps[0].splits} random splits, 95 % intervals", fontsize=10)
+        axes[1].legend(frameon=False, fontsize=8)
+    save(figure, file)
+
+
+def canvas(columns: int) -> tuple[Any, list[Any]]:
+    """A figure of panels side by side, drawn without a display."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.6 * columns, 3.9))
+    FigureCanvasAgg(figure)
+    axes = list(figure.subplots(1, columns, squeeze=False)[0])
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def save(figure: Any, file: Path) -> None:
+    """Write it, making its folder."""
+    figure.tight_layout()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=120)

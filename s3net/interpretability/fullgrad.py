@@ -1,0 +1,73 @@
+"""Where a network looks: `python -m s3net.interpretability.fullgrad --images DIR --model NAME`.
+
+Draws FullGrad saliency maps, a row a photograph and a column a network, and checks for every one of
+them that input and bias gradients add up to the logit (completeness). Writes fullgrad.png,
+maps.npz (the maps as they are, a key a network) and fullgrad.csv (class and error of each).
+"""
+
+import csv
+from typing import Any
+
+import click
+import numpy as np
+
+from common.cli import Options, command, option
+from s3net.interpretability.options import study_options
+
+
+@command(paper="s3net", name="fullgrad")
+@study_options("runs/s3net/fullgrad")
+@option(
+    "--photos/--no-photos",
+    default=True,
+    original=False,
+    help="The photographs as the first column.",
+)
+def main(options: Options) -> None:
+    """Draw FullGrad saliency maps and check that they are complete."""
+    from common import torch_backend
+    from s3net.interpretability.plots import grid
+    from s3net.interpretability.study import explain, files, open_model, photos
+
+    device = torch_backend.choose_device(options.device)
+    paths = files(options.images, options.limit)
+    found: dict[str, Any] = {}
+    for word in options.models:
+        opened = open_model(word, options.image_size)
+        shown = photos(paths, opened.size)
+        one = explain(opened, shown.pixels, batch=options.batch_size, device=device)
+        found[word.partition("=")[0]] = one
+        report(one)
+    names, columns = shown.names, []
+    if options.photos:
+        columns.append(("photograph", list(photos(paths, 224).pixels)))
+    columns += [(name, list(one.saliency)) for name, one in found.items()]
+    grid(columns, names, options.out / "fullgrad.png")
+    np.savez_compressed(options.out / "maps.npz", names=names,
+                        **{name: one.saliency for name, one in found.items()})  # fmt: skip
+    with open(options.out / "fullgrad.csv", "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["image", "model", "class", "completeness_error"])
+        for name, one in found.items():
+            for image, target, error in zip(names, one.targets, one.errors, strict=True):
+                rows.writerow([image, name, int(target), f"{error:.3g}"])
+    click.echo(options.out / "fullgrad.png")
+
+
+def report(one: Any) -> None:
+    """A line about a network's maps, with a warning where they are not complete."""
+    from s3net.interpretability.study import TOLERANCE
+
+    worst = float(one.errors.max())
+    click.echo(
+        f"{one.model} ({one.about}): {len(one.errors)} maps, completeness within {worst:.1e}"
+    )
+    if not worst <= TOLERANCE:
+        click.echo(
+            f"warning: {one.model}: the gradients do not add up to the logit (relative error "
+            f"{worst:.1e}, allowed {TOLERANCE:.0e}): FullGrad holds for nets of ReLUs, "
+            "convolutions, batch norms and linear layers only", err=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

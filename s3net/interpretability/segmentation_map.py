@@ -1,0 +1,111 @@
+"""Does it look at the object? `python -m s3net.interpretability.segmentation_map --images DIR
+--masks DIR --model NAME`.
+
+Thresholds FullGrad maps at a percentile, draws them beside the object's cut-out, and measures the
+overlap (Dice) at percentiles 99 to 80, beside that of a blob in the centre, which knows nothing.
+Writes segmentation.png, dice.png and dice.csv.
+"""
+
+import csv
+from typing import Any
+
+import click
+import numpy as np
+
+from common.cli import Options, command, option
+from common.errors import UsageError
+from common.options import Number, path
+from s3net.interpretability.options import study_options
+
+percent = Number(float, 0, 100)
+
+
+@command(paper="s3net", name="segmentation_map")
+@study_options("runs/s3net/segmentation")
+@option(
+    "--masks",
+    type=path,
+    required=True,
+    original=False,
+    help="Folder of cut-outs, named as the photographs begin.",
+)
+@option(
+    "--percentile",
+    type=percent,
+    default=90,
+    original=False,
+    help="Of a map, above which the figure is white.",
+)
+@option(
+    "--dice-percentiles",
+    default="99:80",
+    original=False,
+    metavar="FIRST:LAST",
+    help="Of the Dice curve, in steps of one.",
+)
+@option(
+    "--red-mask",
+    is_flag=True,
+    default=False,
+    original=False,
+    help="Masks as the original made them: the red channel only (its defect).",
+)
+@option("--rows", type=Number(int, 1), default=4, original=False, help="Photographs in the figure.")
+def main(options: Options) -> None:
+    """Threshold saliency maps and measure how well they cover the object."""
+    from common import torch_backend
+    from s3net.interpretability.fullgrad import report
+    from s3net.interpretability.plots import curves, grid
+    from s3net.interpretability.segmentation import centre, dice, segment
+    from s3net.interpretability.study import explain, files, masks, open_model, photos
+
+    percentiles = _range(options.dice_percentiles)
+    device = torch_backend.choose_device(options.device)
+    paths = files(options.images, options.limit)
+    overlap: dict[str, Any] = {}
+    columns: list[tuple[str, Any]] = []
+    truth = np.zeros((0, 1, 1), bool)
+    for word in options.models:
+        opened = open_model(word, options.image_size)
+        shown = photos(paths, opened.size)
+        truth = masks(shown.names, options.masks, opened.size, options.red_mask)
+        one = explain(opened, shown.pixels, batch=options.batch_size, device=device)
+        report(one)
+        name = word.partition("=")[0]
+        overlap[name] = dice(one.saliency, truth, percentiles)
+        binary = segment(one.saliency[: options.rows], np.array([options.percentile]))[0]
+        columns = columns or [("object", list(truth[: options.rows]))]
+        columns.append((name, list(binary)))
+    grid(columns, shown.names[: options.rows], options.out / "segmentation.png")
+    blob = np.broadcast_to(centre(truth.shape[1]), truth.shape)
+    overlap["a blob in the centre"] = dice(blob, truth, percentiles)
+    curves(percentiles, overlap, options.out / "dice.png")
+    with open(options.out / "dice.csv", "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["image", "model", *(f"dice_{p:g}" for p in percentiles)])
+        for name, values in overlap.items():
+            for image, curve in zip(shown.names, values.T, strict=True):
+                rows.writerow([image, name, *(f"{v:.4f}" for v in curve)])
+    for name, values in overlap.items():
+        mean = values.mean(1)
+        best = int(mean.argmax())
+        click.echo(f"{name}: mean Dice over {values.shape[1]} photographs {mean[best]:.3f} at "
+                   f"percentile {percentiles[best]:g}, {mean.mean():.3f} over all")  # fmt: skip
+    click.echo(options.out / "segmentation.png")
+    click.echo(options.out / "dice.png")
+
+
+def _range(text: str) -> np.ndarray:
+    first, _, last = text.partition(":")
+    try:
+        low, high = sorted((int(first), int(last)))
+    except ValueError:
+        low, high = -1, -1
+    if not 0 <= low <= high <= 100:
+        raise UsageError(f"option --dice-percentiles (={text}) must be FIRST:LAST, two whole "
+                         "numbers between 0 and 100, such as 99:80")  # fmt: skip
+    return np.arange(high, low - 1, -1)
+
+
+if __name__ == "__main__":
+    main()

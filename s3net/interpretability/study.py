@@ -1,0 +1,108 @@
+"""From folders of photographs, cut-outs and trained networks to saliency maps."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from common.errors import UserError
+from common.image_folder import SUFFIXES, decode
+from s3net.interpretability.segmentation import MEAN, STD, alpha_mask, red_mask
+
+TOLERANCE = 1e-4
+"""Relative error up to which FullGrad's sum is complete, in float32, as in the original."""
+
+
+class Photos(NamedTuple):
+    """names (file stems) and pixels uint8 (N, size, size, 3)."""
+
+    names: list[str]
+    pixels: np.ndarray
+
+
+class Maps(NamedTuple):
+    """What one network says of N photos."""
+
+    model: str
+    about: str  # where its weights are from
+    saliency: np.ndarray  # (N, size, size), not rescaled
+    targets: np.ndarray  # (N,), the class explained: the one with the largest logit
+    errors: np.ndarray  # (N,), relative error of completeness
+
+
+def files(folder: Path, limit: int | None = None) -> list[Path]:
+    """The images of a folder, by name. UserError where there are none."""
+    if not folder.is_dir():
+        raise UserError(f"option --images (={folder}): there is no such folder")
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    if not found:
+        raise UserError(f"option --images (={folder}): holds no image")
+    return found[:limit]
+
+
+def photos(paths: Sequence[Path], size: int) -> Photos:
+    """Decoded and resized (bilinear, antialiased, aspect not kept: as the original does)."""
+    from PIL import Image
+
+    pixels = [
+        np.asarray(Image.fromarray(decode(p)).resize((size, size), Image.Resampling.BILINEAR))
+        for p in paths
+    ]
+    return Photos([path.stem for path in paths], np.stack(pixels))
+
+
+def masks(names: Sequence[str], folder: Path, size: int, original: bool = False) -> np.ndarray:
+    """bool (N, size, size): the cut-out of each photo, the file whose name begins with the photo's.
+
+    original: by the original's way through the red channel (`red_mask`). UserError where one lacks.
+    """
+    if not folder.is_dir():
+        raise UserError(f"option --masks (={folder}): there is no such folder")
+    found = []
+    for name in names:
+        paths = sorted(p for p in folder.glob(f"{name}*") if p.suffix.lower() in SUFFIXES)
+        if not paths:
+            raise UserError(f"option --masks (={folder}): holds no cut-out of {name}")
+        found.append((red_mask if original else alpha_mask)(paths[0], size))
+    return np.stack(found)
+
+
+def open_model(word: str, size: int | None) -> Any:
+    """NAME, or NAME=FILE with its weights, as `models.Opened`.
+
+    Without a file: the small networks are here; torchvision's come with the weights of the
+    original study (IMAGENET1K_V1), which torchvision downloads and checks.
+    """
+    from s3net.tinyimagenet.models import SMALL, Opened, open_network
+
+    name, _, file = word.partition("=")
+    if file or name in SMALL:
+        return open_network(name, Path(file) if file else None, size)
+    from torchvision.models import get_model, list_models
+
+    if name not in list_models():
+        return open_network(name, None, size)  # says which there are
+    try:
+        net = get_model(name, weights="IMAGENET1K_V1")
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"option --model (={word}): torchvision's weights could not be had "
+                        f"({error}); give {name}=FILE") from None  # fmt: skip
+    return Opened(net.eval(), name, size or 224, None, "torchvision's IMAGENET1K_V1")
+
+
+def explain(opened: Any, pixels: np.ndarray, *, batch: int, device: Any) -> Maps:
+    """FullGrad maps of the predicted classes, `batch` photos at a time, in float32."""
+    import torch
+
+    from s3net.interpretability.rule import fullgrad
+
+    net = opened.net.to(device)
+    mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (MEAN, STD))
+    parts = []
+    for part in np.array_split(pixels, range(batch, len(pixels), batch)):
+        images = torch.from_numpy(part.copy()).to(device).permute(0, 3, 1, 2).float() / 255
+        found = fullgrad(net, (images - mean) / std)
+        parts.append((found.saliency[:, 0], found.targets, found.errors))
+    saliency, targets, errors = (torch.cat(p).cpu().numpy() for p in zip(*parts, strict=True))
+    return Maps(opened.name, opened.about, saliency, targets, errors)

@@ -1,0 +1,187 @@
+"""Small S3 nets step by step, and the published sizes by their statistics."""
+
+from typing import Any
+
+import numpy as np
+
+from tests.golden.trace import Trace
+
+EXACT = 1e-10
+
+
+def replay_steps(trace: Trace) -> None:
+    """Everything of a small net: activations, gradients, four steps on one batch."""
+    import torch
+
+    from s3net.learner import Learner
+
+    net = _small(trace)
+    state = {k[5:]: torch.from_numpy(np.array(trace[k])) for k in trace if k.startswith("init/")}
+    net.load_state_dict(state)
+    images = torch.from_numpy(trace["input"])
+    labels = torch.from_numpy(trace["labels"])
+    learner = Learner(
+        net,
+        trace.number("hp_lr"),
+        momentum=trace.number("hp_momentum"),
+        weight_decay=trace.number("hp_weight_decay"),
+    )
+    with torch.no_grad():
+        acts = _watch(net.eval(), trace, "eval_act/")
+        trace.compare("eval_logits_init", net(images).numpy(), EXACT)
+        _compare_acts(trace, "eval_act/", acts)
+    losses = []
+    for step in range(1, len(trace["losses"]) + 1):
+        acts = _watch(net, trace, "train_act/") if step == 1 else {"hooks": []}
+        seen: list[Any] = []
+        hook = net.register_forward_hook(lambda m, i, o, seen=seen: seen.append(o.detach()))
+        loss, _ = learner.train_step(images, labels)
+        hook.remove()
+        losses.append(float(loss))
+        if step == 1:
+            trace.compare("train_logits_step1", seen[0].numpy(), EXACT)
+            _compare_acts(trace, "train_act/", acts)
+            largest = max(float(p.grad.abs().max()) for p in net.parameters())
+            for name, parameter in net.named_parameters():
+                # The batch norm behind it cancels most of norm0's gradient: what is left is small.
+                size = max(float(np.abs(trace[f"grad_step1/{name}"]).max()), 1e-3 * largest)
+                trace.compare(f"grad_step1/{name}", parameter.grad.numpy(), EXACT, scale=size)
+        if step in (1, 4):
+            for name, value in net.state_dict().items():
+                trace.compare(f"after_step{step}/{name}", value.numpy(), EXACT)
+    trace.compare("losses", losses, EXACT)
+    with torch.no_grad():
+        logits = net.eval()(images).numpy()
+        trace.compare(f"eval_logits_after_step{len(losses)}", logits, EXACT)
+
+
+def _small(trace: Trace) -> Any:
+    if trace.stem.startswith("cifar"):
+        from s3net.cifar100.s3model import CifarS3
+
+        return CifarS3(
+            trace.integer("hp_growth_rate"),
+            trace.integers("hp_layer_nums"),
+            trace.integer("hp_channels"),
+            classes=trace.integer("hp_num_class"),
+        ).double()
+    from s3net.networks import S3Net
+
+    return S3Net(
+        trace.integer("hp_growth_rate"),
+        trace.integers("hp_block_config"),
+        trace.integer("hp_num_init_features"),
+        bn_size=trace.integer("hp_bn_size"),
+        classes=trace.integer("hp_num_classes"),
+    ).double()
+
+
+def _watch(net: Any, trace: Trace, prefix: str) -> dict[str, Any]:
+    """Outputs of the modules that the trace names, filled in by the next forward pass."""
+    found: dict[str, Any] = {"hooks": []}
+    modules = dict(net.named_modules())
+    for name in {key.removeprefix(prefix).rpartition("/")[0] for key in trace
+                 if key.startswith(prefix)}:  # fmt: skip
+
+        def keep(module: Any, inputs: Any, output: Any, name: str = name) -> None:
+            found[name] = output.detach().clone().numpy()
+
+        found["hooks"].append(modules[name].register_forward_hook(keep))
+    return found
+
+
+def _compare_acts(trace: Trace, prefix: str, acts: dict[str, Any]) -> None:
+    for hook in acts.pop("hooks"):
+        hook.remove()
+    for name, value in acts.items():
+        trace.compare(f"{prefix}{name}/shape", np.array(value.shape), 0)
+        trace.compare(f"{prefix}{name}/mean_std_l2", _statistics(value), EXACT)
+        image = value[0]
+        if image.ndim == 3:
+            height, width = image.shape[1:]
+            image = image[:, :: max(height // 4, 1), :: max(width // 4, 1)]
+        trace.compare(f"{prefix}{name}/sample", image, EXACT)
+
+
+def _statistics(value: Any) -> list[float]:
+    return [float(value.mean()), float(value.std()), float(np.linalg.norm(value.ravel()))]
+
+
+# Paper's name of a size -> how ours is built. A hidden set has the same names.
+def _full(name: str) -> Any:
+    from s3net.cifar100.s3model import CifarS3
+    from s3net.networks import build
+
+    if name.startswith("cifar_k"):
+        growth, layers = name.removeprefix("cifar_k").split("_L")
+        return CifarS3(int(growth), (int(layers),) * 3)
+    study, constructor = name.split("_", 1)
+    known = {"tiny": ("s3net_new",)}.get(
+        study, ("s3net_new_big2", "s3net_new_big", "s3net_new1", "s3net_new2", "s3net65")
+    )
+    return build(next(k for k in known if constructor.startswith(k)), 1000)
+
+
+def replay_full_sizes(trace: Trace) -> None:
+    """Parameter counts, names and shapes; leaf outputs in eval mode; loss and gradients."""
+    for name in dict.fromkeys(key.split("/")[0] for key in trace):
+        _replay_full(trace, f"{name}/", _full(name).double())
+
+
+def _replay_full(trace: Trace, at: str, net: Any) -> None:
+    import torch
+    from torch.nn import functional
+
+    seed = trace.integer(f"{at}seed")
+    fill(net, seed)
+    parameters = dict(net.named_parameters())
+    trace.compare(f"{at}param_count", sum(p.numel() for p in parameters.values()), 0)
+    trace.compare(f"{at}param_names", list(parameters), 0)
+    shapes = [str(tuple(p.shape)).replace(" ", "") for p in parameters.values()]
+    theirs = [str(s).replace(" ", "") for s in trace[f"{at}param_shapes"]]
+    assert [s.strip("(),") for s in shapes] == [t.strip("(),[]").replace("x", ",") for t in theirs]
+    norms = [float(p.detach().norm()) for p in parameters.values()]
+    trace.compare(f"{at}param_l2", norms, EXACT)
+    images = np.random.RandomState(seed + 1).standard_normal(trace[f"{at}input_shape"])
+    classes = 100 if at.startswith("cifar") else 1000
+    labels = np.random.RandomState(seed + 2).randint(0, classes, len(images))
+    leaves = [str(n) for n in trace[f"{at}eval_leaf_names"]]
+    modules, seen = dict(net.named_modules()), dict[str, list[float]]()
+    hooks = [modules[leaf].register_forward_hook(
+        lambda m, i, o, leaf=leaf: seen.__setitem__(leaf, _statistics(o.numpy())))
+        for leaf in leaves]  # fmt: skip
+    x = torch.from_numpy(images)
+    with torch.no_grad():
+        trace.compare(f"{at}eval_logits", net.eval()(x).numpy(), EXACT)
+    for hook in hooks:
+        hook.remove()
+    ours = np.array([seen[leaf] for leaf in leaves])
+    recorded = trace[f"{at}eval_leaf_mean_std_l2"]
+    scale = np.abs(recorded[:, 1:2]) + np.abs(recorded[:, :1])
+    trace.compare_each(f"{at}eval_leaf_mean_std_l2", ours,
+                       EXACT * np.concatenate([scale, scale, recorded[:, 2:]], 1))  # fmt: skip
+    logits = net.train()(x)
+    loss = functional.cross_entropy(logits, torch.from_numpy(labels))
+    trace.compare(f"{at}train_logits", logits.detach().numpy(), EXACT)
+    trace.compare(f"{at}train_loss", float(loss.detach()), EXACT)
+    gradients = torch.autograd.grad(loss, list(parameters.values()))
+    trace.compare(f"{at}grad_l2", [float(g.norm()) for g in gradients], EXACT)
+
+
+def fill(net: Any, seed: int) -> None:
+    """The procedural fill of section 11, in the order in which things were registered."""
+    import torch
+
+    for j, (name, parameter) in enumerate(net.named_parameters()):
+        r = np.random.RandomState(seed + j).standard_normal(tuple(parameter.shape))
+        if parameter.ndim >= 2:
+            r *= np.sqrt(2 / np.prod(parameter.shape[1:]))
+        else:
+            r = 0.1 * r + (1 if name.endswith("weight") else 0)
+        parameter.data = torch.from_numpy(r)
+    for j, (name, buffer) in enumerate(net.named_buffers()):
+        random = np.random.RandomState(seed + 50000 + j)
+        if name.endswith("running_mean"):
+            buffer.copy_(torch.from_numpy(0.1 * random.standard_normal(tuple(buffer.shape))))
+        elif name.endswith("running_var"):
+            buffer.copy_(torch.from_numpy(1 + 0.5 * random.uniform(size=tuple(buffer.shape))))

@@ -1,0 +1,99 @@
+"""Defects for S3Net's wiring, its networks, its kernels and its saliency maps."""
+
+from tests.mutants import Mutation, Suite
+
+TOPOLOGY, NETWORKS, CIFAR = "s3net/topology.py", "s3net/networks.py", "s3net/cifar100/s3model.py"
+KERNEL, COMPARE = "s3net/expressibility/kernel.py", "s3net/expressibility/compare.py"
+RULE, SEGMENTATION = "s3net/interpretability/rule.py", "s3net/interpretability/segmentation.py"
+MUTATIONS = (
+    Mutation(
+        "leave the block's input out of the shortcuts",
+        TOPOLOGY,
+        "        return join(kept)\n",
+        "        return join(kept[1:])\n",
+    ),
+    Mutation(
+        "let sparse layers see everything",
+        TOPOLOGY,
+        'join(kept) if wiring == "dense" and len(kept) > 1 else kept[-1]',
+        "join(kept) if len(kept) > 1 else kept[-1]",
+    ),
+    Mutation(
+        "count dense wires like sparse ones",
+        TOPOLOGY,
+        "for j in range(1, depth + 2) for i in range(j)]",
+        "for j in range(1, depth + 2) for i in range(max(0, j - 2), j)]",
+    ),
+    Mutation(
+        "do not halve the width between blocks",
+        NETWORKS,
+        'channels // 2 if wiring in ("sparse", "dense")',
+        'channels if wiring in ("sparse", "dense")',
+    ),
+    Mutation(
+        "put the input of a CIFAR block first",
+        CIFAR,
+        "[kept[-1], *kept[:-1]] if",
+        "kept if",
+    ),
+    Mutation(
+        "forget the tangent of the weights of a dense layer",
+        KERNEL,
+        "return State(q, q + scale * self.t,",
+        "return State(q, scale * self.t,",
+    ),
+    Mutation(
+        "lose the digits of the diagonal",
+        KERNEL,
+        "            np.fill_diagonal(c, 1.0)",
+        "            np.fill_diagonal(c, 1.0 - 1e-12)",
+    ),
+    Mutation(
+        "an absolute ridge",
+        KERNEL,
+        "ridge * np.trace(k_tt) / n * np.eye(n)",
+        "ridge * np.eye(n)",
+    ),
+    Mutation(
+        "intervals as if splits were independent",
+        COMPARE,
+        "(1 / count + test_share / (1 - test_share))",
+        "(1 / count)",
+    ),
+    Mutation(
+        "the bias of a batch norm without its mean",
+        RULE,
+        "shift = -layer.running_mean * slope",
+        "shift = -0 * slope",
+    ),
+    Mutation(
+        "explain the largest logit whatever is asked",
+        RULE,
+        "if targets is None else targets.to(logits.device)",
+        "if True else targets.to(logits.device)",
+    ),
+    Mutation(
+        "normalise a map by its maximum alone",
+        RULE,
+        "(added - magnitudes.shape[1] * low) / (high - low + EPSILON)",
+        "added / (high + EPSILON)",
+    ),
+    Mutation(
+        "Dice without its factor",
+        SEGMENTATION,
+        "return 2 * both / np.maximum(size, 1)",
+        "return both / np.maximum(size, 1)",
+    ),
+)
+SUITE = Suite(
+    tests=(
+        "tests/rules/test_s3net_topology.py",
+        "tests/rules/test_s3net_ntk.py",
+        "tests/rules/test_s3net_fullgrad.py",
+        "tests/golden/test_golden.py",
+        "-k",
+        "s3net and not fullsize and not neural_tangents and not torchvision",
+    ),
+    mutations=MUTATIONS,
+    preload=("torch",),
+)

@@ -1,0 +1,61 @@
+"""s3net's trainer killed in the middle of an epoch and resumed: the same bits."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch", reason="s3net trains with torch")
+from tests.runs.conftest import SERVER  # noqa: E402
+
+SMALL = ["--data", "digits", "--limit-train", "100", "--limit-test", "50", "--batch-size", "24",
+         "--epochs", "2", "--image-size", "32", "--threads", "1", "--quiet", "--seed", "3",
+         "--checkpoint-every", "2", "--lr-step", "1"]  # fmt: skip
+
+
+def _train(words: list[str], kill_at: int, log: Path) -> None:
+    number = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(number, 1)
+    os.dup2(number, 2)
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+    from s3net.learner import Learner
+    from s3net.tinyimagenet.train import main
+
+    step, calls = Learner.train_step, []
+
+    def dying(self: Any, images: Any, labels: Any) -> Any:
+        calls.append(1)
+        if len(calls) == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step(self, images, labels)
+
+    Learner.train_step = dying  # type: ignore[method-assign]
+    main(words)
+
+
+def train(log: Path, *words: object, kill_at: int = 0) -> int | None:
+    process = SERVER.Process(target=_train, args=([str(w) for w in words], kill_at, log))
+    process.start()
+    process.join(240)
+    return process.exitcode
+
+
+def left(run: Path) -> tuple[bytes, list[dict]]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    kept = [{k: v for k, v in line.items() if "second" not in k} for line in lines]
+    return (run / "checkpoints/last/tensors.safetensors").read_bytes(), kept
+
+
+@pytest.mark.parametrize("model", ["s3net_small", "resnet_small"])
+@pytest.mark.parametrize("more", [(), ("--audit", "--dropout", "0.2", "--crop-border", "2")])
+def test_a_killed_run_goes_on_to_the_same_bits(model: str, more: tuple, tmp_path: Path) -> None:
+    """A momentum, a running statistic or a generator that is not stored."""
+    words, log = [*SMALL, "--model", model, *more], tmp_path / "log"
+    assert train(log, *words, "--out", tmp_path / "whole") == 0, log.read_text()
+    assert train(log, *words, "--out", tmp_path / "cut", kill_at=8) == -signal.SIGKILL
+    assert train(log, "--resume", tmp_path / "cut") == 0, log.read_text()
+    assert left(tmp_path / "cut") == left(tmp_path / "whole")
