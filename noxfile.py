@@ -102,6 +102,8 @@ def s3net(session: nox.Session) -> None:
         digits = ("--data", "digits", "--model", "s3net_small", "--image-size", "32", "--quiet")
         train = ("s3net.tinyimagenet.train", *digits, "--epochs", "1", "--limit-train", "200")
         session.run("python", "-m", *train, "--out", f"{folder}/run", env=ENVIRONMENT)
+    smoke(session, "s3net.cifar100.train_S3Net")
+    with tempfile.TemporaryDirectory() as folder:
         for module in ("compare", "universality"):
             script = f"s3net.expressibility.{module}"
             session.run("python", "-m", script, "--out", f"{folder}/{module}", env=ENVIRONMENT)

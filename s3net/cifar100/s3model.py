@@ -21,18 +21,41 @@ class Stage(nn.Module):
         return self.layer(x)
 
 
+class Dropout(nn.Dropout):
+    """nn.Dropout; `always`: in evaluation too, as the original does by mistake."""
+
+    def __init__(self, p: float, always: bool = False) -> None:
+        super().__init__(p)
+        self.always = always
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.dropout(x, self.p, self.training or self.always)
+
+
+def _dropouts(p: float, always: bool) -> list[nn.Module]:
+    return [Dropout(p, always)] if p else []
+
+
 class Block(nn.Module):
     """Layers of one resolution; the last layer's output comes first, then the input, then the
     others: an order that only trained weights depend on."""
 
-    def __init__(self, wiring: str, channels: int, growth: int, depth: int, dropout: float) -> None:
+    def __init__(
+        self,
+        wiring: str,
+        channels: int,
+        growth: int,
+        depth: int,
+        dropout: float = 0.0,
+        always: bool = False,
+    ) -> None:
         super().__init__()
         plan = widths(wiring, channels, growth, depth)
         self.wiring, self.out_channels = wiring, plan.output
         self.bottleneck = nn.Module()
         for i, (before, after) in enumerate(plan.layers):
-            drop = [nn.Dropout(dropout)] if dropout else []
-            self.bottleneck.add_module(f"dbl_{i}", Stage(before, after, 3, *drop))
+            stage = Stage(before, after, 3, *_dropouts(dropout, always))
+            self.bottleneck.add_module(f"dbl_{i}", stage)
 
     def forward(self, x: Tensor) -> Tensor:
         return wire(self.wiring, self.bottleneck.children(), x, self._join)
@@ -50,6 +73,7 @@ class CifarS3(nn.Module):
     growth    k: channels that a layer adds
     layers    of each block; (depth - 4) // 3 of them for a depth (`layers_of`)
     channels  of the stem
+    dropout   probability in training; drop_always: the blocks' in evaluation too
     wiring    of the blocks (`s3net.topology`)
     """
 
@@ -61,6 +85,7 @@ class CifarS3(nn.Module):
         *,
         classes: int = 100,
         dropout: float = 0.0,
+        drop_always: bool = False,
         wiring: str = "sparse",
     ) -> None:
         super().__init__()
@@ -70,11 +95,11 @@ class CifarS3(nn.Module):
         self.init_cnn_layer.add_module("relu0", nn.ReLU(inplace=True))
         self.denseblocks = nn.Sequential()
         for i, depth in enumerate(layers):
-            block = Block(wiring, channels, growth, depth, dropout)
+            block = Block(wiring, channels, growth, depth, dropout, drop_always)
             channels = block.out_channels
             self.denseblocks.add_module(f"db_{i}", block)
             if i < len(layers) - 1:
-                drop = [nn.Dropout(dropout)] if dropout else []
+                drop = _dropouts(dropout, drop_always)
                 stage = Stage(channels, channels, 1, nn.AvgPool2d(2), *drop)
                 self.denseblocks.add_module(f"t_{i}", stage)
         self.denseblocks.add_module("nb_5", nn.BatchNorm2d(channels))

@@ -70,7 +70,7 @@ def open_network(name: str | None, path: Path | None, size: int | None = None) -
     net = make(name, classes_of(name, stored.state))
     load(net, stored, path)
     known = stored.about.get("test_accuracy")
-    about = "trained weights of unknown making" if known is None else (
+    about = "weights of unknown accuracy" if known is None else (
         f"{known:.2f} % of {stored.about['tested_on']}"
     )  # fmt: skip
     return Opened(net.eval(), name, size or stored.about.get("image_size", 224), stored, about)

@@ -8,6 +8,7 @@ from common import torch_backend
 from common.run import Run
 from common.torch_batches import TorchBatches
 from s3net.learner import Learner
+from s3net.optim import step_rate
 from s3net.tinyimagenet.data import MEAN, STD, load_task
 from s3net.tinyimagenet.models import make
 
@@ -38,7 +39,7 @@ def train(options: Any) -> None:
     name = f"{options.dataset}-{options.model}"
     with Run(options, learner, data=task.data, device=device, name=name) as run:
         for epoch in run.epochs(options.epochs):
-            lr = options.lr * 0.1 ** (epoch // options.lr_step)
+            lr = step_rate(options.lr, epoch, options.lr_step)
             learner.set_lr(lr)
             click.echo(f"Epoch {epoch + 1}/{options.epochs}, learning rate {lr:g}")
             for images, labels in run.batches(train_set):

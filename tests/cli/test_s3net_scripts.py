@@ -56,6 +56,54 @@ def test_every_wiring_learns_digits(model: str, tmp_path: Path, capsys) -> None:
     assert "Best validation accuracy" in capsys.readouterr().out
 
 
+CIFAR = ["--data", "digits", "--growth-rate", 12, "--channels", 16, "--depth", 10, "--quiet",
+         "--threads", 1]  # fmt: skip
+
+
+@pytest.mark.parametrize("wiring", ["sparse", "dense", "residual", "plain"])
+def test_the_cifar_net_learns_digits_in_every_wiring(wiring: str, tmp_path: Path, capsys) -> None:
+    """A schedule, a wiring or a saved file that does not do what its option says."""
+    torch = pytest.importorskip("torch")
+    from s3net.cifar100.s3model import CifarS3
+    from s3net.cifar100.train_S3Net import main
+
+    start(main, *CIFAR, "--epochs", 8, "--wiring", wiring, "--no-augmentation", "--out", tmp_path)
+    lines = [json.loads(x) for x in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["lr"] for line in lines] == pytest.approx(
+        [0.2, 0.2, 0.02, 0.02, 0.002, 0.002, 0.0002, 0.0002]
+    )
+    best = max(line["test_accuracy"] for line in lines)
+    assert best > 70
+    said = capsys.readouterr().out
+    assert "learning rate: 0.02" in said and f"best test accuracy {best:.2f} %" in said
+    assert said.count("(train) time:") == 8 and "/360" in said
+    saved = torch.load(tmp_path / "DenseNet.pt", weights_only=True)
+    assert saved["settings"]["growth_rate"] == 12
+    CifarS3(12, (2, 2, 2), 16, classes=10, wiring=wiring).load_state_dict(saved["model"])
+
+
+def test_the_original_cifar_program_is_a_switch_away(tmp_path: Path, capsys) -> None:
+    """Its depth that is ignored, its dropout behind another option, its loss over images."""
+    pytest.importorskip("torch")
+    from s3net.cifar100.train_S3Net import main
+
+    few = ["--limit-train", 128, "--limit-test", 64, "--epochs", 1, "--dropout", 0.5]
+    start(main, *CIFAR, *few, "--compat", "original", "--out", tmp_path / "a")
+    said = capsys.readouterr().out
+    (line,) = [json.loads(x) for x in (tmp_path / "a/metrics.jsonl").read_text().splitlines()]
+    assert f"loss: {line['train_loss'] / 64:.4f}" in said  # two batches of 64
+    assert json.loads((tmp_path / "a/config.json").read_text())["name"].endswith("d40")
+    start(main, *CIFAR, *few, "--out", tmp_path / "b")
+    assert json.loads((tmp_path / "b/config.json").read_text())["name"].endswith("d10")
+    for words, message in {
+        ("--num-class", 5): r"option --num-class \(=5\) must be >= 10",
+        ("--depth", 6): r"option --depth \(=6\) must be >= 7",
+        ("--unuse-cuda", "--device", "cuda"): "option --unuse-cuda contradicts --device cuda",
+    }.items():
+        with pytest.raises(UsageError, match=message):
+            start(main, *CIFAR, *words, "--out", tmp_path / "c")
+
+
 def test_a_run_its_export_and_the_network_are_one(tmp_path: Path, capsys) -> None:
     """Names or statistics that are lost on the way to a file."""
     pytest.importorskip("torch")
@@ -109,6 +157,24 @@ def test_maps_are_drawn_and_complete(folders, tmp_path: Path, capsys) -> None:
                  ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))  # fmt: skip
     row = next(r for r in found if (r["image"], r["model"]) == ("a", "s3net_small"))
     assert int(row["class"]) == int(net((x - mean) / std).argmax())
+
+
+def test_networks_of_torchvision_come_with_the_users_weights(folders, tmp_path, capsys) -> None:
+    """A checkpoint of DataParallel; a network whose sum is not complete and not said to be."""
+    torch = pytest.importorskip("torch")
+    torchvision = pytest.importorskip("torchvision")
+    from s3net.interpretability.fullgrad import main as fullgrad
+
+    for name in ("resnet18", "alexnet", "mobilenet_v3_small"):
+        torch.manual_seed(1)
+        net = torchvision.models.get_model(name, weights=None, num_classes=7)
+        state = {f"module.{k}": v for k, v in net.state_dict().items()}
+        torch.save({"state_dict": state, "best_acc1": 1.0}, tmp_path / f"{name}.pth")
+        start(fullgrad, "--images", folders[0], "--limit", 1, "--image-size", 96, "--out",
+              tmp_path / "o", "--model", f"{name}={tmp_path / name}.pth")  # fmt: skip
+        said = capsys.readouterr()
+        assert f"{name} (weights of unknown accuracy): 1 maps" in said.out
+        assert ("FullGrad holds for nets of ReLUs" in said.err) == (name == "mobilenet_v3_small")
 
 
 def test_an_object_is_measured_against_its_cut_out(folders, tmp_path: Path, capsys) -> None:

@@ -1,5 +1,6 @@
 """s3net's trainer killed in the middle of an epoch and resumed: the same bits."""
 
+import importlib
 import json
 import os
 import signal
@@ -17,14 +18,20 @@ SMALL = ["--data", "digits", "--limit-train", "100", "--limit-test", "50", "--ba
          "--checkpoint-every", "2", "--lr-step", "1"]  # fmt: skip
 
 
-def _train(words: list[str], kill_at: int, log: Path) -> None:
+CIFAR = ["--data", "digits", "--limit-train", "100", "--limit-test", "50", "--batch-size", "24",
+         "--epochs", "2", "--growth-rate", "4", "--channels", "8", "--depth", "10",
+         "--threads", "1", "--quiet", "--seed", "3", "--checkpoint-every", "2",
+         "--dropout", "0.2"]  # fmt: skip
+
+
+def _train(words: list[str], kill_at: int, log: Path, script: str) -> None:
     number = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(number, 1)
     os.dup2(number, 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
     from s3net.learner import Learner
-    from s3net.tinyimagenet.train import main
 
+    main = importlib.import_module(script).main
     step, calls = Learner.train_step, []
 
     def dying(self: Any, images: Any, labels: Any) -> Any:
@@ -37,8 +44,11 @@ def _train(words: list[str], kill_at: int, log: Path) -> None:
     main(words)
 
 
-def train(log: Path, *words: object, kill_at: int = 0) -> int | None:
-    process = SERVER.Process(target=_train, args=([str(w) for w in words], kill_at, log))
+def train(
+    log: Path, *words: object, kill_at: int = 0, script: str = "s3net.tinyimagenet.train"
+) -> int | None:
+    arguments = ([str(w) for w in words], kill_at, log, script)
+    process = SERVER.Process(target=_train, args=arguments)
     process.start()
     process.join(240)
     return process.exitcode
@@ -59,3 +69,13 @@ def test_a_killed_run_goes_on_to_the_same_bits(model: str, more: tuple, tmp_path
     assert train(log, *words, "--out", tmp_path / "cut", kill_at=8) == -signal.SIGKILL
     assert train(log, "--resume", tmp_path / "cut") == 0, log.read_text()
     assert left(tmp_path / "cut") == left(tmp_path / "whole")
+
+
+def test_a_killed_cifar_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    """Dropout that draws other units, or a rate that is not the epoch's."""
+    log, script = tmp_path / "log", "s3net.cifar100.train_S3Net"
+    assert train(log, *CIFAR, "--out", tmp_path / "whole", script=script) == 0, log.read_text()
+    cut = tmp_path / "cut"
+    assert train(log, *CIFAR, "--out", cut, kill_at=8, script=script) == -signal.SIGKILL
+    assert train(log, "--resume", cut, script=script) == 0, log.read_text()
+    assert left(cut) == left(tmp_path / "whole")

@@ -2,6 +2,7 @@
 
 cifar_s3_*, tiny_s3_*, imagenet_s3_*   small nets: forward, backward and four steps of SGD
 s3_fullsize_checksums                  the published sizes, weights by formula, statistics only
+lr_schedules                           the learning rate of every epoch
 fullgrad_*                             saliency, segmentation, Dice
 ntk_*                                  kernels and predictions, by each of our routes
 """
@@ -16,6 +17,8 @@ SMALL = r"(cifar|tiny|imagenet)_s3_"
 
 def implementations(stem: str) -> dict[str, tuple[str, ...]]:
     """See `tests.golden.cases`."""
+    if stem == "lr_schedules":
+        return {"": ()}
     if re.match(SMALL, stem) or stem.startswith(("s3_fullsize", "fullgrad_")):
         return {"": TORCH}
     if stem.startswith("ntk_"):
@@ -31,7 +34,9 @@ def replay(trace: Trace, implementation: str) -> None:
     from tests.golden.replay._s3net_networks import replay_full_sizes, replay_steps
     from tests.golden.replay._s3net_ntk import replay_kernels
 
-    if trace.stem.startswith("ntk_"):
+    if trace.stem == "lr_schedules":
+        replay_rates(trace)
+    elif trace.stem.startswith("ntk_"):
         replay_kernels(trace, implementation)
     elif trace.stem.startswith("fullgrad_"):
         replay_fullgrad(trace)
@@ -39,3 +44,16 @@ def replay(trace: Trace, implementation: str) -> None:
         replay_full_sizes(trace)
     else:
         replay_steps(trace)
+
+
+def replay_rates(trace: Trace) -> None:
+    """Of the three classification studies."""
+    from s3net.optim import quarter_rate, step_rate
+
+    for key in trace:
+        count = len(trace[key])
+        if key.startswith("cifar"):
+            ours = [quarter_rate(0.2, epoch, count) for epoch in range(count)]
+        else:
+            ours = [step_rate(0.1, epoch) for epoch in range(count)]
+        trace.compare(key, ours, 1e-12)

@@ -1,0 +1,128 @@
+"""What s3net.cifar100.train_S3Net does once its options are read."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from common import torch_backend
+from common.datasets import Dataset, Split, enlarge, load
+from common.errors import UsageError
+from common.run import Run
+from common.torch_batches import TorchBatches
+from s3net.cifar100.s3model import CifarS3, layers_of
+from s3net.learner import Learner
+from s3net.optim import quarter_rate
+
+MEAN = tuple(m / 255 for m in (129.3, 124.1, 112.4))
+STD = tuple(s / 255 for s in (68.2, 65.4, 70.4))
+FIXED_DEPTH = 40  # of the original, whatever its --depth said
+
+
+def train(options: Any) -> None:
+    """Train and test as the options say, into a run directory."""
+    if options.unuse_cuda:
+        if "device" in options.typed and not str(options.device).startswith("cpu"):
+            raise UsageError(f"option --unuse-cuda contradicts --device {options.device}")
+        options.device = "cpu"
+    device = torch_backend.set_up(options)
+    data, train_split, test_split = read(options)
+    dtype = torch.float64 if options.precision == "float64" else torch.float32
+    net = network(options, data.n_classes).to(device=device, dtype=dtype)
+    learner = Learner(
+        net,
+        options.lr,
+        momentum=options.momentum,
+        weight_decay=options.weight_decay,
+        precision=options.precision,
+        compile=options.compile,
+    )
+    place: dict[str, Any] = {"device": device, "dtype": dtype, "layout": "NCHW"}
+    place |= {"mean": MEAN, "std": STD}
+    augmented: dict[str, Any] = {"flip": True, "pad": 4} if options.augmentation else {}
+    size, seed = options.batch_size, options.seed
+    train_set = TorchBatches(train_split, size, shuffle=True, seed=seed, **augmented, **place)
+    test_set = TorchBatches(test_split, size, **place)
+    click.echo(f"{learner.parameters()} parameters, {options.wiring} wiring, "
+               f"{device}")  # fmt: skip
+    name = f"{options.dataset}-{options.wiring}-k{options.growth_rate}-d{depth(options)}"
+    with Run(options, learner, data=data, device=device, name=name) as run:
+        for epoch in run.epochs(options.epochs):
+            lr = quarter_rate(options.lr, epoch, options.epochs)
+            learner.set_lr(lr)
+            best = max((line["test_accuracy"] for line in run.history), default=-1.0)
+            began = time.perf_counter()
+            for images, labels in run.batches(train_set):
+                run.add(learner.train_step(images, labels))
+            report(options, "train", *run.train_figures(), train_set, time.perf_counter() - began)
+            if (later := quarter_rate(options.lr, epoch + 1, options.epochs)) != lr:
+                click.echo(f"learning rate: {later:g}")
+            began = time.perf_counter()
+            loss, accuracy = run.evaluate("test", test_set)
+            run.log(lr=lr)
+            report(options, "test", loss, accuracy, test_set, time.perf_counter() - began)
+            if accuracy > best:
+                save(net, options, options.save or run.directory / "DenseNet.pt")
+    found = max(run.history, key=lambda line: line["test_accuracy"])
+    last, best = run.history[-1]["test_accuracy"], found["test_accuracy"]
+    click.echo(f"best test accuracy {best:.2f} % in epoch {found['epoch']}, last {last:.2f} %; "
+               f"{run.seconds / 60:.1f} minutes")  # fmt: skip
+    click.echo(f"Run: {run.directory}")
+
+
+def read(options: Any) -> tuple[Dataset, Split, Split]:
+    """The data that the options name; digits become colour images of 32 x 32."""
+    data = load(options.dataset, options.data_dir, download=not options.no_download)
+    first = data.train.limit(options.limit_train)
+    second = data.test.limit(options.limit_test, "--limit-test")
+    if options.dataset == "digits":
+        first, second = enlarge(first, 32, 3), enlarge(second, 32, 3)
+    return data, first, second
+
+
+def depth(options: Any) -> int:
+    """How deep the network really is."""
+    return FIXED_DEPTH if options.switches.ignore_depth else options.depth
+
+
+def network(options: Any, classes: int) -> CifarS3:
+    """The network of the options, drawn from the seed. UsageError for too few outputs."""
+    outputs = options.num_class or classes
+    if outputs < classes:
+        raise UsageError(f"option --num-class (={outputs}) must be >= {classes}, the classes of "
+                         f"{options.dataset}")  # fmt: skip
+    switches = options.switches
+    asked = "augmentation" in options.typed and options.augmentation
+    gated = switches.dropout_needs_augmentation and not asked
+    return CifarS3(
+        options.growth_rate,
+        layers_of(depth(options)),
+        options.channels,
+        classes=outputs,
+        dropout=0.0 if gated else options.dropout,
+        drop_always=switches.dropout_in_test,
+        wiring=options.wiring,
+    )
+
+
+def report(
+    options: Any, which: str, loss: float, accuracy: float, batches: Any, seconds: float
+) -> None:
+    """The original's line about one pass."""
+    total = batches.images
+    if options.switches.report_loss_by_images:
+        loss *= len(batches) / total
+    right = round(accuracy * total / 100)
+    click.echo(f"({which}) time: {seconds:.1f} s loss: {loss:.4f} accuracy: {accuracy:.2f} % "
+               f"{right}/{total}")  # fmt: skip
+
+
+def save(net: CifarS3, options: Any, file: Path) -> None:
+    """The original's file: settings (here a plain dict, nothing to unpickle) and the state dict."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f"{file.name}.partial")
+    settings = {k: str(v) if isinstance(v, Path) else v for k, v in options.as_dict().items()}
+    torch.save({"settings": settings, "model": net.state_dict()}, partial)
+    partial.replace(file)
