@@ -118,13 +118,13 @@ def in_process(paper: str, framework: str, options: Any) -> list[dict[str, Any]]
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Rows for people."""
-    head = f"{'framework':<11}{'net':<14}{'rule':<18}{'batch':>5}{'ms':>10}{'quartiles':>20}"
+    head = f"{'framework':<11}{'net':<20}{'rule':<18}{'batch':>5}{'ms':>10}{'quartiles':>20}"
     lines = [head + f"{'ratio':>8}{'n':>6}"]
     for r in rows:
         low, high = r["quartiles"]
         ratio = f"{r['ratio']:.3f}" if r["ratio"] else "-"
         lines.append(
-            f"{r['framework']:<11}{r['net']:<14}{r['rule']:<18}{r['batch']:>5}{r['ms']:>10.3f}"
+            f"{r['framework']:<11}{r['net']:<20}{r['rule']:<18}{r['batch']:>5}{r['ms']:>10.3f}"
             f"{f'{low:.3f}-{high:.3f}':>20}{ratio:>8}{r['n']:>6}"
         )
     return "\n".join(lines)
@@ -153,7 +153,9 @@ def show_memory(options: Any) -> None:
         if not hasattr(module, "memory"):
             click.echo(f"{paper}: counts no memory", err=True)
             continue
-        rows = module.memory()
+        rows = [r for r in module.memory() if not options.net or r["net"] == options.net]
+        if not rows:
+            raise UsageError(f"option --net (={options.net}): {paper} counts no such net's memory")
         counts = [name for name in rows[0] if name not in ("net", "rule")]
         click.echo(f"{paper}: kilobytes a sample that a step keeps, float32 (% of backprop's)")
         click.echo(f"{'net':<12}{'rule':<10}" + "".join(f"{name:>22}" for name in counts))

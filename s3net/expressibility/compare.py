@@ -113,15 +113,21 @@ def gaps(rows: list[dict[str, Any]], test_share: float = 0.1) -> list[Gap]:
     return found
 
 
-def table(rows: list[dict[str, Any]], kind: str) -> str:
-    """MSE by depth (down) and wiring (across), the mean over the splits of `rows`."""
+def table(rows: list[dict[str, Any]], kind: str, what: str = "mse") -> str:
+    """A number of `rows` by depth (down) and wiring (across), the mean over their splits; beside
+    the MSE, in brackets, what the notebook prints: the MSE divided by the test points again."""
     chosen = [r for r in rows if r["kernel"] == kind]
     wirings = list(dict.fromkeys(r["wiring"] for r in chosen))
-    lines = ["  ".join([f"{'K':>3} {'B':>3}", *(f"{w:>22}" for w in wirings)])]
+    lines = ["  ".join([f"{'K':>3} {'B':>3}", *(f"{w:>24}" for w in wirings)])]
     for blocks in dict.fromkeys(r["blocks"] for r in chosen):
-        means = [np.mean([r["mse"] for r in chosen if (r["wiring"], r["blocks"]) == (w, blocks)])
-                 for w in wirings]  # fmt: skip
-        lines.append("  ".join([f"{blocks + 2:>3} {blocks:>3}", *(f"{m:>22.6g}" for m in means)]))
+        cells = []
+        for wiring in wirings:
+            here = [r for r in chosen if (r["wiring"], r["blocks"]) == (wiring, blocks)]
+            cell = f"{np.mean([r[what] for r in here]):.6g}"
+            if what == "mse":
+                cell += f" ({np.mean([r['mse_over_ntest'] for r in here]):.6g})"
+            cells.append(f"{cell:>24}")
+        lines.append("  ".join([f"{blocks + 2:>3} {blocks:>3}", *cells]))
     return "\n".join(lines)
 
 
@@ -248,10 +254,12 @@ def main(options: Options) -> None:
     _write(options.out, "gaps.csv", (*Gap._fields, "significant"),
            ([*gap, gap.significant] for gap in found))  # fmt: skip
     compared(once, found, options.out / "compare.png")
-    click.echo(f"{data.name}: test MSE, split {NOTEBOOK_SPLIT} (the notebook's numbers are these "
-               "divided by the test points)")  # fmt: skip
+    click.echo(f"{data.name}: test MSE, split {NOTEBOOK_SPLIT} (in brackets the notebook's: "
+               "divided by the test points once more)")  # fmt: skip
     for kind in kinds:
         click.echo(f"\n{kind.upper()}\n{table(once, kind)}")
+        if data.classes:
+            click.echo(f"accuracy, %\n{table(once, kind, 'accuracy')}")
     for gap in found:
         verdict = "significant" if gap.significant else "not significant"
         limits = f"[{gap.low:.4g}, {gap.high:.4g}]"
