@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -80,14 +81,17 @@ def _read_boston(path: Path) -> tuple[Array, Array]:
                 x, y = np.asarray(file["x"], float), np.asarray(file["y"], float).reshape(-1, 1)
         else:
             rows = path.read_text(encoding="utf-8").strip().splitlines()
+            if not rows:
+                raise ValueError("it is empty")
             skip = 0 if _numeric(rows[0]) else 1
             table = np.loadtxt(rows[skip:], delimiter="," if "," in rows[-1] else None, ndmin=2)
             x, y = table[:, :-1], table[:, -1:]
-    except (OSError, KeyError, ValueError, IndexError) as error:
-        raise UserError(f"option --boston (={path}): {error}") from None
-    if x.ndim != 2 or x.shape[1] != 13 or len(x) != len(y) or not np.isfinite(x).all():
-        raise UserError(f"option --boston (={path}): must hold 13 finite features and the price a "
-                        f"row, not {x.shape}")  # fmt: skip
+    except (OSError, KeyError, ValueError, TypeError, BadZipFile) as error:
+        raise UserError(f"option --boston (={path}): cannot be read ({error})") from None
+    finite = np.isfinite(x).all() and np.isfinite(y).all()
+    if x.ndim != 2 or x.shape[1] != 13 or len(x) != len(y) or not finite:
+        raise UserError(f"option --boston (={path}): must hold 13 features and the price a row, "
+                        f"finite numbers all, not {x.shape}")  # fmt: skip
     return x, y
 
 

@@ -22,19 +22,27 @@ def compared(rows: list[dict[str, Any]], gaps: list[Any], file: Path) -> None:
                       (wiring, kind)]  # fmt: skip
             axes[0].plot(*zip(*points, strict=True), style, marker="o", markersize=3,
                          color=COLOUR[wiring], label=f"{wiring}, {kind.upper()}")  # fmt: skip
+    if max(r["blocks"] for r in rows) > 16:
+        for axis in axes:
+            axis.set_xscale("log", base=2)
     axes[0].set_xlabel("K = B + 2, dense layers on the main path")
     axes[0].set_ylabel("test MSE")
     axes[0].set_title("the notebook's split", fontsize=10)
     axes[0].legend(
-        frameon=False, fontsize=7, ncols=len(kinds), loc="upper left", bbox_to_anchor=(0, -0.2)
+        frameon=False,
+        fontsize=7,
+        ncols=len(kinds),
+        loc="upper left",
+        bbox_to_anchor=(0, -0.2),
+        handlelength=4,
     )
     for i, kind in enumerate(kinds if gaps else ()):
         mine = [g for g in gaps if g.kernel == kind]
-        x = np.array([g.blocks + 2 for g in mine]) + 0.12 * i
+        x = np.array([g.blocks + 2 for g in mine]) * (1 + 0.015 * i)
         mean = np.array([g.mean for g in mine])
         low, high = (np.array([getattr(g, side) for g in mine]) for side in ("low", "high"))
         axes[1].errorbar(x, mean, [mean - low, high - mean], fmt="o", markersize=3, capsize=2,
-                         color=COLOURS[i], label=kind.upper())  # fmt: skip
+                         color=("#1f2430", "#9aa1ab")[i], label=kind.upper())  # fmt: skip
     if gaps:
         axes[1].axhline(0, color="0.5", linewidth=0.8)
         axes[1].set_xlabel("K")

@@ -135,7 +135,7 @@ def main(options: Options) -> None:
     save(figure, options.out / f"{options.function}.png")
     for depth, error in zip(depths, errors, strict=True):
         click.echo(f"{depth:>5} neurons: largest error {error:.3g}")
-    if len(depths) > 1:
+    if len(set(depths)) > 1:
         click.echo(f"error ~ depth^-{rate(depths, errors):.2f}")
     click.echo(options.out / f"{options.function}.png")
 

@@ -249,6 +249,8 @@ def test_the_universal_network_is_drawn(tmp_path: Path, capsys) -> None:
     said = capsys.readouterr().out
     assert 1.9 < float(re.search(r"depth\^-([\d.]+)", said)[1]) < 2.1  # type: ignore[index]
     assert len(rows(tmp_path / "sin.csv")) == 3 and (tmp_path / "sin.png").exists()
+    start(universality, "--depths", "4,4", "--out", tmp_path)
+    assert "depth^" not in capsys.readouterr().out
     with pytest.raises(UsageError, match=r"option --depths \(=4,0\)"):
         start(universality, "--depths", "4,0", "--out", tmp_path)
 

@@ -106,7 +106,14 @@ def test_boston_comes_from_a_file(tmp_path) -> None:
         np.testing.assert_array_equal(data.x, table[:, :13])
         assert split(data).x_test.shape == (3, 13)
     (tmp_path / "c.csv").write_text("1,2\n3,4\n")
-    for name in ("c.csv", "missing.csv"):
+    (tmp_path / "empty.csv").write_text("\n")
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "b.npz").read_bytes()[:200])
+    np.save(tmp_path / "array.npy", table)
+    (tmp_path / "array.npy").rename(tmp_path / "array.npz")
+    table[3, 13] = np.nan
+    np.savez(tmp_path / "nan.npz", x=table[:, :13], y=table[:, 13])
+    wrong = ("c.csv", "missing.csv", "empty.csv", "cut.npz", "array.npz", "nan.npz")
+    for name in wrong:
         with pytest.raises(UserError, match=rf"option --boston \(=.*{name}\)"):
             load("boston", tmp_path / name)
 
