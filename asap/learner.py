@@ -99,16 +99,13 @@ class Learner:
             for name, layer in self.net.named_modules()
             if isinstance(layer, nn.Conv2d | nn.Linear) and layer.weight.requires_grad
         }
-        statistics = {name: b.clone() for name, b in self.net.named_buffers()}
         self.net.train()
         found = []
-        for context in (nullcontext(), backprop(self.net)):
-            with context:
-                loss, _ = self._loss(self.net, images, labels)
-                found.append(torch.autograd.grad(loss, list(layers.values())))
-        with torch.no_grad():
-            for name, buffer in self.net.named_buffers():
-                buffer.copy_(statistics[name])
+        with torch_backend.kept_buffers(self.net):
+            for context in (nullcontext(), backprop(self.net)):
+                with context:
+                    loss, _ = self._loss(self.net, images, labels)
+                    found.append(torch.autograd.grad(loss, list(layers.values())))
         return {name: pair for name, *pair in zip(layers, *found, strict=True)}  # type: ignore[misc]
 
     def feedback(self) -> dict[str, tuple[Tensor, Tensor]]:

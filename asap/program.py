@@ -31,7 +31,7 @@ def train(options: Any) -> None:
         net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
     make = sgd(options.lr) if options.optimizer == "sgd" else adam(options.lr)
     learner = Learner(net, make, precision=options.precision, compile=options.compile, world=world)
-    place: dict[str, Any] = {"device": device, "dtype": floats(options)}
+    place: dict[str, Any] = {"device": device, "dtype": torch_backend.floats(options.precision)}
     train_set = task.batches(
         "train",
         options.batch_size // world.size,
@@ -98,12 +98,7 @@ def network(options: Any, task: Task, device: torch.device) -> Network:
         conv_bias=switches.conv_bias,
         **task.shape,
     )
-    return net.to(device=device, dtype=floats(options))
-
-
-def floats(options: Any) -> torch.dtype:
-    """The type of weights and images: bfloat16 is autocast over float32."""
-    return torch.float64 if options.precision == "float64" else torch.float32
+    return net.to(device=device, dtype=torch_backend.floats(options.precision))
 
 
 def cosine(lr: float, epoch: int, epochs: int) -> float:

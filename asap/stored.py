@@ -1,7 +1,6 @@
 """Trained networks on disk: a run, the original's .pth, or a safetensors file with its metadata."""
 
 import json
-import pickle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +10,13 @@ from torch import Tensor
 from asap.names import load_original
 from asap.networks import Network
 from common.errors import UserError
+from common.torch_files import (
+    differing,
+    of_network,
+    read_pth,
+    read_safetensors,
+    write_safetensors,
+)
 
 
 class Stored(NamedTuple):
@@ -32,7 +38,9 @@ def read(path: Path) -> Stored:
         return _run(path)
     if not path.is_file():
         raise UserError(f"{path}: there is no such file or run directory")
-    return _safetensors(path) if path.suffix == ".safetensors" else _pth(path)
+    if path.suffix == ".safetensors":
+        return Stored(*read_safetensors(path, "options"), original=False)
+    return _pth(path)
 
 
 def load(net: Network, stored: Stored, where: Path) -> None:
@@ -40,42 +48,19 @@ def load(net: Network, stored: Stored, where: Path) -> None:
     if stored.original:
         load_original(net, stored.state, str(where))
         return
-    mine = net.state_dict()
-    wrong = sorted(set(mine) ^ set(stored.state))
-    wrong += [n for n in mine if n in stored.state and mine[n].shape != stored.state[n].shape]
-    if wrong:
+    if wrong := differing(net, stored.state):
         raise UserError(f"{where} does not match this network: {', '.join(wrong[:4])} differ; "
                         "check --model, --feedback, --dataset and --width")  # fmt: skip
     net.load_state_dict(stored.state)
 
 
 def _pth(path: Path) -> Stored:
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise UserError(
-            f"{path}: not a whole checkpoint of plain tensors ({type(error).__name__}); anything "
-            "else in a file is refused"
-        ) from None
+    found = read_pth(path)
     if not isinstance(found, dict) or not isinstance(found.get("net"), dict):
         raise UserError(f"{path}: not a checkpoint of asap: it has no 'net'")
     state = {name.removeprefix("module."): tensor for name, tensor in found["net"].items()}
     about = {name: found[name] for name in ("acc", "epoch") if name in found}
     return Stored(state, about, True)
-
-
-def _safetensors(path: Path) -> Stored:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as tensors:
-            about: dict[str, Any] = dict(tensors.metadata() or {})
-            state = {name: tensors.get_tensor(name) for name in tensors.keys()}
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: not a whole safetensors file ({error})") from error
-    if "options" in about:
-        about |= json.loads(about.pop("options"))
-    return Stored(state, about, False)
 
 
 def _run(path: Path) -> Stored:
@@ -84,7 +69,7 @@ def _run(path: Path) -> Stored:
     config = read_json(path / "config.json")
     if config.get("paper") != "asap":
         raise UserError(f"{path}: a run of {config.get('paper')}, not of asap")
-    held = _safetensors(of_run(path, "last") / "tensors.safetensors").state
+    held, _ = read_safetensors(of_run(path, "last") / "tensors.safetensors", "options")
     document = read_json(of_run(path, "last") / "state.json")
     about = {name: config["options"][name] for name in (*SETTINGS, "seed", "epochs")}
     scale = float(document["scalars"]["feedback.c"])
@@ -93,7 +78,7 @@ def _run(path: Path) -> Stored:
 
 def _network_state(held: dict[str, Tensor], scale: float) -> dict[str, Tensor]:
     """The network's state from a learner's: B = W - c (W_0 - B_0), and no momenta."""
-    found = {n: t for n, t in held.items() if not n.startswith(("opt.", "rng."))}
+    found = of_network(held)
     for name in [n for n in found if n.endswith(".difference")]:
         layer = name.removesuffix(".difference")
         difference = found.pop(name)
@@ -103,9 +88,5 @@ def _network_state(held: dict[str, Tensor], scale: float) -> dict[str, Tensor]:
 
 def export(stored: Stored, more: dict[str, str], path: Path) -> None:
     """Write the network, feedback weights included, as float32, with what made it."""
-    from safetensors.torch import save_file
-
-    floats = {n: t.float() if t.is_floating_point() else t for n, t in stored.state.items()}
     about = {"options": json.dumps({n: v for n, v in stored.about.items() if n in SETTINGS})}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({n: t.contiguous() for n, t in floats.items()}, path, about | more)
+    write_safetensors(path, stored.state, about | more)

@@ -3,8 +3,8 @@
 import hashlib
 import random
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,23 @@ def digest(tensors: Mapping[str, torch.Tensor]) -> str:
             tensors[name].detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
         )
     return total.hexdigest()
+
+
+def floats(precision: str) -> torch.dtype:
+    """The type of weights and images: bfloat16 is autocast over float32."""
+    return torch.float32 if precision == "bfloat16" else DTYPES[precision]
+
+
+@contextmanager
+def kept_buffers(net: torch.nn.Module) -> Iterator[None]:
+    """Running statistics and other buffers are afterwards what they were before."""
+    before = {name: buffer.clone() for name, buffer in net.named_buffers()}
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for name, buffer in net.named_buffers():
+                buffer.copy_(before[name])
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager:

@@ -66,16 +66,13 @@ class Learner:
             if isinstance(layer, nn.Conv2d | nn.Linear)
         ]
         parameters = dict(self.net.named_parameters())
-        buffers = {name: b.clone() for name, b in self.net.named_buffers()}
         self.net.train()
-        loss, _ = self._loss(self.net, images, labels)
-        mine = torch.autograd.grad(loss, [parameters[name] for name in names])
-        with torch.no_grad():
-            for name, buffer in self.net.named_buffers():
-                buffer.copy_(buffers[name])
+        with torch_backend.kept_buffers(self.net):
+            loss, _ = self._loss(self.net, images, labels)
+            mine = torch.autograd.grad(loss, [parameters[name] for name in names])
 
         def whole(weights: dict[str, Tensor]) -> Tensor:
-            state = weights | {name: b.clone() for name, b in buffers.items()}
+            state = weights | {name: b.clone() for name, b in self.net.named_buffers()}
             call = lambda x: torch.func.functional_call(self.net, state, (x,))  # noqa: E731
             return self._loss(call, images, labels)[0]
 

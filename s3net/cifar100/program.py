@@ -8,11 +8,11 @@ import click
 import torch
 
 from common import torch_backend
-from common.datasets import Dataset, Split, enlarge, load
 from common.errors import UsageError
 from common.run import Run
 from common.torch_batches import TorchBatches
 from s3net.cifar100.s3model import CifarS3, layers_of
+from s3net.data import load_task
 from s3net.learner import Learner
 from s3net.optim import quarter_rate
 
@@ -28,9 +28,9 @@ def train(options: Any) -> None:
             raise UsageError(f"option --unuse-cuda contradicts --device {options.device}")
         options.device = "cpu"
     device = torch_backend.set_up(options)
-    data, train_split, test_split = read(options)
-    dtype = torch.float64 if options.precision == "float64" else torch.float32
-    net = network(options, data.n_classes).to(device=device, dtype=dtype)
+    task = load_task(options)
+    dtype = torch_backend.floats(options.precision)
+    net = network(options, task.data.n_classes).to(device=device, dtype=dtype)
     learner = Learner(
         net,
         options.lr,
@@ -43,12 +43,12 @@ def train(options: Any) -> None:
     place |= {"mean": MEAN, "std": STD}
     augmented: dict[str, Any] = {"flip": True, "pad": 4} if options.augmentation else {}
     size, seed = options.batch_size, options.seed
-    train_set = TorchBatches(train_split, size, shuffle=True, seed=seed, **augmented, **place)
-    test_set = TorchBatches(test_split, size, **place)
+    train_set = TorchBatches(task.train, size, shuffle=True, seed=seed, **augmented, **place)
+    test_set = TorchBatches(task.test, size, **place)
     click.echo(f"{learner.parameters()} parameters, {options.wiring} wiring, "
                f"{device}")  # fmt: skip
     name = f"{options.dataset}-{options.wiring}-k{options.growth_rate}-d{depth(options)}"
-    with Run(options, learner, data=data, device=device, name=name) as run:
+    with Run(options, learner, data=task.data, device=device, name=name) as run:
         for epoch in run.epochs(options.epochs):
             lr = quarter_rate(options.lr, epoch, options.epochs)
             learner.set_lr(lr)
@@ -70,16 +70,6 @@ def train(options: Any) -> None:
     click.echo(f"best test accuracy {best:.2f} % in epoch {found['epoch']}, last {last:.2f} %; "
                f"{run.seconds / 60:.1f} minutes")  # fmt: skip
     click.echo(f"Run: {run.directory}")
-
-
-def read(options: Any) -> tuple[Dataset, Split, Split]:
-    """The data that the options name; digits become colour images of 32 x 32."""
-    data = load(options.dataset, options.data_dir, download=not options.no_download)
-    first = data.train.limit(options.limit_train)
-    second = data.test.limit(options.limit_test, "--limit-test")
-    if options.dataset == "digits":
-        first, second = enlarge(first, 32, 3), enlarge(second, 32, 3)
-    return data, first, second
 
 
 def depth(options: Any) -> int:

@@ -54,9 +54,7 @@ def load(name: str, boston: Path | None = None) -> Data:
 
 def split(data: Data, seed: int = 13) -> Halves:
     """A tenth for the test, drawn by scikit-learn; seed 13 is the notebook's."""
-    from sklearn.model_selection import train_test_split
-
-    train, test = train_test_split(np.arange(len(data.x)), test_size=TEST_SHARE, random_state=seed)
+    train, test = indices(len(data.x), seed)
     return Halves(data.x[train], data.y[train], data.x[test], data.y[test])
 
 

@@ -85,11 +85,11 @@ def deviation(
 )
 def main(options: Options) -> None:
     """Draw how the tangent kernels of finite networks approach the closed form."""
-    from s3net.expressibility.plots import COLOUR, canvas, save
+    from s3net.expressibility.plots import COLOUR, panels, write
 
     x = np.random.RandomState(0).standard_normal((3, 5))
     widths = [8 * 2**i for i in range(12) if 8 * 2**i <= options.widest]
-    figure, (axis,) = canvas(1)
+    figure, (axis,) = panels(1)
     for wiring in ("residual", "proposed", "dense"):
         found = [deviation(x, wiring, options.blocks, w, options.seeds) for w in widths]
         for width, (distance, error) in zip(widths, found, strict=True):
@@ -103,7 +103,7 @@ def main(options: Options) -> None:
     axis.set_title(f"mean of {options.seeds} networks, B = {options.blocks}; dotted: standard "
                    "error", fontsize=9)  # fmt: skip
     axis.legend(frameon=False, fontsize=8)
-    save(figure, options.out)
+    write(figure, options.out)
     click.echo(options.out)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from common.figures import COLOURS
+from s3net.plots import canvas, save
 
 COLOUR = {"residual": COLOURS[1], "proposed": COLOURS[0], "dense": COLOURS[2], "plain": "#6b7280",
           "proposed_with_identity": COLOURS[3]}  # fmt: skip
@@ -14,7 +15,7 @@ COLOUR = {"residual": COLOURS[1], "proposed": COLOURS[0], "dense": COLOURS[2], "
 def compared(rows: list[dict[str, Any]], gaps: list[Any], file: Path) -> None:
     """Test error against depth by wiring; beside it the gap with its interval, where there is."""
     kinds = list(dict.fromkeys(r["kernel"] for r in rows))
-    figure, axes = canvas(2 if gaps else 1)
+    figure, axes = panels(2 if gaps else 1)
     for kind in kinds:
         style = "-" if kind == "ntk" else "--"
         for wiring in dict.fromkeys(r["wiring"] for r in rows):
@@ -49,24 +50,15 @@ def compared(rows: list[dict[str, Any]], gaps: list[Any], file: Path) -> None:
         axes[1].set_ylabel("MSE, residual minus proposed")
         axes[1].set_title(f"{gaps[0].splits} random splits, 95 % intervals", fontsize=10)
         axes[1].legend(frameon=False, fontsize=8)
-    save(figure, file)
+    write(figure, file)
 
 
-def canvas(columns: int) -> tuple[Any, list[Any]]:
-    """A figure of panels side by side, drawn without a display."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.6 * columns, 3.9))
-    FigureCanvasAgg(figure)
-    axes = list(figure.subplots(1, columns, squeeze=False)[0])
-    for axis in axes:
-        axis.spines[["top", "right"]].set_visible(False)
+def panels(count: int) -> tuple[Any, Any]:
+    """A figure of so many panels side by side, and its axes."""
+    figure, (axes,) = canvas(1, count, (4.6 * count, 3.9))
     return figure, axes
 
 
-def save(figure: Any, file: Path) -> None:
-    """Write it, making its folder."""
-    figure.tight_layout()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, dpi=120)
+def write(figure: Any, file: Path) -> None:
+    """As all figures of the study are written."""
+    save(figure, file, dpi=120)

@@ -105,7 +105,7 @@ def rate(depths: list[int], errors: list[float]) -> float:
 def main(options: Options) -> None:
     """Build the one-neuron-wide network for a function and measure its error against depth."""
     from common.figures import COLOURS
-    from s3net.expressibility.plots import canvas, save
+    from s3net.expressibility.plots import panels, write
 
     try:
         depths = [int(word) for word in options.depths.split(",")]
@@ -119,7 +119,7 @@ def main(options: Options) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     with open(options.out / f"{options.function}.csv", "w", newline="") as file:
         csv.writer(file).writerows([("depth", "largest_error"), *zip(depths, errors, strict=True)])
-    figure, axes = canvas(2)
+    figure, axes = panels(2)
     x = np.linspace(a, b, 400)
     axes[0].plot(x, f(x), color="0.6", linewidth=3, label=options.function)
     for depth, colour in zip(depths[:3], COLOURS, strict=False):
@@ -132,7 +132,7 @@ def main(options: Options) -> None:
         axes[1].loglog(depths, bound, ":", color="0.4", label="bound, 1 / depth²")
     axes[1].set_xlabel("depth = neurons")
     axes[1].legend(frameon=False, fontsize=8)
-    save(figure, options.out / f"{options.function}.png")
+    write(figure, options.out / f"{options.function}.png")
     for depth, error in zip(depths, errors, strict=True):
         click.echo(f"{depth:>5} neurons: largest error {error:.3g}")
     if len(set(depths)) > 1:

@@ -6,6 +6,7 @@ maps.npz (the maps as they are, a key a network) and fullgrad.csv (class and err
 """
 
 import csv
+from functools import cache
 from typing import Any
 
 import click
@@ -31,16 +32,17 @@ def main(options: Options) -> None:
 
     device = torch_backend.choose_device(options.device)
     paths = files(options.images, options.limit)
+    read = cache(lambda size: photos(paths, size))
     found: dict[str, Any] = {}
     for word in options.models:
         opened = open_model(word, options.image_size)
-        shown = photos(paths, opened.size)
+        shown = read(opened.size)
         one = explain(opened, shown.pixels, batch=options.batch_size, device=device)
         found[word.partition("=")[0]] = one
         report(one)
     names, columns = shown.names, []
     if options.photos:
-        columns.append(("photograph", list(photos(paths, 224).pixels)))
+        columns.append(("photograph", list(read(224).pixels)))
     columns += [(name, list(one.saliency)) for name, one in found.items()]
     grid(columns, names, options.out / "fullgrad.png")
     np.savez_compressed(options.out / "maps.npz", names=names,

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 
 from common.figures import COLOURS
+from s3net.plots import canvas, save
 
 
 def grid(columns: list[tuple[str, Any]], names: list[str], file: Path) -> None:
     """A row a photo; columns of (title, list of images): colour, or grey from dark to light."""
-    axes, figure = _axes(len(names), len(columns))
+    rows, wide = len(names), len(columns)
+    figure, axes = canvas(rows, wide, (1.35 * wide + 0.3, 1.35 * rows + 0.3))
     for j, (title, images) in enumerate(columns):
         for i, image in enumerate(images):
             axes[i][j].imshow(image, cmap="gray", interpolation="nearest")
@@ -21,13 +23,12 @@ def grid(columns: list[tuple[str, Any]], names: list[str], file: Path) -> None:
         axes[0][j].set_title(title, fontsize=9)
     for i, name in enumerate(names):
         axes[i][0].set_ylabel(name.replace("ILSVRC2012_val_", ""), fontsize=7)
-    _save(figure, file)
+    save(figure, file, dpi=130, pad=0.4)
 
 
 def curves(percentiles: np.ndarray, dice: dict[str, np.ndarray], file: Path) -> None:
     """Mean Dice over the photos against the percentile, with its standard error; (P, N) a model."""
-    axes, figure = _axes(1, 1, (4.8, 3.4))
-    axis = axes[0][0]
+    figure, ((axis,),) = canvas(1, 1, (4.8, 3.4))
     for (name, values), colour in zip(dice.items(), COLOURS * 3, strict=False):
         mean, error = values.mean(1), values.std(1, ddof=1) / np.sqrt(values.shape[1])
         axis.plot(percentiles, mean, color=colour, label=name, linewidth=1.6)
@@ -37,21 +38,5 @@ def curves(percentiles: np.ndarray, dice: dict[str, np.ndarray], file: Path) -> 
     axis.invert_xaxis()
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.set_ylim(bottom=0)
-    axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=8, loc="upper left")
-    _save(figure, file)
-
-
-def _axes(rows: int, columns: int, size: tuple[float, float] | None = None) -> tuple[Any, Any]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size or (1.35 * columns + 0.3, 1.35 * rows + 0.3))
-    FigureCanvasAgg(figure)
-    return figure.subplots(rows, columns, squeeze=False), figure
-
-
-def _save(figure: Any, file: Path) -> None:
-    figure.tight_layout(pad=0.4)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, dpi=130)
+    save(figure, file, dpi=130, pad=0.4)

@@ -7,6 +7,7 @@ Writes segmentation.png, dice.png and dice.csv.
 """
 
 import csv
+from functools import cache
 from typing import Any
 
 import click
@@ -64,11 +65,15 @@ def main(options: Options) -> None:
     paths = files(options.images, options.limit)
     overlap: dict[str, Any] = {}
     columns: list[tuple[str, Any]] = []
-    truth = np.zeros((0, 1, 1), bool)
+
+    @cache
+    def read(size: int) -> tuple[Any, np.ndarray]:
+        shown = photos(paths, size)
+        return shown, masks(shown.names, options.masks, size, options.red_mask)
+
     for word in options.models:
         opened = open_model(word, options.image_size)
-        shown = photos(paths, opened.size)
-        truth = masks(shown.names, options.masks, opened.size, options.red_mask)
+        shown, truth = read(opened.size)
         one = explain(opened, shown.pixels, batch=options.batch_size, device=device)
         report(one)
         name = word.partition("=")[0]

@@ -69,9 +69,10 @@ def main(options: Options) -> None:
 
     from common import torch_backend
     from common.torch_batches import TorchBatches
+    from s3net.data import load_task
     from s3net.learner import Learner
     from s3net.stored import export
-    from s3net.tinyimagenet.data import MEAN, STD, load_task
+    from s3net.tinyimagenet.data import MEAN, STD
     from s3net.tinyimagenet.models import open_network
 
     opened = open_network(options.model, options.model_path, options.image_size)

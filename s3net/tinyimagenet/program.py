@@ -7,9 +7,10 @@ import click
 from common import torch_backend
 from common.run import Run
 from common.torch_batches import TorchBatches
+from s3net.data import load_task
 from s3net.learner import Learner
 from s3net.optim import step_rate
-from s3net.tinyimagenet.data import MEAN, STD, load_task
+from s3net.tinyimagenet.data import MEAN, STD
 from s3net.tinyimagenet.models import make
 
 
@@ -17,8 +18,7 @@ def train(options: Any) -> None:
     """Train and validate as the options say, into a run directory."""
     device = torch_backend.set_up(options)
     task = load_task(options)
-    dtype = torch_backend.DTYPES[options.precision]
-    floats = torch_backend.DTYPES["float32"] if options.precision == "bfloat16" else dtype
+    floats = torch_backend.floats(options.precision)
     net = make(options.model, task.data.n_classes, options.dropout)
     learner = Learner(
         net.to(device=device, dtype=floats),

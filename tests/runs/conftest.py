@@ -1,9 +1,12 @@
 """Running the toy script in a process of its own, and comparing what two runs left."""
 
+import importlib
 import json
 import multiprocessing
 import os
 import resource
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +19,65 @@ SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
     ["tests", "torch", "torch._dynamo", "common.torch_backend", "common.tf_backend", "common.run"]
 )
+
+
+def _speak_into(log: Path) -> None:
+    """What this process prints goes to a file, from now on."""
+    number = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(number, 1)
+    os.dup2(number, 2)
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+
+
+def run_with_signal(
+    words: list[str], script: str, learner: str, at: int, number: int, log: Path
+) -> None:
+    """In a process of its own: run a script that gets a signal before step `at` (0: never).
+
+    script, learner   modules with `main`, and with `Learner`
+    """
+    _speak_into(log)
+    made = importlib.import_module(learner).Learner
+    step, calls = made.train_step, []
+
+    def struck(self, images, labels):
+        calls.append(1)
+        if len(calls) == at:
+            os.kill(os.getpid(), number)
+        return step(self, images, labels)
+
+    made.train_step = struck
+    importlib.import_module(script).main(words)
+
+
+def train_and_kill(log: Path, script: str, learner: str, *words: object, kill_at: int = 0):
+    """Exit code of `run_with_signal` with SIGKILL, as a power cut has it."""
+    arguments = ([str(w) for w in words], script, learner, kill_at, signal.SIGKILL, log)
+    process = SERVER.Process(target=run_with_signal, args=arguments)
+    process.start()
+    process.join(240)
+    return process.exitcode
+
+
+def steady_lines(run: Path) -> list[dict]:
+    """The lines of a run's metrics without clocks."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if "second" not in k} for line in lines]
+
+
+def gloo(rank: int, port: int) -> dict[str, str]:
+    """What torchrun would put into the environment of one of two processes on this machine."""
+    return {
+        "WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank),
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
+    }  # fmt: skip
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def _script(arguments, folder, environment, limit, out, err):

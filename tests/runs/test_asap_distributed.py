@@ -4,7 +4,6 @@ import json
 import multiprocessing
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,16 +15,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="torchrun is PyTorch's")
 from torch.nn import functional  # noqa: E402
 
+from tests.runs.conftest import free_port, gloo, run_with_signal, steady_lines  # noqa: E402
+
 MODES = {
     "bp": {}, "fa": {}, "dfa": {}, "kp": {}, "asap": {}, "wt": {"wt": True}, "asap_k4": {},
 }  # fmt: skip
 STEPS, LR = 10, 0.03
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def network(label: str) -> Any:
@@ -44,10 +39,7 @@ def data() -> tuple[Any, Any]:
 
 
 def _member(rank: int, port: int, results: Any) -> None:
-    os.environ |= {
-        "WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank),
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
-    }  # fmt: skip
+    os.environ |= gloo(rank, port)
     from asap.learner import Learner, sgd
     from common.torch_distributed import join
 
@@ -110,27 +102,9 @@ def test_two_processes_equal_one_that_normalises_each_half() -> None:
 
 def _run(rank: int, port: int, words: list[str], told_at: int, log: str) -> None:
     """One of two processes that run asap.train; the second gets SIGTERM before a step."""
-    os.environ |= {
-        "WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank),
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
-    }  # fmt: skip
-    number = os.open(f"{log}{rank}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(number, 1)
-    os.dup2(number, 2)
-    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
-    from asap.learner import Learner
-    from asap.train import main
-
-    step, calls = Learner.train_step, []
-
-    def told(self: Any, images: Any, labels: Any) -> Any:
-        calls.append(1)
-        if rank == 1 and len(calls) == told_at:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return step(self, images, labels)
-
-    Learner.train_step = told  # type: ignore[method-assign]
-    main(words)
+    os.environ |= gloo(rank, port)
+    at = told_at if rank == 1 else 0
+    run_with_signal(words, "asap.train", "asap.learner", at, signal.SIGTERM, Path(f"{log}{rank}"))
 
 
 def run_two(log: Path, *words: object, told_at: int = 0) -> tuple[list[int | None], list[str]]:
@@ -164,12 +138,7 @@ def test_a_signal_to_one_process_stops_both_and_they_resume_to_the_same_bits(
     codes, said = run_two(log, "--resume", tmp_path / "cut")
     assert codes == [0, 0], said
     assert "resuming" in said[0] and "resuming" not in said[1]
-    lines = []
-    for run in ("whole", "cut"):
-        text = (tmp_path / run / "metrics.jsonl").read_text()
-        found = [json.loads(line) for line in text.splitlines()]
-        lines.append([{k: v for k, v in line.items() if "second" not in k} for line in found])
-    assert lines[0] == lines[1]
+    assert steady_lines(tmp_path / "whole") == steady_lines(tmp_path / "cut")
     whole, cut = (
         tmp_path / run / "checkpoints/last/tensors.safetensors" for run in ("whole", "cut")
     )

@@ -1,16 +1,12 @@
 """asap.train killed in the middle of an epoch and resumed, in every mode: the same bits."""
 
-import json
-import os
 import signal
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 pytest.importorskip("torch", reason="asap trains with torch")
-from tests.runs.conftest import SERVER  # noqa: E402
+from tests.runs.conftest import steady_lines, train_and_kill  # noqa: E402
 
 SMALL = ["--data", "digits", "--limit-train", "100", "--limit-test", "50", "--batch-size", "24",
          "--epochs", "2", "--width", "0.05", "--threads", "1", "--quiet", "--seed", "3",
@@ -28,40 +24,14 @@ MODES = {
 }
 
 
-def _train(words: list[str], kill_at: int, log: Path) -> None:
-    """A process: train, and die at a step as a power cut has it."""
-    number = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(number, 1)
-    os.dup2(number, 2)
-    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
-    from asap.learner import Learner
-    from asap.train import main
-
-    step, calls = Learner.train_step, []
-
-    def dying(self: Any, images: Any, labels: Any) -> Any:
-        calls.append(1)
-        if len(calls) == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return step(self, images, labels)
-
-    Learner.train_step = dying  # type: ignore[method-assign]
-    main(words)
-
-
 def train(log: Path, *words: object, kill_at: int = 0) -> int | None:
-    process = SERVER.Process(target=_train, args=([str(w) for w in words], kill_at, log))
-    process.start()
-    process.join(240)
-    return process.exitcode
+    return train_and_kill(log, "asap.train", "asap.learner", *words, kill_at=kill_at)
 
 
 def left(run: Path) -> tuple[bytes, list[dict], bytes]:
     """Tensors, lines without clocks, and the original's file."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    kept = [{k: v for k, v in line.items() if "second" not in k} for line in lines]
     tensors = (run / "checkpoints/last/tensors.safetensors").read_bytes()
-    return tensors, kept, next((run / "checkpoint").glob("*.pth")).read_bytes()
+    return tensors, steady_lines(run), next((run / "checkpoint").glob("*.pth")).read_bytes()
 
 
 @pytest.mark.parametrize("mode", MODES)

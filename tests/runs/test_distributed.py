@@ -2,19 +2,16 @@
 
 import multiprocessing
 import os
-import socket
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torchrun is PyTorch's")
+from tests.runs.conftest import free_port, gloo  # noqa: E402
 
 
 def _member(rank, port, results):
-    os.environ |= {
-        "WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank),
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
-    }  # fmt: skip
+    os.environ |= gloo(rank, port)
     from common.datasets import load
     from common.torch_batches import TorchBatches
     from common.torch_distributed import join
@@ -35,9 +32,7 @@ def _member(rank, port, results):
 def test_two_processes_average_updates_and_share_the_batches():
     """Updates that are summed for averaged train at twice the rate; halves that overlap train on
     half the data."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
     members = [context.Process(target=_member, args=(r, port, results)) for r in range(2)]

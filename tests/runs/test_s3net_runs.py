@@ -1,63 +1,32 @@
 """s3net's trainer killed in the middle of an epoch and resumed: the same bits."""
 
-import importlib
-import json
-import os
 import signal
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 pytest.importorskip("torch", reason="s3net trains with torch")
-from tests.runs.conftest import SERVER  # noqa: E402
+from tests.runs.conftest import steady_lines, train_and_kill  # noqa: E402
 
 SMALL = ["--data", "digits", "--limit-train", "100", "--limit-test", "50", "--batch-size", "24",
          "--epochs", "2", "--image-size", "32", "--threads", "1", "--quiet", "--seed", "3",
          "--checkpoint-every", "2", "--lr-step", "1"]  # fmt: skip
-
-
 CIFAR = ["--data", "digits", "--limit-train", "100", "--limit-test", "50", "--batch-size", "24",
          "--epochs", "2", "--growth-rate", "4", "--channels", "8", "--depth", "10",
          "--threads", "1", "--quiet", "--seed", "3", "--checkpoint-every", "2",
          "--dropout", "0.2"]  # fmt: skip
 
-
-def _train(words: list[str], kill_at: int, log: Path, script: str) -> None:
-    number = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(number, 1)
-    os.dup2(number, 2)
-    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
-    from s3net.learner import Learner
-
-    main = importlib.import_module(script).main
-    step, calls = Learner.train_step, []
-
-    def dying(self: Any, images: Any, labels: Any) -> Any:
-        calls.append(1)
-        if len(calls) == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return step(self, images, labels)
-
-    Learner.train_step = dying  # type: ignore[method-assign]
-    main(words)
+LEARNER = "s3net.learner"
 
 
 def train(
     log: Path, *words: object, kill_at: int = 0, script: str = "s3net.tinyimagenet.train"
 ) -> int | None:
-    arguments = ([str(w) for w in words], kill_at, log, script)
-    process = SERVER.Process(target=_train, args=arguments)
-    process.start()
-    process.join(240)
-    return process.exitcode
+    return train_and_kill(log, script, LEARNER, *words, kill_at=kill_at)
 
 
 def left(run: Path) -> tuple[bytes, list[dict]]:
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    kept = [{k: v for k, v in line.items() if "second" not in k} for line in lines]
-    return (run / "checkpoints/last/tensors.safetensors").read_bytes(), kept
+    return (run / "checkpoints/last/tensors.safetensors").read_bytes(), steady_lines(run)
 
 
 @pytest.mark.parametrize("model", ["s3net_small", "resnet_small"])

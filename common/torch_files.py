@@ -1,0 +1,57 @@
+"""Networks of torch on disk: state dicts in .pth and safetensors files, read without executing."""
+
+import json
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from common.errors import UserError
+
+
+def read_pth(path: Path) -> Any:
+    """What torch.save wrote, if it is plain tensors and containers; UserError otherwise."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{path}: not a whole checkpoint of plain tensors ({type(error).__name__}); anything "
+            "else in a file is refused"
+        ) from None
+
+
+def read_safetensors(path: Path, described: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and metadata, whose entry `described`, if there is one, is JSON and is merged in."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as tensors:
+            about: dict[str, Any] = dict(tensors.metadata() or {})
+            about |= json.loads(about.pop(described, "{}"))
+            return {name: tensors.get_tensor(name) for name in tensors.keys()}, about
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path}: not a whole safetensors file ({error})") from error
+
+
+def write_safetensors(path: Path, state: Mapping[str, Tensor], about: dict[str, str]) -> None:
+    """Write a state dict, floats as float32, with metadata, making the folder."""
+    from safetensors.torch import save_file
+
+    floats = {n: t.float() if t.is_floating_point() else t for n, t in state.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({n: t.contiguous() for n, t in floats.items()}, path, about)
+
+
+def differing(net: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
+    """Names that only one of the two has, then those of another shape; [] where the state fits."""
+    mine = net.state_dict()
+    alone = sorted(mine.keys() ^ state.keys())
+    return alone + [n for n in mine if n in state and mine[n].shape != state[n].shape]
+
+
+def of_network(held: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A learner's checkpoint without its optimiser and generators."""
+    return {n: t for n, t in held.items() if not n.startswith(("opt.", "rng."))}
