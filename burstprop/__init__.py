@@ -1,1 +1,24 @@
-"""Burstprop: burst-dependent plasticity (Payeur et al., Nature Neuroscience 2021)."""
+"""Burstprop: burst-dependent plasticity (Payeur et al., Nature Neuroscience 2021).
+
+As a library: `from burstprop import BurstNetwork, BurstLinear, BurstConv2d, BurstUpdate`.
+The names are fetched when they are asked for, so that `import burstprop` needs no torch.
+"""
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "BurstLinear": "burstprop.layers",
+    "BurstConv2d": "burstprop.layers",
+    "BurstNetwork": "burstprop.networks",
+    "BurstUpdate": "burstprop.update",
+    "SigmoidUnits": "burstprop.rule",
+    "SigmoidOutput": "burstprop.rule",
+}
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'burstprop' has no attribute {name!r}")

@@ -1,0 +1,136 @@
+"""A network of burst layers, of any sizes, and the paper's (specification, 4.1 to 4.3).
+
+net = BurstNetwork([BurstLinear(784, 300), BurstLinear(300, 10, units=SigmoidOutput())])
+output = net(images)                   event rates
+lesson = net.teach(images, one_hot)    both phases: what each layer's weights learn from
+BurstUpdate(net, lr=[0.1, 0.01]).step(lesson)          (`update`)
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from burstprop.layers import BurstConv2d, BurstLayer, BurstLinear
+from burstprop.rule import Bursts, SigmoidOutput
+
+
+class Taught(NamedTuple):
+    """One layer after both phases. x input, e event rates, bursts; delta_bp: backprop's delta."""
+
+    x: Tensor
+    e: Tensor
+    bursts: Bursts
+    delta_bp: Tensor | None = None
+
+
+class Lesson(NamedTuple):
+    """All layers after both phases, first to last, and the output before the update."""
+
+    output: Tensor
+    layers: list[Taught]
+
+
+class BurstNetwork(nn.Module):
+    """Burst layers in a row; the last one has output units.
+
+    layers: a list, named fc1, fc2, conv1, ... by kind, or a mapping that names them. ValueError if
+    it is empty or has output units elsewhere than at its end.
+    """
+
+    def __init__(self, layers: Sequence[BurstLayer] | Mapping[str, BurstLayer]) -> None:
+        super().__init__()
+        named = dict(layers) if isinstance(layers, Mapping) else _named(layers)
+        if [layer.units.output for layer in named.values()] != [False] * (len(named) - 1) + [True]:
+            raise ValueError("layers must end with one whose units are output units, and only one")
+        for name, layer in named.items():
+            self.add_module(name, layer)
+        self.names = list(named)
+
+    @property
+    def layers(self) -> list[BurstLayer]:
+        """First to last."""
+        return [self.get_submodule(name) for name in self.names]  # type: ignore[misc]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Event rates of the output (or whatever its units make of their potentials)."""
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+    @torch.no_grad()
+    def teach(self, x: Tensor, target: Tensor, reference: bool = False) -> Lesson:
+        """Forward, then baseline and teaching phase from top to bottom; no weight changes.
+
+        x (B, ...); target: as the output units take it, for sigmoid ones (B, classes). reference: also backprop's deltas of the squared
+        error 1/2 sum (e - T)^2, sent down through W; for sigmoid outputs.
+        """
+        layers, inputs, rates = self.layers, [], []
+        for layer in layers:
+            inputs.append(x)
+            x = layer(x)
+            rates.append(x)
+        received, reference_delta, taught = target, None, []
+        for i in reversed(range(len(layers))):
+            layer, e = layers[i], rates[i]
+            if reference:
+                arrives = e - target if reference_delta is None else reference_delta
+                reference_delta = arrives * layer.units.slope(e)
+            bursts = layer.bursts(e, received)
+            taught.append(Taught(inputs[i], e, bursts, reference_delta))
+            if i == 0:
+                break
+            shape = rates[i - 1].shape[1:]
+            assert layer.weight_fa is not None
+            down = layer.transport(bursts.sent.flatten(0, 1), layer.weight_fa, shape)
+            received = down.unflatten(0, (2, -1))
+            if reference_delta is not None:
+                reference_delta = layer.transport(reference_delta, layer.weight, shape)
+        return Lesson(rates[-1], taught[::-1])
+
+
+def _named(layers: Sequence[BurstLayer]) -> dict[str, BurstLayer]:
+    counts: dict[str, int] = {}
+    found = {}
+    for layer in layers:
+        kind = "conv" if isinstance(layer, BurstConv2d) else "fc"
+        counts[kind] = counts.get(kind, 0) + 1
+        found[f"{kind}{counts[kind]}"] = layer
+    return found
+
+
+def stack(
+    convolutions: Sequence[tuple[int, int, int, int]],
+    sizes: Sequence[int],
+    *,
+    p_baseline: float = 0.2,
+    feedback: str | None = "learned",
+    recurrent: str | None = None,
+) -> BurstNetwork:
+    """Convolutions (in, out, kernel, stride), then fully connected layers through `sizes` (input
+    first, output last); all sigmoid, recurrent input in the fully connected hidden ones."""
+    layers: list[BurstLayer] = [BurstConv2d(*c, feedback=feedback) for c in convolutions]
+    how: dict[str, Any] = {"feedback": feedback}
+    for n_in, n_out in zip(sizes[:-2], sizes[1:-1], strict=True):
+        layers.append(BurstLinear(n_in, n_out, recurrent=recurrent, **how))
+    layers.append(BurstLinear(sizes[-2], sizes[-1], units=SigmoidOutput(p_baseline), **how))
+    return BurstNetwork(layers)
+
+
+def mnist(hidden: int = 3, **how: Any) -> BurstNetwork:
+    """784, `hidden` times 500, 10 (4.1). how: as in `stack`."""
+    return stack((), [784, *[500] * hidden, 10], **how)
+
+
+def mnist_conv(**how: Any) -> BurstNetwork:
+    """Two convolutions, two hidden layers of 500 (4.2)."""
+    return stack([(1, 8, 4, 2), (8, 16, 3, 2)], [576, 500, 500, 10], **how)
+
+
+def cifar10(wide: bool = False, **how: Any) -> BurstNetwork:
+    """Three convolutions, one hidden layer (4.3). wide: the network of fixed feedback, whose
+    trainable weights are about as many as the narrow one's with learned feedback."""
+    second, hidden = (256, 1480) if wide else (128, 1024)
+    convolutions = [(3, 64, 5, 2), (64, second, 5, 2), (second, 256, 3, 1)]
+    return stack(convolutions, [2304, hidden, 10], **how)

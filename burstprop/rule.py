@@ -1,0 +1,135 @@
+"""Burstprop's equations for sigmoid units, and what every burst layer does with its weights.
+
+    x   a layer's input                  W, bias   forward weights
+    e   event rates, sent upward         Y         feedback weights, shaped like W
+    b   burst rates, sent downward       Z         recurrent weights of the dendrites (n, n)
+    p   burst probability, b = p e       delta     -(b_teacher - b): W learns from (x, delta)
+
+There are two phases: a baseline and, once a teacher acts on the output, a teaching phase. What is
+sent down for the one and the other lies in one tensor (2, B, ...), so that it travels through Y in
+one product. Nothing here is differentiated, nothing is divided by the batch size, and none of these
+functions knows a module or a file. Payeur et al. 2021; specification 5.1. ReLU units have a file of
+their own, `relu_rule`.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+class Bursts(NamedTuple):
+    """What units make of what they receive.
+
+    sent    (2, B, ...)  goes down through Y: the burst rates (b, b_teacher), or, as transport is
+                         linear, what the units below can tell them from
+    delta   (B, ...)     b - b_teacher
+    u       (B, n)       apical potential of the baseline, where there is recurrent input
+    b_pre   (B, n)       burst rates before the recurrent input acts, likewise
+    """
+
+    sent: Tensor
+    delta: Tensor
+    u: Tensor | None = None
+    b_pre: Tensor | None = None
+
+
+class Units(Protocol):
+    """The units of a layer: hidden ones read what arrives from above, output ones the target."""
+
+    output: bool  # `bursts` takes the network's target (one-hot or labels), else (2, B, ...) from Y
+
+    def rate(self, y: Tensor) -> Tensor:
+        """Event rates of pre-activations."""
+        ...
+
+    def slope(self, e: Tensor) -> Tensor:
+        """The derivative of `rate`, from its value; for the reference of backprop."""
+        ...
+
+    def bursts(self, e: Tensor, received: Tensor, Z: Tensor | None = None) -> Bursts:
+        """Bursts of units with event rates e; may overwrite `received`, unless it is a target."""
+        ...
+
+
+@dataclass(frozen=True)
+class SigmoidUnits:
+    """Hidden sigmoid units: p = sigmoid(u), u = f (1 - e), less the recurrent input c = b_pre Z^T.
+
+    b_pre = sigmoid(f) e has no factor (1 - e), and the baseline's c acts in both phases (5.1.5).
+    """
+
+    output = False
+
+    def rate(self, y: Tensor) -> Tensor:
+        return torch.sigmoid(y)
+
+    def slope(self, e: Tensor) -> Tensor:
+        return e * (1 - e)
+
+    def bursts(self, e: Tensor, received: Tensor, Z: Tensor | None = None) -> Bursts:
+        if Z is None:
+            sent = received.mul_(1 - e).sigmoid_().mul_(e)
+            return Bursts(sent, sent[0] - sent[1])
+        b_pre = torch.sigmoid(received[0]).mul_(e)
+        potentials = received.mul_(1 - e).sub_(b_pre @ Z.t())
+        u = potentials[0].clone()
+        sent = potentials.sigmoid_().mul_(e)
+        return Bursts(sent, sent[0] - sent[1], u, b_pre)
+
+
+@dataclass(frozen=True)
+class SigmoidOutput:
+    """Sigmoid output units: p is p_baseline, and the teacher makes it
+    p_baseline ((T - e)(1 - e) + 1), which is not clamped (5.1.3)."""
+
+    p_baseline: float = 0.2
+    output = True
+
+    def rate(self, y: Tensor) -> Tensor:
+        return torch.sigmoid(y)
+
+    def slope(self, e: Tensor) -> Tensor:
+        return e * (1 - e)
+
+    def bursts(self, e: Tensor, received: Tensor, Z: Tensor | None = None) -> Bursts:
+        p, target = self.p_baseline, received
+        p_teacher = (target - e).mul_(1 - e).add_(1).mul_(p)
+        sent = torch.stack((p * e, p_teacher.mul_(e)))
+        return Bursts(sent, sent[0] - sent[1])
+
+
+def recurrent_gradient(u: Tensor, b_pre: Tensor) -> Tensor:
+    """G_Z = -u^T b_pre (n, n): learning drives u to 0, where p is 1/2 and most linear (5.1.7)."""
+    return -(u.t() @ b_pre)
+
+
+# -- weights: linear and convolutional, for all units ---------------------------------------------
+
+
+def linear_transport(sent: Tensor, Y: Tensor) -> Tensor:
+    """Down through Y: sent (N, n_out), Y (n_out, n_in) -> (N, n_in)."""
+    return sent @ Y
+
+
+def conv_transport(sent: Tensor, Y: Tensor, stride: int, size: tuple[int, int]) -> Tensor:
+    """Down through Y: sent (N, C_out, h, w), Y (C_out, C_in, k, k) -> (N, C_in, *size).
+
+    The gradient of the convolution with respect to its input; rows and columns of the input that
+    the last stride leaves over receive nothing.
+    """
+    extra = [n - (h - 1) * stride - Y.shape[-1] for n, h in zip(size, sent.shape[2:], strict=True)]
+    return functional.conv_transpose2d(sent, Y, stride=stride, output_padding=extra)
+
+
+def conv_gradients(delta: Tensor, x: Tensor, W: Tensor, stride: int) -> tuple[Tensor, Tensor]:
+    """Weight and bias gradients of a convolution without padding: delta (B, C_out, h, w),
+    x (B, C_in, H, W), W for its shape alone -> (C_out, C_in, k, k), (C_out,)."""
+    _, weight, bias = torch.ops.aten.convolution_backward(
+        *(delta, x, W, [W.shape[0]]),
+        *((stride, stride), (0, 0), (1, 1), False, (0, 0), 1),
+        (False, True, True),
+    )
+    return weight, bias
