@@ -1,4 +1,4 @@
-"""The equations of rectified units and the softmax output, against what section 5.4 says of them."""
+"""Rectified units and the softmax output, against what section 5.4 says of them."""
 
 import numpy as np
 import pytest
