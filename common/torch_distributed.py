@@ -25,6 +25,13 @@ class World(NamedTuple):
 
     def average_(self, tensors: Sequence[torch.Tensor]) -> None:
         """Average tensors over the processes, in place, in one transfer a dtype."""
+        self._reduce_(tensors, self.size)
+
+    def sum_(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Add tensors up over the processes, in place, in one transfer a dtype."""
+        self._reduce_(tensors, 1)
+
+    def _reduce_(self, tensors: Sequence[torch.Tensor], divisor: int) -> None:
         if self.size == 1:
             return
         # In the tensors' order: a set's differs from process to process, and they would deadlock.
@@ -32,7 +39,7 @@ class World(NamedTuple):
             group = [t for t in tensors if t.dtype == dtype]
             flat = torch.cat([t.reshape(-1) for t in group])
             distributed.all_reduce(flat)
-            flat.div_(self.size)
+            flat.div_(divisor)
             for tensor, part in zip(group, flat.split([t.numel() for t in group]), strict=True):
                 tensor.copy_(part.view_as(tensor))
 
