@@ -92,6 +92,10 @@ class BurstLayer(nn.Module):
 
     def potential(self, x: Tensor) -> Tensor:
         """Pre-activations y."""
+        return self.drive(x, self.bias)
+
+    def drive(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """What x brings about through W, on top of a bias."""
         raise NotImplementedError
 
     def transport(self, sent: Tensor, weight: Tensor, shape: Sequence[int]) -> Tensor:
@@ -117,8 +121,8 @@ class BurstLinear(BurstLayer):
     ) -> None:
         super().__init__((n_out, n_in), feedback, recurrent, units)
 
-    def potential(self, x: Tensor) -> Tensor:
-        return functional.linear(x.flatten(1), self.weight, self.bias)
+    def drive(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        return functional.linear(x.flatten(1), self.weight, bias)
 
     def transport(self, sent: Tensor, weight: Tensor, shape: Sequence[int]) -> Tensor:
         return rule.linear_transport(sent, weight).view(-1, *shape)
@@ -148,8 +152,8 @@ class BurstConv2d(BurstLayer):
         super().__init__((channels_out, channels_in, kernel, kernel), feedback, None, units)
         self.stride = stride
 
-    def potential(self, x: Tensor) -> Tensor:
-        return functional.conv2d(x, self.weight, self.bias, self.stride)
+    def drive(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        return functional.conv2d(x, self.weight, bias, self.stride)
 
     def transport(self, sent: Tensor, weight: Tensor, shape: Sequence[int]) -> Tensor:
         return rule.conv_transport(sent, weight, self.stride, (shape[-2], shape[-1]))

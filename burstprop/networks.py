@@ -13,15 +13,21 @@ import torch
 from torch import Tensor, nn
 
 from burstprop.layers import BurstConv2d, BurstLayer, BurstLinear
-from burstprop.rule import Bursts, SigmoidOutput
+from burstprop.rule import SigmoidOutput
 
 
 class Taught(NamedTuple):
-    """One layer after both phases. x input, e event rates, bursts; delta_bp: backprop's delta."""
+    """One layer after both phases: its weights learn from (x, delta), Z from (u, b_pre).
+
+    x input, e event rates; delta, sent, u, b_pre as in `rule.Bursts`; delta_bp: backprop's delta.
+    """
 
     x: Tensor
     e: Tensor
-    bursts: Bursts
+    delta: Tensor
+    sent: Tensor | None = None
+    u: Tensor | None = None
+    b_pre: Tensor | None = None
     delta_bp: Tensor | None = None
 
 
@@ -59,35 +65,53 @@ class BurstNetwork(nn.Module):
             x = layer(x)
         return x
 
+    def trace(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Every layer's input and event rates, first to last."""
+        inputs, rates = [], []
+        for layer in self.layers:
+            inputs.append(x)
+            x = layer(x)
+            rates.append(x)
+        return inputs, rates
+
     @torch.no_grad()
     def teach(self, x: Tensor, target: Tensor, reference: bool = False) -> Lesson:
         """Forward, then baseline and teaching phase from top to bottom; no weight changes.
 
-        x (B, ...); target: as the output units take it, for sigmoid ones (B, classes). reference: also backprop's deltas of the squared
-        error 1/2 sum (e - T)^2, sent down through W; for sigmoid outputs.
+        x (B, ...); target: as the output units take it, (B, classes) for sigmoid ones.
+        reference: also backprop's deltas, which travel through W (see `backprop`).
         """
-        layers, inputs, rates = self.layers, [], []
-        for layer in layers:
-            inputs.append(x)
-            x = layer(x)
-            rates.append(x)
-        received, reference_delta, taught = target, None, []
+        layers, (inputs, rates) = self.layers, self.trace(x)
+        deltas_bp = self._deltas(rates, target) if reference else [None] * len(layers)
+        received, taught = target, []
         for i in reversed(range(len(layers))):
-            layer, e = layers[i], rates[i]
-            if reference:
-                arrives = e - target if reference_delta is None else reference_delta
-                reference_delta = arrives * layer.units.slope(e)
-            bursts = layer.bursts(e, received)
-            taught.append(Taught(inputs[i], e, bursts, reference_delta))
-            if i == 0:
-                break
-            shape = rates[i - 1].shape[1:]
-            assert layer.weight_fa is not None
-            down = layer.transport(bursts.sent.flatten(0, 1), layer.weight_fa, shape)
-            received = down.unflatten(0, (2, -1))
-            if reference_delta is not None:
-                reference_delta = layer.transport(reference_delta, layer.weight, shape)
+            layer = layers[i]
+            sent, delta, u, b_pre = layer.bursts(rates[i], received)
+            taught.append(Taught(inputs[i], rates[i], delta, sent, u, b_pre, deltas_bp[i]))
+            if i:  # nothing below the first layer would listen
+                assert layer.weight_fa is not None
+                down = layer.transport(sent.flatten(0, 1), layer.weight_fa, rates[i - 1].shape[1:])
+                received = down.unflatten(0, (2, -1))
         return Lesson(rates[-1], taught[::-1])
+
+    @torch.no_grad()
+    def backprop(self, x: Tensor, target: Tensor) -> Lesson:
+        """The same lesson from backprop: deltas of the error 1/2 sum (e - T)^2, for sigmoid outputs
+        and T (B, classes) (5.1.3 to 5.1.6)."""
+        inputs, rates = self.trace(x)
+        deltas = self._deltas(rates, target)
+        return Lesson(
+            rates[-1], [Taught(*each) for each in zip(inputs, rates, deltas, strict=True)]
+        )
+
+    def _deltas(self, rates: list[Tensor], target: Tensor) -> list[Tensor]:
+        layers, deltas, arrives = self.layers, [], rates[-1] - target
+        for i in reversed(range(len(layers))):
+            deltas.append(arrives * layers[i].units.slope(rates[i]))
+            if i:
+                shape = rates[i - 1].shape[1:]
+                arrives = layers[i].transport(deltas[-1], layers[i].weight, shape)
+        return deltas[::-1]
 
 
 def _named(layers: Sequence[BurstLayer]) -> dict[str, BurstLayer]:

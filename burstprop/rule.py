@@ -59,6 +59,7 @@ class SigmoidUnits:
     """Hidden sigmoid units: p = sigmoid(u), u = f (1 - e), less the recurrent input c = b_pre Z^T.
 
     b_pre = sigmoid(f) e has no factor (1 - e), and the baseline's c acts in both phases (5.1.5).
+    Z learns from G_Z = -u^T b_pre, which drives u to 0, where p is 1/2 and most linear (5.1.7).
     """
 
     output = False
@@ -99,11 +100,6 @@ class SigmoidOutput:
         p_teacher = (target - e).mul_(1 - e).add_(1).mul_(p)
         sent = torch.stack((p * e, p_teacher.mul_(e)))
         return Bursts(sent, sent[0] - sent[1])
-
-
-def recurrent_gradient(u: Tensor, b_pre: Tensor) -> Tensor:
-    """G_Z = -u^T b_pre (n, n): learning drives u to 0, where p is 1/2 and most linear (5.1.7)."""
-    return -(u.t() @ b_pre)
 
 
 # -- weights: linear and convolutional, for all units ---------------------------------------------

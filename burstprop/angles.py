@@ -1,0 +1,39 @@
+"""Angles in degrees (specification, 5.5): of W and Y, and of the rule's delta and backprop's."""
+
+import torch
+from torch import Tensor
+
+from burstprop.networks import BurstNetwork, Lesson
+
+EPSILON = 1e-8  # a norm counts as at least this much: a zero vector makes an angle of 90 degrees
+
+
+def angles(a: Tensor, b: Tensor) -> Tensor:
+    """Between rows: (n, m) and (n, m) -> (n,). The cosine is clamped: rounding may exceed 1."""
+    norms = a.norm(dim=1).clamp_min(EPSILON) * b.norm(dim=1).clamp_min(EPSILON)
+    return torch.rad2deg(torch.arccos(((a * b).sum(1) / norms).clamp(-1, 1)))
+
+
+@torch.no_grad()
+def weight_angles(net: BurstNetwork, first: int = 1) -> Tensor:
+    """W against Y, layer by layer (L - first,); without the first layer, whose Y nobody hears."""
+    layers = net.layers[first:]
+    pairs = [(layer.weight, layer.weight_fa) for layer in layers if layer.weight_fa is not None]
+    return _stack([angles(W.reshape(1, -1), Y.reshape(1, -1))[0] for W, Y in pairs], net)
+
+
+def delta_angles(net: BurstNetwork, lesson: Lesson) -> Tensor:
+    """The hidden layers' delta against backprop's, a mean over the samples: (L - 1,).
+
+    The lesson must have been given with its reference; ValueError otherwise.
+    """
+    found = []
+    for taught in lesson.layers[:-1]:
+        if taught.delta_bp is None:
+            raise ValueError("delta angles need a lesson with reference=True")
+        found.append(angles(taught.delta.flatten(1), taught.delta_bp.flatten(1)).mean())
+    return _stack(found, net)
+
+
+def _stack(values: list[Tensor], net: BurstNetwork) -> Tensor:
+    return torch.stack(values) if values else next(net.parameters()).new_empty(0)
