@@ -1,84 +1,132 @@
-"""Burstprop for rectified units and a softmax output (specification, 5.4): equations on tensors.
+"""Burstprop's equations for rectified units and a softmax output (specification, 5.4).
 
-A unit of event rate e bursts with probability p without a teacher and p_t with one. Bursts b = p e
-and b_t = p_t e go down through the feedback weights Y, and their difference d = b_t - b is what a
-unit learns from: delta = -d. The output's teaching signal is scaled by kappa, which keeps its burst
-probability in range; the layer below the output divides by it again.
+A unit of event rate e bursts with probability p without a teacher and with p_t under one. Burst
+rates b = p e and b_t = p_t e go down through Y; a unit learns from their difference d = b_t - b, as
+delta = -d. The output scales its teaching signal by kappa, so that p_t stays in range, and the
+layer right below it undoes that.
 
-Every function exists in two forms, equal on paper:
+There are two forms, equal on paper:
 
-    original   computes b and b_t, sends both and subtracts. In float32 the difference drowns in
-               rounding, the more the deeper the layer: d is kappa times smaller than b, then four
-               times smaller a layer (defect D11)
-    exact      computes and sends b and d, and never subtracts two numbers that are nearly equal
+    original   computes b and b_t, sends both, and subtracts. In float32 the difference drowns in
+               rounding, the more the deeper a layer: it is kappa times as large as b at the output
+               and a quarter of that with every layer further down (defect D11)
+    exact      computes and sends b and d, and never subtracts nearly equal numbers
 
-so a pair that goes down is (b, b_t) in the one and (b, d) in the other. Shapes: labels (B,);
-all else (B, units) or (B, channels, height, width), one and the same for all tensors of a call.
+What is sent down is one tensor (2, B, ...), (b, b_t) or (b, d); what arrives is (f, f_t) or
+(f, f_t - f), and is overwritten. Of low precision (autocast) only the transport is.
 """
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-EPSILON = 1e-8  # the original's, where it divides by a rate that may be zero
+from burstprop.rule import Bursts
+
+EPSILON = 1e-8  # the original's, where it divides by what may be zero
+
+
+@dataclass(frozen=True)
+class ReLUUnits:
+    """Hidden rectified units. kappa: what the layer above has scaled its signal by."""
+
+    kappa: float = 1.0
+    exact: bool = True
+    output = False
+
+    def rate(self, y: Tensor) -> Tensor:
+        return functional.relu(y, inplace=not y.requires_grad)
+
+    def slope(self, e: Tensor) -> Tensor:
+        return (e > 0).to(e.dtype)
+
+    def bursts(self, e: Tensor, received: Tensor, Z: Tensor | None = None) -> Bursts:
+        hidden = hidden_exact if self.exact else hidden_original
+        return Bursts(*hidden(_wide(e), _wide(received), self.kappa))
+
+
+@dataclass(frozen=True)
+class SoftmaxOutput:
+    """Output units whose rates are the logits; softmax is a matter of the rule and of the loss."""
+
+    p_baseline: float = 0.2
+    kappa: float = 1e-5
+    exact: bool = True
+    output = True
+
+    def rate(self, y: Tensor) -> Tensor:
+        return y
+
+    def slope(self, e: Tensor) -> Tensor:
+        return torch.ones_like(e)
+
+    def bursts(self, e: Tensor, received: Tensor, Z: Tensor | None = None) -> Bursts:
+        output = output_exact if self.exact else output_original
+        return Bursts(*output(_wide(e), received, self.p_baseline, self.kappa))
 
 
 def output_original(
     logits: Tensor, labels: Tensor, p_baseline: float, kappa: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Softmax output: b, b_t and delta = -(b_t - b) / kappa."""
+) -> tuple[Tensor, Tensor]:
+    """logits (B, classes), labels (B,) -> sent (b, b_t), delta = -(b_t - b) / kappa."""
     a = logits.softmax(1)
     b = p_baseline * a
-    taught = kappa * (_one_hot(labels, a) - a) / (a + EPSILON) + 1
-    b_t = (p_baseline * taught).clamp_max(1.0) * a
-    return b, b_t, -(b_t - b) / kappa
+    b_t = (p_baseline * (kappa * _pull(a, labels) + 1)).clamp_max_(1.0).mul_(a)
+    return torch.stack((b, b_t)), (b_t - b) / -kappa
 
 
 def output_exact(
     logits: Tensor, labels: Tensor, p_baseline: float, kappa: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Softmax output: b, d and delta = -d / kappa, about -p_baseline (T - softmax)."""
-    a = logits.softmax(1)
-    raised = p_baseline * kappa * (_one_hot(labels, a) - a) / (a + EPSILON)
-    d = raised.clamp_max(1.0 - p_baseline) * a
-    return p_baseline * a, d, d / -kappa
+) -> tuple[Tensor, Tensor]:
+    """logits (B, classes), labels (B,) -> sent (b, d), delta = -d / kappa.
 
-
-def hidden_original(
-    e: Tensor, f: Tensor, f_t: Tensor, kappa: float = 1.0
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Rectified units at rate e under the feedback f, f_t: b, b_t and delta.
-
-    kappa: what the layer above, if it is the output, has scaled its teaching signal by.
+    Unless p_t reaches 1, delta is p_baseline B times the gradient of the mean cross-entropy.
     """
-    m = (e > 0) / (e + EPSILON)
-    p = torch.sigmoid(f * m)
-    p_t = torch.sigmoid((f_t if kappa == 1.0 else (f_t - f) / kappa + f) * m)
-    b, b_t = p * e, p_t * e
-    return b, b_t, -(b_t - b)
+    a = logits.softmax(1)
+    d = (p_baseline * kappa * _pull(a, labels)).clamp_max_(1.0 - p_baseline).mul_(a)
+    return torch.stack((p_baseline * a, d)), d / -kappa
 
 
-def hidden_exact(
-    e: Tensor, f: Tensor, g: Tensor, kappa: float = 1.0
-) -> tuple[Tensor, Tensor, Tensor]:
-    """As `hidden_original`, from f and g = f_t - f: b, d and delta = -d."""
-    m = (e > 0) / (e + EPSILON)
-    u = f * m
-    d = sigmoid_difference(u, g * m / kappa).mul_(e)
-    return torch.sigmoid(u).mul_(e), d, -d
+def _pull(a: Tensor, labels: Tensor) -> Tensor:
+    return (functional.one_hot(labels, a.shape[1]) - a) / (a + EPSILON)
 
 
-def sigmoid_difference(u: Tensor, v: Tensor) -> Tensor:
-    """sigmoid(u + v) - sigmoid(u) to the last digits, however small v is.
+def hidden_original(e: Tensor, received: Tensor, kappa: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Rates e and received (f, f_t) -> sent (b, b_t), delta = -(b_t - b)."""
+    f, f_t = received
+    if kappa != 1.0:
+        f_t.sub_(f).div_(kappa).add_(f)
+    sent = received.mul_(_per_event(e)).sigmoid_().mul_(e)
+    return sent, -(sent[1] - sent[0])
 
-    For v > 0 it is sigmoid(u + v) sigmoid(-u) (1 - exp(-v)), and the same with the two ends
-    exchanged for v < 0, so that the exponential never overflows.
+
+def hidden_exact(e: Tensor, received: Tensor, kappa: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Rates e and received (f, f_t - f) -> sent (b, d), delta = -d."""
+    u, v = received.mul_(_per_event(e))
+    if kappa != 1.0:
+        v.div_(kappa)
+    sigmoid_difference(u, v, out=v).mul_(e)
+    u.sigmoid_().mul_(e)
+    return received, -v
+
+
+def sigmoid_difference(u: Tensor, v: Tensor, out: Tensor | None = None) -> Tensor:
+    """sigmoid(u + v) - sigmoid(u) to the last digits, however small v is; `out` may be v.
+
+    For v > 0 it is sigmoid(u + v) sigmoid(-u) (1 - exp(-v)); for v < 0 the two ends exchange their
+    places, so that no exponential overflows.
     """
     end = u + v
-    rise = torch.expm1(-v.abs()).neg_().copysign_(v)
-    rise.mul_(torch.sigmoid(torch.maximum(u, end)))
-    return rise.mul_(torch.sigmoid(-torch.minimum(u, end)))
+    rises = torch.sigmoid(torch.maximum(u, end))
+    rises.mul_(torch.minimum(u, end, out=end).neg_().sigmoid_())
+    step = torch.expm1(v.abs().neg_()).neg_().copysign_(v)
+    return torch.mul(rises, step, out=out)
 
 
-def _one_hot(labels: Tensor, like: Tensor) -> Tensor:
-    return functional.one_hot(labels, like.shape[1]).to(like.dtype)
+def _per_event(e: Tensor) -> Tensor:
+    return (e > 0) / (e + EPSILON)
+
+
+def _wide(signal: Tensor) -> Tensor:
+    return signal.float() if signal.dtype in (torch.bfloat16, torch.float16) else signal
