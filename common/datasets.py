@@ -52,6 +52,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.images)
 
+    def read(self, index: int) -> np.ndarray:
+        """The image at `index`, uint8 `(H, W, C)`."""
+        return self.images[index]
+
     def take(self, indices: Sequence[int] | np.ndarray) -> "Split":
         """The images at `indices`, in that order, as copies."""
         chosen = np.asarray(indices, dtype=np.int64)

@@ -42,6 +42,10 @@ class FolderSplit:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def read(self, index: int) -> np.ndarray:
+        """The image at `index`, decoded: uint8 `(H, W, 3)`."""
+        return decode(self.paths[index])
+
     def take(self, indices: Sequence[int] | np.ndarray) -> "FolderSplit":
         """The images at `indices`, in that order."""
         chosen = np.asarray(indices, dtype=np.int64)

@@ -78,13 +78,20 @@ def test_a_paper_imports_common_and_itself_alone_and_common_no_paper(path):
     assert not imported(path) & (forbidden - allowed)
 
 
+SAYS: dict[str, set[str]] = {
+    "torch": {"torch"},
+    "torchvision": {"torch", "torchvision"},
+    "tf": {"tensorflow", "keras"},
+    "jax": {"jax"},
+}
+
+
 @pytest.mark.parametrize(
     "path", [p for p in MODULES if p.parent.name == "common"], ids=lambda path: path.stem
 )
 def test_a_framework_is_imported_only_by_modules_that_say_so(path):
     """`import common` that pulls in torch makes every --help slow and every TF paper need torch."""
-    says = {"torch": {"torch"}, "tf": {"tensorflow", "keras"}, "jax": {"jax"}}
-    allowed = says.get(path.stem.split("_")[0], set())
+    allowed = SAYS.get(path.stem.split("_")[0], set())
     assert imported(path) & set(FRAMEWORKS) <= allowed
 
 
@@ -93,7 +100,7 @@ def test_common_is_imported_where_no_framework_is_installed():
     names = [
         f"common.{p.stem}"
         for p in MODULES
-        if p.parent.name == "common" and p.stem.split("_")[0] not in ("torch", "tf", "jax")
+        if p.parent.name == "common" and p.stem.split("_")[0] not in SAYS
     ]
     lines = "\n".join(f"import {name.removesuffix('.__init__')}" for name in names)
     lines += "\nfrom common import datasets; datasets.load('digits')"
