@@ -1,6 +1,6 @@
 """Node perturbation as the original program does it (specification, 5.3, defects D7 to D9).
 
-Every layer is perturbed around its own clean potentials, so that noise of a hidden layer hardly ever
+Every layer is perturbed around its own clean potentials, so that noise of a hidden layer hardly
 reaches the output; E and E' are means over the batch, while the noise is each sample's own; in the
 sequential modes every pass makes an update of all layers, from potentials that are out of date.
 """
@@ -31,6 +31,7 @@ class OriginalPerturbation:
         clean = clean_pass(self.net, x)
         return clean.rates[-1], self._passes(clean, target)
 
+    @torch.no_grad()
     def _passes(self, clean: Clean, target: Tensor) -> Iterator[list[Taught | None]]:
         if self.mode == "all":
             yield self._all_at_once(clean, target)

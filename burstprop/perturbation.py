@@ -76,8 +76,8 @@ def clean_pass(net: BurstNetwork, x: Tensor) -> Clean:
 class Perturbation:
     """What each layer learns from, of every mode, with noise that reaches the output.
 
-    differences  carry e' - e upward, sigmoid(y + v) - sigmoid(y) = e' (1 - e) (1 - exp(-v)), so that
-                 E' - E keeps all its digits (D9); else subtract e from e', as accurate as e is
+    differences  carry e' - e upward, sigmoid(y + v) - sigmoid(y) = e' (1 - e) (1 - exp(-v)), which
+                 keeps all digits of E' - E (D9); else subtract e from e', as accurate as e is
     """
 
     def __init__(

@@ -120,6 +120,7 @@ def conv_transport(sent: Tensor, Y: Tensor, stride: int, size: tuple[int, int]) 
     return functional.conv_transpose2d(sent, Y, stride=stride, output_padding=extra)
 
 
+@torch.no_grad()
 def conv_gradients(delta: Tensor, x: Tensor, W: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     """Weight and bias gradients of a convolution without padding: delta (B, C_out, h, w),
     x (B, C_in, H, W), W for its shape alone -> (C_out, C_in, k, k), (C_out,)."""

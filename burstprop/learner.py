@@ -1,0 +1,257 @@
+"""Training a network with burstprop, and with backprop or node perturbation for comparison.
+
+A learner (see `common.run`) is made around a `BurstNetwork`, which is on its device and in its
+precision already. The loss is the mean over batch and outputs of (e - T)^2; only backprop uses it.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from burstprop.angles import delta_angles
+from burstprop.networks import BurstNetwork, Lesson, Taught
+from burstprop.original_perturbation import OriginalPerturbation
+from burstprop.perturbation import Perturbation
+from burstprop.update import BurstUpdate
+from common import torch_backend, torch_optim
+
+Result = tuple[Tensor, Tensor]
+
+
+class Learner:
+    """What all of them have in common; each adds `train_step` and `credit`."""
+
+    backend = torch_backend
+
+    def __init__(self, net: BurstNetwork, world: Any = None) -> None:
+        self.net, self._world = net, world
+        like = net.layers[-1].bias
+        self._one_hot = torch.eye(len(like), dtype=like.dtype, device=like.device)
+
+    def target(self, labels: Tensor) -> Tensor:
+        """T (B, classes)."""
+        return self._one_hot.index_select(0, labels)
+
+    @torch.no_grad()
+    def eval_step(self, images: Tensor, labels: Tensor) -> Result:
+        """Mean loss and number correct."""
+        return _figures(self.net(images), self.target(labels), labels)
+
+    def credit(self, images: Tensor, labels: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        """For each layer's W, the rule's descent direction and the gradient of the loss."""
+        target = self.target(labels)
+        true = self.net.backprop(images, target)
+        factor = 2 / true.output.numel()  # from 1/2 the sum of squares to their mean
+        found = {}
+        for name, layer, mine, theirs in zip(
+            self.net.names, self.net.layers, self._direction(images, labels), true.layers,
+            strict=True,
+        ):  # fmt: skip
+            gradient = layer.gradients(theirs.delta, theirs.x)[0].mul_(factor)
+            if mine is not None:
+                found[name] = layer.gradients(mine.delta, mine.x)[0], gradient
+        return found
+
+    def _direction(self, images: Tensor, labels: Tensor) -> list[Taught | None]:
+        raise NotImplementedError
+
+    def parameters(self) -> int:
+        """How many numbers learn."""
+        return sum(p.numel() for p in self.net.parameters())
+
+    def state(self) -> dict[str, Any]:
+        """The network's tensors by name; they are not copies."""
+        return dict(self.net.state_dict())
+
+    @torch.no_grad()
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Put back what `state` gave."""
+        for name, tensor in self.net.state_dict().items():
+            tensor.copy_(state[name])
+
+
+class BurstLearner(Learner):
+    """Burstprop, with learned or fixed feedback as the network has it.
+
+    watch    set it to True, and the next step measures `delta_angles` (L - 1,), before its update;
+             a step without it costs nothing more
+    average  measure them in every step; `delta_angles` is their mean since `forget_angles`
+    """
+
+    def __init__(
+        self, net: BurstNetwork, update: BurstUpdate, *, average: bool = False, world: Any = None
+    ) -> None:
+        super().__init__(net, world)
+        self.update, self.average, self.watch = update, average, False
+        self._angles = torch.zeros_like(self._one_hot[0, :1]).repeat(len(net.names) - 1)
+        self._angles, self._angle_steps = self._angles.double(), 0
+
+    def train_step(self, images: Tensor, labels: Tensor) -> Result:
+        """One update from images (B, ...), labels (B,); mean loss and number correct before."""
+        target = self.target(labels)
+        lesson = self.net.teach(images, target, reference=self.watch or self.average)
+        if self.watch or self.average:
+            self._measure(lesson)
+        self.update.step(lesson.layers)
+        return _figures(lesson.output, target, labels)
+
+    def _measure(self, lesson: Lesson) -> None:
+        if not self.average:
+            self.forget_angles()
+        self._angles += delta_angles(self.net, lesson)
+        self._angle_steps, self.watch = self._angle_steps + 1, False
+
+    def look(self, images: Tensor, labels: Tensor) -> None:
+        """Measure the delta angles of a batch without learning from it."""
+        self._measure(self.net.teach(images, self.target(labels), reference=True))
+
+    @property
+    def delta_angles(self) -> Tensor:
+        """Degrees, hidden layers first to last."""
+        return self._angles / max(self._angle_steps, 1)
+
+    def forget_angles(self) -> None:
+        """Begin a new mean."""
+        self._angles.zero_()
+        self._angle_steps = 0
+
+    def feedback(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """W beside Y of every layer that sends bursts down."""
+        layers = zip(self.net.names[1:], self.net.layers[1:], strict=True)
+        return {n: (layer.weight, layer.weight_fa) for n, layer in layers
+                if layer.weight_fa is not None}  # fmt: skip
+
+    def _direction(self, images: Tensor, labels: Tensor) -> list[Taught | None]:
+        return [*self.net.teach(images, self.target(labels)).layers]
+
+    def state(self) -> dict[str, Any]:
+        """The network's tensors, the momenta, and the angles of an epoch that has begun."""
+        angles = {"angles.sum": self._angles, "angles.steps": self._angle_steps}
+        return super().state() | self.update.state() | angles
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Put back what `state` gave."""
+        super().load_state(state)
+        self.update.load_state(state)
+        self._angles.copy_(state["angles.sum"])
+        self._angle_steps = int(state["angles.steps"])
+
+
+class BackpropLearner(Learner):
+    """Backprop of the mean squared error, torch's SGD with its decay in the gradient (5.2)."""
+
+    def __init__(
+        self,
+        net: BurstNetwork,
+        lr: float,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        world: Any = None,
+    ) -> None:
+        super().__init__(net, world)
+        how = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "fused": True}
+        self.optimiser = torch.optim.SGD(net.parameters(), **how)
+        torch_optim.materialise(self.optimiser)
+
+    def train_step(self, images: Tensor, labels: Tensor) -> Result:
+        """One update from images (B, ...), labels (B,); mean loss and number correct before."""
+        target = self.target(labels)
+        output = self.net(images)
+        self.optimiser.zero_grad()
+        loss, correct = _figures(output, target, labels)
+        loss.backward()
+        if self._world is not None:
+            self._world.average_([p.grad for p in self.net.parameters()])
+        self.optimiser.step()
+        return loss.detach(), correct
+
+    def _direction(self, images: Tensor, labels: Tensor) -> list[Taught | None]:
+        return [*self.net.backprop(images, self.target(labels)).layers]
+
+    def state(self) -> dict[str, Any]:
+        """The network's tensors and the momenta."""
+        return super().state() | torch_optim.state(self.optimiser)
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Put back what `state` gave."""
+        super().load_state(state)
+        torch_optim.load_state(self.optimiser, state)
+
+
+class MatchedBackpropLearner(Learner):
+    """Backprop in everything else like burstprop (D12): the output's delta is burstprop's, rates,
+    momentum and decay act in the same way; only what hidden layers learn from differs."""
+
+    def __init__(
+        self, net: BurstNetwork, update: BurstUpdate, p_baseline: float, world: Any = None
+    ) -> None:
+        super().__init__(net, world)
+        self.update, self.p_baseline = update, p_baseline
+
+    def train_step(self, images: Tensor, labels: Tensor) -> Result:
+        """One update from images (B, ...), labels (B,); mean loss and number correct before."""
+        target = self.target(labels)
+        lesson = self.net.backprop(images, target)
+        self.update.step([t._replace(delta=t.delta * self.p_baseline) for t in lesson.layers])
+        return _figures(lesson.output, target, labels)
+
+    def _direction(self, images: Tensor, labels: Tensor) -> list[Taught | None]:
+        return [*self.net.backprop(images, self.target(labels)).layers]
+
+    def state(self) -> dict[str, Any]:
+        """The network's tensors and the momenta."""
+        return super().state() | self.update.state()
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Put back what `state` gave."""
+        super().load_state(state)
+        self.update.load_state(state)
+
+
+class PerturbationLearner(Learner):
+    """Node perturbation; its noise comes from torch's generators."""
+
+    def __init__(
+        self,
+        net: BurstNetwork,
+        update: BurstUpdate,
+        perturbation: Perturbation | OriginalPerturbation,
+    ) -> None:
+        super().__init__(net)
+        self.update, self.perturbation = update, perturbation
+
+    def train_step(self, images: Tensor, labels: Tensor) -> Result:
+        """As many updates as the mode makes of images (B, ...), labels (B,); mean loss and number
+        correct before the first."""
+        target = self.target(labels)
+        output, updates = self.perturbation.updates(images, target)
+        for taught in updates:
+            self.update.step(taught)
+        return _figures(output, target, labels)
+
+    def _direction(self, images: Tensor, labels: Tensor) -> list[Taught | None]:
+        walk = self.perturbation.walk.place
+        _, updates = self.perturbation.updates(images, self.target(labels))
+        found: list[Taught | None] = [None] * len(self.net.names)
+        for taught in updates:
+            found = [a or b for a, b in zip(found, taught, strict=True)]
+        self.perturbation.walk.place = walk
+        return found
+
+    def state(self) -> dict[str, Any]:
+        """The network's tensors, the momenta, the unit whose turn it is, the generators."""
+        layer, unit = self.perturbation.walk.place
+        walk = {"walk.layer": layer, "walk.unit": unit}
+        return super().state() | self.update.state() | walk | torch_backend.rng_state()
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Put back what `state` gave."""
+        super().load_state(state)
+        self.update.load_state(state)
+        self.perturbation.walk.place = int(state["walk.layer"]), int(state["walk.unit"])
+        torch_backend.load_rng_state(state)
+
+
+def _figures(output: Tensor, target: Tensor, labels: Tensor) -> Result:
+    return ((output - target) ** 2).mean(), (output.detach().argmax(1) == labels).sum()
