@@ -36,7 +36,7 @@ class ReLUUnits:
     output = False
 
     def rate(self, y: Tensor) -> Tensor:
-        return functional.relu(y, inplace=not y.requires_grad)
+        return functional.relu(y, inplace=not (y.is_leaf and y.requires_grad))
 
     def slope(self, e: Tensor) -> Tensor:
         return (e > 0).to(e.dtype)
