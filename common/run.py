@@ -22,7 +22,7 @@ A learner (of any framework) has
 import math
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -46,6 +46,7 @@ class Run:
            (a leading "-": whose lowest)
     world  processes that train along (`common.torch_distributed`): each makes the same calls, and
            only the first one writes
+    tags   name in the epoch's line -> the tag in TensorBoard that an original's users look for
 
     Entering chooses the directory, resumes or starts, and leaving writes summary.json. Raises
     UserError for a directory that cannot be used or a loss that is not finite; SystemExit 130 or
@@ -62,8 +63,10 @@ class Run:
         name: str | None = None,
         best: str = "test_accuracy",
         world: Any = None,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         self.options, self.learner, self.best_metric = options, learner, best
+        self._tags = tags or {}
         self._world = world or Alone()
         self.main = self._world.main
         self.name = name or options.name
@@ -184,11 +187,23 @@ class Run:
         """Spent in training batches so far, resumed parts included."""
         return self._seconds + self._epoch_seconds
 
+    @property
+    def best(self) -> float | None:
+        """The highest value of the metric `best` in any epoch's line so far; None before one."""
+        return self._best["value"] if self._best else None
+
+    def begin_at(self, epoch: int, best: float | None = None) -> None:
+        """Before entering: go on from another program's file, written after so many epochs with
+        this best value of the metric `best`. A resumed run knows better and passes it over."""
+        self.epoch = epoch
+        if best is not None:
+            self._best = {"metric": self.best_metric.lstrip("-"), "value": best, "epoch": epoch}
+
     def epochs(self, total: int) -> Iterator[int]:
         """Epoch indices from where the run stands to total - 1; each one ends with its line,
         its checkpoint and the answer to signals."""
         if self.step == 0 and self._line:
-            self._end_epoch_line(0, {})
+            self._end_epoch_line(self.epoch, {})
         while self.epoch < total and not self._stop:
             yield self.epoch
             self.epoch, self.batch = self.epoch + 1, 0
@@ -327,7 +342,7 @@ class Run:
         if not self.main:
             return False
         numbers = {k: v for k, v in line.items() if isinstance(v, float) and k != "seconds"}
-        self._events.scalars(epoch, numbers)
+        self._events.scalars(epoch, {self._tags.get(k, k): v for k, v in numbers.items()})
         metric, sign = self.best_metric.lstrip("-"), -1 if self.best_metric[0] == "-" else 1
         value: float | None = line.get(metric)
         if value is None or (self._best and sign * value <= sign * self._best["value"]):
