@@ -44,6 +44,7 @@ class Run:
     name   of the run, beside the script's: usually script and rule
     best   metric of the epoch's line whose highest value the link `best` keeps
            (a leading "-": whose lowest)
+    start_epoch  where a fresh run begins: what came before is in the learner already
     world  processes that train along (`common.torch_distributed`): each makes the same calls, and
            only the first one writes
     tags   name in the epoch's line -> the tag in TensorBoard that an original's users look for
@@ -62,6 +63,7 @@ class Run:
         device: Any,
         name: str | None = None,
         best: str = "test_accuracy",
+        start_epoch: int = 0,
         world: Any = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
@@ -73,7 +75,8 @@ class Run:
         self._checksums = data.checksums
         self._device = device
         self.directory = rundir.choose(options, self.name)
-        self.epoch = self.batch = self.step = 0  # completed epochs; batches of this one; all steps
+        self.epoch = start_epoch  # completed epochs
+        self.batch = self.step = 0  # batches of this epoch; all steps
         self._further = tuple(getattr(learner, "counts", ()))
         self._sums = self._no_sums()  # of this epoch's training batches
         self._seconds = self._epoch_seconds = 0.0  # of completed epochs; of this one's batches
@@ -191,13 +194,6 @@ class Run:
     def best(self) -> float | None:
         """The highest value of the metric `best` in any epoch's line so far; None before one."""
         return self._best["value"] if self._best else None
-
-    def begin_at(self, epoch: int, best: float | None = None) -> None:
-        """Before entering: go on from another program's file, written after so many epochs with
-        this best value of the metric `best`. A resumed run knows better and passes it over."""
-        self.epoch = epoch
-        if best is not None:
-            self._best = {"metric": self.best_metric.lstrip("-"), "value": best, "epoch": epoch}
 
     def epochs(self, total: int) -> Iterator[int]:
         """Epoch indices from where the run stands to total - 1; each one ends with its line,
