@@ -44,7 +44,8 @@ class Run:
     name   of the run, beside the script's: usually script and rule
     best   metric of the epoch's line whose highest value the link `best` keeps
            (a leading "-": whose lowest)
-    start_epoch  where a fresh run begins: what came before is in the learner already
+    start_epoch, start_best  where a fresh run begins, and the best value of its metric by then:
+           what came before is in the learner already
     world  processes that train along (`common.torch_distributed`): each makes the same calls, and
            only the first one writes
     tags   name in the epoch's line -> the tag in TensorBoard that an original's users look for
@@ -64,6 +65,7 @@ class Run:
         name: str | None = None,
         best: str = "test_accuracy",
         start_epoch: int = 0,
+        start_best: float | None = None,
         world: Any = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
@@ -81,6 +83,8 @@ class Run:
         self._sums = self._no_sums()  # of this epoch's training batches
         self._seconds = self._epoch_seconds = 0.0  # of completed epochs; of this one's batches
         self._best: dict[str, Any] | None = None
+        if start_best is not None:
+            self._best = {"metric": best.lstrip("-"), "value": start_best, "epoch": start_epoch}
         self._line: dict[str, Any] = {}  # what the script logs for the epoch's line
         self._signal: int | None = None
         self._stop: str | None = None
