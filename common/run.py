@@ -194,11 +194,6 @@ class Run:
         """Spent in training batches so far, resumed parts included."""
         return self._seconds + self._epoch_seconds
 
-    @property
-    def best(self) -> float | None:
-        """The highest value of the metric `best` in any epoch's line so far; None before one."""
-        return self._best["value"] if self._best else None
-
     def epochs(self, total: int) -> Iterator[int]:
         """Epoch indices from where the run stands to total - 1; each one ends with its line,
         its checkpoint and the answer to signals."""
