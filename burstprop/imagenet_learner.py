@@ -25,7 +25,7 @@ class Learner:
     net             on its device and in its precision; rectified, with a softmax output. Burstprop
                     trains it if it has feedback weights, backprop otherwise
     lr              one rate a layer
-    make_optimiser  parameter groups, each with its lr -> torch optimiser: `sgd` or `adam` below
+    make_optimiser  parameter groups -> torch optimiser: `sgd` or `adam` below
     precision       "bfloat16": convolutions and products in bfloat16, the equations in float32
     world           processes that train along (`common.torch_distributed`)
     """
@@ -45,11 +45,18 @@ class Learner:
         self.net = net.to(memory_format=torch.channels_last)
         self.precision, self._world = precision, world
         self.device = net.layers[0].weight.device
-        self.bursts = net.layers[-1].weight_fa is not None
-        groups = zip(net.layers, lr, strict=True)
-        self.optimiser = make_optimiser(
-            [{"params": list(layer.parameters()), "lr": rate} for layer, rate in groups]
-        )
+        last = net.layers[-1]
+        self.bursts = last.weight_fa is not None
+        self.rule = "backprop"
+        if self.bursts:
+            self.rule = "burstprop" if last.learns_feedback else "feedback_alignment"
+        self.best = 0.0  # top-1 accuracy in percent, of any epoch so far
+        if self.bursts:
+            groups = [{"params": list(layer.parameters())} for layer in net.layers]
+        else:  # as the original has them
+            groups = [{"params": list(net.parameters())}]
+        self.optimiser = make_optimiser(groups)
+        self.set_lr(lr)
         torch_optim.materialise(self.optimiser)
 
     def train_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
@@ -145,14 +152,16 @@ class Learner:
         """How many numbers learn."""
         return sum(p.numel() for p in self.net.parameters())
 
-    def set_lr(self, factor: float, lr: list[float]) -> None:
-        """The rates of the steps that follow: `factor` times one rate a layer."""
-        for group, rate in zip(self.optimiser.param_groups, lr, strict=True):
-            group["lr"] = factor * rate
+    def set_lr(self, lr: list[float]) -> None:
+        """The rates of the steps that follow, one a layer; with backprop the last one is all's."""
+        for group, rate in zip(
+            self.optimiser.param_groups, lr if self.bursts else lr[-1:], strict=True
+        ):
+            group["lr"] = rate
 
     def state(self) -> dict[str, Any]:
         """Weights and the optimiser's state, by name; tensors are not copies."""
-        return self.net.state_dict() | torch_optim.state(self.optimiser)
+        return self.net.state_dict() | torch_optim.state(self.optimiser) | {"best": self.best}
 
     @torch.no_grad()
     def load_state(self, state: dict[str, Any]) -> None:
@@ -160,15 +169,16 @@ class Learner:
         for name, tensor in self.net.state_dict().items():
             tensor.copy_(state[name])
         torch_optim.load_state(self.optimiser, state)
+        self.best = state["best"]
 
 
 def sgd(momentum: float = 0.9, weight_decay: float = 1e-4) -> MakeOptimiser:
     """torch's SGD, fused, decay in the gradient."""
     return lambda groups: torch.optim.SGD(
-        groups, momentum=momentum, weight_decay=weight_decay, fused=True
+        groups, lr=0.0, momentum=momentum, weight_decay=weight_decay, fused=True
     )
 
 
 def adam() -> MakeOptimiser:
     """torch's Adam, fused, with the original's constants and without decay."""
-    return lambda groups: torch.optim.Adam(groups, betas=(0.9, 0.99), eps=0.1, fused=True)
+    return lambda groups: torch.optim.Adam(groups, lr=0.0, betas=(0.9, 0.99), eps=0.1, fused=True)

@@ -1,0 +1,88 @@
+"""The original's checkpoint.pth.tar: {epoch, state_dict, best_acc1, optimizer}, plain tensors.
+
+Written beside a run's own checkpoints, and read to go on from: the names of the weights are those
+of the network (conv1.weight, .bias, .weight_fa), with or without the "module." that data-parallel
+training puts before them, and the optimiser's entries follow the order of the names.
+"""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from burstprop.imagenet_learner import Learner
+from common.errors import UserError
+from common.torch_files import read_pth
+
+
+def save(learner: Learner, epochs: int, best: float, path: Path, best_path: Path | None) -> None:
+    """Write a checkpoint after so many epochs, and a copy of it to `best_path`."""
+    state = {n: t.detach().cpu().contiguous() for n, t in learner.net.state_dict().items()}
+    document = {
+        "epoch": epochs,
+        "state_dict": state,
+        "best_acc1": best,
+        "optimizer": learner.optimiser.state_dict(),
+    }
+    partial = path.with_name(f".{path.name}.partial")
+    torch.save(document, partial)
+    partial.replace(path)
+    if best_path is not None:
+        shutil.copyfile(path, partial)
+        partial.replace(best_path)
+
+
+def load(learner: Learner, path: Path) -> tuple[int, float]:
+    """Put a checkpoint into the learner; completed epochs and best top-1 accuracy (percent).
+
+    Learning rates stay the learner's. UserError that says what does not match.
+    """
+    document = read_pth(path)
+    keys = ("epoch", "state_dict", "best_acc1", "optimizer")
+    if not isinstance(document, Mapping) or any(key not in document for key in keys):
+        raise UserError(f"{path}: a checkpoint has {', '.join(keys)}")
+    state = {n.removeprefix("module."): t for n, t in document["state_dict"].items()}
+    _load_weights(learner, state, path)
+    _load_momenta(learner, list(state), document["optimizer"], path)
+    return int(document["epoch"]), float(document["best_acc1"])
+
+
+@torch.no_grad()
+def _load_weights(learner: Learner, state: Mapping[str, Tensor], path: Path) -> None:
+    mine = learner.net.state_dict()
+    for name in sorted(mine.keys() ^ state.keys()):
+        fault = f"lacks {name}" if name in mine else f"has {name}, which this network has not"
+        raise UserError(f"{path} {fault}; check -use_backprop")
+    for name, tensor in mine.items():
+        if state[name].shape != tensor.shape:
+            raise UserError(
+                f"{path}: {name} has shape {tuple(state[name].shape)}, ours {tuple(tensor.shape)}; "
+                "check the number of classes, -weight_fa_learning, --width and --image-size"
+            )
+        tensor.copy_(state[name])
+
+
+@torch.no_grad()
+def _load_momenta(learner: Learner, names: list[str], saved: Any, path: Path) -> None:
+    """Each parameter's entry. The original has a group a layer, or one of all with backprop; the
+    entries of a group follow the names, but for feedback weights that are no parameters."""
+    found: dict[str, Any] = {}
+    layers = learner.net.names
+    for i, group in enumerate(saved["param_groups"]):
+        one = len(saved["param_groups"]) == 1
+        mine = [n for n in names if one or n.startswith(f"{layers[i]}.")]
+        if len(mine) > len(group["params"]):
+            mine = [n for n in mine if not n.endswith(".weight_fa")]
+        entries = [saved["state"].get(index, {}) for index in group["params"]]
+        found |= dict(zip(mine, entries, strict=True))
+    for name, parameter in learner.net.named_parameters():
+        for what, value in learner.optimiser.state[parameter].items():
+            if value is None:
+                continue
+            theirs = found[name].get(what)
+            if theirs is None:
+                raise UserError(f"{path}: its optimiser has no {what} of {name}; check -use_adam")
+            value.copy_(torch.as_tensor(theirs).reshape(value.shape))

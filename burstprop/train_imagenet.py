@@ -1,0 +1,17 @@
+"""Train on ImageNet: `python -m burstprop.train_imagenet RESULTS DATA` (see `imagenet_options`)."""
+
+from burstprop.imagenet_options import imagenet_options
+from common.cli import Options, command
+
+
+@command(paper="burstprop", name="train_imagenet")
+@imagenet_options
+def main(options: Options) -> None:
+    """Train with burstprop or backprop on a folder of images: ImageNet (Payeur et al. 2021)."""
+    from burstprop.imagenet_program import train
+
+    train(options)
+
+
+if __name__ == "__main__":
+    main()
