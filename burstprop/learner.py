@@ -90,10 +90,12 @@ class BurstLearner(Learner):
     def train_step(self, images: Tensor, labels: Tensor) -> Result:
         """One update from images (B, ...), labels (B,); mean loss and number correct before."""
         target = self.target(labels)
-        lesson = self.net.teach(images, target, reference=self.watch or self.average)
+        then = self.update.learn if self.update.one_by_one else None
+        lesson = self.net.teach(images, target, self.watch or self.average, then)
         if self.watch or self.average:
             self._measure(lesson)
-        self.update.step(lesson.layers)
+        if then is None:
+            self.update.step(lesson.layers)
         return _figures(lesson.output, target, labels)
 
     def _measure(self, lesson: Lesson) -> None:

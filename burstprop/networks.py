@@ -6,7 +6,7 @@ lesson = net.teach(images, one_hot)    both phases: what each layer's weights le
 BurstUpdate(net, lr=[0.1, 0.01]).step(lesson)          (`update`)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -75,11 +75,19 @@ class BurstNetwork(nn.Module):
         return inputs, rates
 
     @torch.no_grad()
-    def teach(self, x: Tensor, target: Tensor, reference: bool = False) -> Lesson:
+    def teach(
+        self,
+        x: Tensor,
+        target: Tensor,
+        reference: bool = False,
+        then: Callable[[int, Taught], None] | None = None,
+    ) -> Lesson:
         """Forward, then baseline and teaching phase from top to bottom; no weight changes.
 
         x (B, ...); target: as the output units take it, (B, classes) for sigmoid ones.
         reference: also backprop's deltas, which travel through W (see `backprop`).
+        then: called with each layer's index and lesson as soon as no other layer needs its weights,
+        which are still in the cache: it may change them.
         """
         layers, (inputs, rates) = self.layers, self.trace(x)
         deltas_bp = self._deltas(rates, target) if reference else [None] * len(layers)
@@ -92,6 +100,8 @@ class BurstNetwork(nn.Module):
                 assert layer.weight_fa is not None
                 down = layer.transport(sent.flatten(0, 1), layer.weight_fa, rates[i - 1].shape[1:])
                 received = down.unflatten(0, (2, -1))
+            if then is not None:
+                then(i, taught[-1])
         return Lesson(rates[-1], taught[::-1])
 
     @torch.no_grad()

@@ -34,8 +34,12 @@ class Noise:
         self.mean, self.std = mean, std
 
     def __call__(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        noise = torch.randn(tuple(shape), dtype=like.dtype, device=like.device).mul_(self.std)
-        return noise.add_(self.mean) if self.mean else noise
+        where = {"dtype": like.dtype, "device": like.device}
+        if len(shape) == 4:  # in the memory order of convolutions here
+            noise = torch.randn(*(shape[i] for i in (0, 2, 3, 1)), **where).permute(0, 3, 1, 2)
+        else:
+            noise = torch.randn(tuple(shape), **where)
+        return noise.mul_(self.std).add_(self.mean) if self.mean else noise.mul_(self.std)
 
 
 class Walk:

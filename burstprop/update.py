@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from burstprop.layers import BurstLayer, BurstLinear
+from burstprop.layers import BurstLinear
 from burstprop.networks import BurstNetwork, Taught
 
 
@@ -25,6 +25,9 @@ class BurstUpdate:
     by_batch       divide all gradients by the batch size, as the program of 2020 did
     world          processes that train along (`common.torch_distributed`): their gradients, which
                    are sums over samples, are added up before they are applied
+
+    Nobody hears the first layer's Y while a network is trained, and it follows from W: it is put
+    where it belongs by `settle`, which `state` calls, not in every step.
     """
 
     def __init__(
@@ -43,91 +46,111 @@ class BurstUpdate:
         self.net, self.lr, self.momentum, self.decay = net, list(lr), momentum, weight_decay
         self.recurrent_lr, self.by_batch = recurrent_lr, by_batch
         self._world = world if world is not None and world.size > 1 else None
-        self._weights = [torch.zeros_like(layer.weight) for layer in net.layers]
-        self._biases = [torch.zeros_like(layer.bias) for layer in net.layers]
-        decaying, momenta = [], []
-        for layer, V in zip(net.layers, self._weights, strict=True):
-            both = [layer.weight, *([layer.weight_fa] if layer.learns_feedback else [])]
-            decaying += both
-            momenta += [V] * len(both)
-        self._decaying, self._momenta = decaying, momenta
+        self._layers = net.layers
+        self._weights = [torch.zeros_like(layer.weight) for layer in self._layers]
+        self._biases = [torch.zeros_like(layer.bias) for layer in self._layers]
+        first = self._layers[0]
+        self._kept = 1.0  # (1 - decay)^steps, of W - Y
+        self._difference: Tensor | None = None
+        if first.learns_feedback:
+            self._difference = (first.weight - first.weight_fa).detach()
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether `learn` may be called layer by layer, instead of `step`."""
+        return self._world is None and self._weights[0].device.type == "cpu"
 
     @torch.no_grad()
     def step(self, taught: Sequence[Taught | None]) -> None:
         """One update from what each layer was taught; None: a layer whose gradient is zero."""
-        batch = next(len(each.x) for each in taught if each is not None)
-        layers = self.net.layers
-        recurrent = [layer.weight_r if layer.learns_recurrent else None for layer in layers]
-        if self._world is None:
-            scale = 1 / batch if self.by_batch else 1.0
-            rates = [-lr * scale for lr in self.lr]
-            places = list(zip(self._weights, self._biases, recurrent, strict=True))
-            _add_gradients(layers, taught, places, self.momentum, rates, -self.recurrent_lr * scale)
-        else:
-            self._sum_over_processes(taught, recurrent, batch)
-        if self._decaying[0].device.type == "cpu":
-            for W, V in zip(self._decaying, self._momenta, strict=True):
-                torch.add(V, W, alpha=1 - self.decay, out=W)  # reads and writes W but once
-        else:
-            torch._foreach_mul_(self._decaying, 1 - self.decay)
-            torch._foreach_add_(self._decaying, self._momenta)
-        torch._foreach_add_([layer.bias for layer in layers], self._biases)
+        if self.one_by_one:
+            for i, each in enumerate(taught):
+                self.learn(i, each)
+            return
+        scale = self._scale(next(len(each.x) for each in taught if each is not None))
+        for i, gradients in enumerate(self._gradients(taught)):
+            self._add(i, gradients, scale)
+        pairs = [(W, V) for i, V in enumerate(self._weights) for W in self._decaying(i)]
+        weights, momenta = zip(*pairs, strict=True)
+        torch._foreach_mul_(weights, 1 - self.decay)
+        torch._foreach_add_(weights, momenta)
+        torch._foreach_add_([layer.bias for layer in self._layers], self._biases)
+        self._kept *= 1 - self.decay
 
-    def _sum_over_processes(
-        self, taught: Sequence[Taught | None], recurrent: Sequence[Tensor | None], batch: int
-    ) -> None:
-        """As in one process, from gradients that are whole before they are applied."""
-        held = list(zip(self._weights, self._biases, recurrent, strict=True))
-        found: list[Place] = [
-            (torch.zeros_like(V), torch.zeros_like(b), None if Z is None else torch.zeros_like(Z))
-            for V, b, Z in held
-        ]
-        _add_gradients(self.net.layers, taught, found, 0.0, [1.0] * len(found), 1.0)
-        self._world.sum_([G for place in found for G in place if G is not None])
-        scale = 1 / (batch * self._world.size) if self.by_batch else 1.0
-        for (V, V_bias, Z), (G, G_bias, G_Z), lr in zip(held, found, self.lr, strict=True):
-            V.mul_(self.momentum).add_(G, alpha=-lr * scale)
-            V_bias.mul_(self.momentum).add_(G_bias, alpha=-lr * scale)
-            if Z is not None and G_Z is not None:
-                Z.add_(G_Z, alpha=-self.recurrent_lr * scale)
+    @torch.no_grad()
+    def learn(self, i: int, taught: Taught | None) -> None:
+        """The part of `step` that is layer i's."""
+        layer, V, V_bias = self._layers[i], self._weights[i], self._biases[i]
+        scale = self._scale(len(taught.x)) if taught is not None else 1.0
+        if taught is not None and isinstance(layer, BurstLinear):
+            # No gradient is ever written down: it is added to V as it is made.
+            rate, delta = -self.lr[i] * scale, taught.delta
+            V.addmm_(delta.t(), taught.x.flatten(1), beta=self.momentum, alpha=rate)
+            V_bias.mul_(self.momentum).add_(delta.sum(0), alpha=rate)
+            if layer.learns_recurrent and taught.u is not None:
+                recurrent_rate = self.recurrent_lr * scale
+                layer.weight_r.addmm_(taught.u.t(), taught.b_pre, alpha=recurrent_rate)
+        else:
+            self._add(i, None if taught is None else layer.gradients(taught.delta, taught.x), scale)
+        for W in self._decaying(i):
+            torch.add(V, W, alpha=1 - self.decay, out=W)  # reads and writes W but once
+        layer.bias.add_(V_bias)
+        if i == 0:
+            self._kept *= 1 - self.decay
 
-    def state(self) -> dict[str, Tensor]:
-        """The momenta by name; they are not copies."""
-        found = {}
-        for name, V, V_bias in zip(self.net.names, self._weights, self._biases, strict=True):
-            found |= {f"opt.{name}.weight": V, f"opt.{name}.bias": V_bias}
+    def _scale(self, batch: int) -> float:
+        processes = 1 if self._world is None else self._world.size
+        return 1 / (batch * processes) if self.by_batch else 1.0
+
+    def _decaying(self, i: int) -> list[Tensor]:
+        """W, and Y if a step moves it."""
+        layer = self._layers[i]
+        return [layer.weight, layer.weight_fa] if i and layer.learns_feedback else [layer.weight]
+
+    def _gradients(self, taught: Sequence[Taught | None]) -> list[tuple[Tensor, ...] | None]:
+        """(G_W, G_bias) or (G_W, G_bias, G_Z) of each layer, of all processes together."""
+        found: list[tuple[Tensor, ...] | None] = []
+        for layer, each in zip(self._layers, taught, strict=True):
+            found.append(None if each is None else layer.gradients(each.delta, each.x))
+            if layer.learns_recurrent and each is not None and each.u is not None:
+                found[-1] += (-each.u.t() @ each.b_pre,)
+        if self._world is not None:
+            self._world.sum_([G for each in found if each is not None for G in each])
         return found
 
+    def _add(self, i: int, gradients: tuple[Tensor, ...] | None, scale: float) -> None:
+        """Gradients into momenta, and Z's into Z."""
+        V, V_bias, rate = self._weights[i], self._biases[i], -self.lr[i] * scale
+        V.mul_(self.momentum)
+        V_bias.mul_(self.momentum)
+        if gradients is None:
+            return
+        V.add_(gradients[0], alpha=rate)
+        V_bias.add_(gradients[1], alpha=rate)
+        for G in gradients[2:]:
+            self._layers[i].weight_r.add_(G, alpha=-self.recurrent_lr * scale)
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Put the first layer's Y where its updates have brought it: W - Y is known."""
+        if self._difference is not None:
+            first = self._layers[0]
+            torch.sub(first.weight, self._difference, alpha=self._kept, out=first.weight_fa)
+
+    def state(self) -> dict[str, Any]:
+        """The momenta by name, and what is left of W - Y; tensors are not copies."""
+        self.settle()
+        found: dict[str, Any] = {"opt.kept": self._kept}
+        for name, V, V_bias in zip(self.net.names, self._weights, self._biases, strict=True):
+            found |= {f"opt.{name}.weight": V, f"opt.{name}.bias": V_bias}
+        if self._difference is not None:
+            found["opt.difference"] = self._difference
+        return found
+
+    @torch.no_grad()
     def load_state(self, saved: Mapping[str, Any]) -> None:
         """Put back what `state` gave."""
+        self._kept = float(saved["opt.kept"])
         for name, V in self.state().items():
-            V.copy_(saved[name])
-
-
-Place = tuple[Tensor, Tensor, Tensor | None]  # what gradients of W, bias and Z are added to
-
-
-def _add_gradients(
-    layers: Sequence[BurstLayer],
-    taught: Sequence[Taught | None],
-    places: Sequence[Place],
-    keep: float,
-    rates: Sequence[float],
-    recurrent_rate: float,
-) -> None:
-    """V <- keep V + rate G for weights and biases, Z <- Z + recurrent_rate G_Z, without a copy of
-    any gradient of a linear layer."""
-    for layer, each, (V, V_bias, Z), rate in zip(layers, taught, places, rates, strict=True):
-        if each is None:
-            V.mul_(keep)
-            V_bias.mul_(keep)
-            continue
-        if isinstance(layer, BurstLinear):
-            V.addmm_(each.delta.t(), each.x.flatten(1), beta=keep, alpha=rate)
-            V_bias.mul_(keep).add_(each.delta.sum(0), alpha=rate)
-        else:
-            G, G_bias = layer.gradients(each.delta, each.x)
-            V.mul_(keep).add_(G, alpha=rate)
-            V_bias.mul_(keep).add_(G_bias, alpha=rate)
-        if Z is not None and each.u is not None and each.b_pre is not None:
-            Z.addmm_(each.u.t(), each.b_pre, alpha=-recurrent_rate)  # G_Z = -u^T b_pre
+            if isinstance(V, Tensor):
+                V.copy_(saved[name])

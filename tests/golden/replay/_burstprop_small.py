@@ -62,8 +62,9 @@ def batches(trace: Trace) -> Iterator[tuple[Tensor, Tensor]]:
         yield (images.flatten(1) if flat else images), torch.from_numpy(y).long()
 
 
-def compare_parameters(trace: Trace, when: str, net: BurstNetwork, tolerance: float) -> None:
-    for i, layer in enumerate(net.layers):
+def compare_parameters(trace: Trace, when: str, learner: Any, tolerance: float) -> None:
+    learner.state()  # brings the first layer's Y up to date
+    for i, layer in enumerate(learner.net.layers):
         for name, tensor in layer.state_dict().items():
             compare(trace, f"{when}.L{i}.{name}", tensor, tolerance)
 
@@ -92,10 +93,10 @@ def run(trace: Trace, learner: Any, before: Any = lambda step: None) -> None:
         losses.append(loss)
         assert int(correct) == int((outputs[-1].argmax(1) == labels).sum())
         if step == 0:
-            compare_parameters(trace, "after1", learner.net, relative)
+            compare_parameters(trace, "after1", learner, relative)
     compare(trace, "steps.output", torch.stack(outputs), relative)
     compare(trace, "steps.loss", torch.stack(losses), relative)
-    compare_parameters(trace, "final", learner.net, relative)
+    compare_parameters(trace, "final", learner, relative)
 
 
 def replay_burstprop(trace: Trace) -> None:

@@ -1,0 +1,37 @@
+"""The files that the original's results directory holds, beside those of a run (specification, 7).
+
+params.txt, copies of the sources that trained, initial_model.pth, model.pth. The last two are plain
+state dicts here: names and tensors, which torch.load reads with weights_only=True.
+"""
+
+import shutil
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+FOLDER = Path(__file__).parent
+
+
+def write_params(directory: Path, values: Mapping[str, Any]) -> None:
+    """params.txt: when it began, then a hyperparameter a line."""
+    lines = [f"Timestamp: {datetime.now():%Y-%m-%d %H:%M:%S}"]
+    lines += [f"{name}: {value}" for name, value in values.items()]
+    (directory / "params.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def copy_sources(directory: Path, *names: str) -> None:
+    """Copies of files of this package."""
+    for name in names:
+        shutil.copyfile(FOLDER / name, directory / name)
+
+
+def save_network(net: nn.Module, path: Path) -> None:
+    """The state dict, contiguous and on the CPU, whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    state = {name: t.detach().cpu().contiguous() for name, t in net.state_dict().items()}
+    torch.save(state, partial)
+    partial.replace(path)
