@@ -13,7 +13,8 @@ There are two forms, equal on paper:
     exact      computes and sends b and d, and never subtracts nearly equal numbers
 
 What is sent down is one tensor (2, B, ...), (b, b_t) or (b, d); what arrives is (f, f_t) or
-(f, f_t - f), and is overwritten. Of low precision (autocast) only the transport is.
+(f, f_t - f), and is overwritten. Of low precision (autocast) only the transport is. The original's
+factor [e > 0] in p is left out: where e is 0, so is all that is multiplied by it in the end.
 """
 
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from torch.nn import functional
 from burstprop.rule import Bursts
 
 EPSILON = 1e-8  # the original's, where it divides by what may be zero
+CACHED = 1 << 17  # numbers that are worked on at a time
 
 
 @dataclass(frozen=True)
@@ -97,18 +99,30 @@ def hidden_original(e: Tensor, received: Tensor, kappa: float = 1.0) -> tuple[Te
     f, f_t = received
     if kappa != 1.0:
         f_t.sub_(f).div_(kappa).add_(f)
-    sent = received.mul_(_per_event(e)).sigmoid_().mul_(e)
+    sent = received.div_(e + EPSILON).sigmoid_().mul_(e)
     return sent, -(sent[1] - sent[0])
 
 
 def hidden_exact(e: Tensor, received: Tensor, kappa: float = 1.0) -> tuple[Tensor, Tensor]:
     """Rates e and received (f, f_t - f) -> sent (b, d), delta = -d."""
-    u, v = received.mul_(_per_event(e))
-    if kappa != 1.0:
-        v.div_(kappa)
-    sigmoid_difference(u, v, out=v).mul_(e)
-    u.sigmoid_().mul_(e)
-    return received, -v
+    delta = torch.empty_like(e)
+    for part in _stretches(e):
+        rate = e[part]
+        u, v = received[:, part].div_(rate + EPSILON)
+        if kappa != 1.0:
+            v.div_(kappa)
+        sigmoid_difference(u, v, out=v).mul_(rate)
+        u.sigmoid_().mul_(rate)
+        torch.neg(v, out=delta[part])
+    return received, delta
+
+
+def _stretches(e: Tensor) -> list[slice]:
+    """On the CPU, samples that fill a cache: large intermediate results cost more than their
+    arithmetic does."""
+    n = len(e)
+    step = max(1, CACHED // e[0].numel()) if e.device.type == "cpu" else n
+    return [slice(low, low + step) for low in range(0, n, step)]
 
 
 def sigmoid_difference(u: Tensor, v: Tensor, out: Tensor | None = None) -> Tensor:
@@ -120,12 +134,8 @@ def sigmoid_difference(u: Tensor, v: Tensor, out: Tensor | None = None) -> Tenso
     end = u + v
     rises = torch.sigmoid(torch.maximum(u, end))
     rises.mul_(torch.minimum(u, end, out=end).neg_().sigmoid_())
-    step = torch.expm1(v.abs().neg_()).neg_().copysign_(v)
+    step = torch.expm1(v.abs().neg_()).copysign_(v)
     return torch.mul(rises, step, out=out)
-
-
-def _per_event(e: Tensor) -> Tensor:
-    return (e > 0) / (e + EPSILON)
 
 
 def _wide(signal: Tensor) -> Tensor:
