@@ -15,6 +15,7 @@ A learner (of any framework) has
     credit(images, labels)     layer -> (update, true gradient), changing nothing; for --audit
     feedback()                 optional: layer -> (forward, feedback weights) in one layout
     parameters()               optional: how many numbers learn
+    rule                       optional: its name, where no option of the script says it
     counts                     optional: names of what the two steps count beside the number correct
                                ("top5",): they return that too, and it is logged as an accuracy
 """
@@ -172,6 +173,7 @@ class Run:
     def _write_summary(self, status: str, reason: str | None) -> None:
         count = getattr(self.learner, "parameters", None)
         summary = {"status": status, "reason": reason} | rundir.labels(self.options, self.name)
+        summary["rule"] = summary["rule"] or getattr(self.learner, "rule", None)
         summary |= {
             "epochs": self.epoch,
             "step": self.step,
