@@ -20,9 +20,10 @@ Result = tuple[Tensor, Tensor]
 
 
 class Learner:
-    """What all of them have in common; each adds `train_step` and `credit`."""
+    """What all of them have in common. rule: its name, for summary.json."""
 
     backend = torch_backend
+    rule = ""
 
     def __init__(self, net: BurstNetwork, world: Any = None) -> None:
         self.net, self._world = net, world
@@ -32,6 +33,15 @@ class Learner:
     def target(self, labels: Tensor) -> Tensor:
         """T (B, classes)."""
         return self._one_hot.index_select(0, labels)
+
+    def train_step(self, images: Tensor, labels: Tensor) -> Result:
+        """Learn from images (B, ...), labels (B,); mean loss and number correct before that."""
+        target = self.target(labels)
+        return _figures(self._learn(images, target), target, labels)
+
+    def _learn(self, images: Tensor, target: Tensor) -> Tensor:
+        """Update what learns; the output before that, detached."""
+        raise NotImplementedError
 
     @torch.no_grad()
     def eval_step(self, images: Tensor, labels: Tensor) -> Result:
@@ -87,16 +97,14 @@ class BurstLearner(Learner):
         self._angles = torch.zeros_like(self._one_hot[0, :1]).repeat(len(net.names) - 1)
         self._angles, self._angle_steps = self._angles.double(), 0
 
-    def train_step(self, images: Tensor, labels: Tensor) -> Result:
-        """One update from images (B, ...), labels (B,); mean loss and number correct before."""
-        target = self.target(labels)
+    def _learn(self, images: Tensor, target: Tensor) -> Tensor:
         then = self.update.learn if self.update.one_by_one else None
         lesson = self.net.teach(images, target, self.watch or self.average, then)
         if self.watch or self.average:
             self._measure(lesson)
         if then is None:
             self.update.step(lesson.layers)
-        return _figures(lesson.output, target, labels)
+        return lesson.output
 
     def _measure(self, lesson: Lesson) -> None:
         if not self.average:
@@ -156,17 +164,14 @@ class BackpropLearner(Learner):
         self.optimiser = torch.optim.SGD(net.parameters(), **how)
         torch_optim.materialise(self.optimiser)
 
-    def train_step(self, images: Tensor, labels: Tensor) -> Result:
-        """One update from images (B, ...), labels (B,); mean loss and number correct before."""
-        target = self.target(labels)
+    def _learn(self, images: Tensor, target: Tensor) -> Tensor:
         output = self.net(images)
         self.optimiser.zero_grad()
-        loss, correct = _figures(output, target, labels)
-        loss.backward()
+        ((output - target) ** 2).mean().backward()
         if self._world is not None:
             self._world.average_([p.grad for p in self.net.parameters()])
         self.optimiser.step()
-        return loss.detach(), correct
+        return output.detach()
 
     def _direction(self, images: Tensor, labels: Tensor) -> list[Taught | None]:
         return [*self.net.backprop(images, self.target(labels)).layers]
@@ -191,12 +196,10 @@ class MatchedBackpropLearner(Learner):
         super().__init__(net, world)
         self.update, self.p_baseline = update, p_baseline
 
-    def train_step(self, images: Tensor, labels: Tensor) -> Result:
-        """One update from images (B, ...), labels (B,); mean loss and number correct before."""
-        target = self.target(labels)
+    def _learn(self, images: Tensor, target: Tensor) -> Tensor:
         lesson = self.net.backprop(images, target)
         self.update.step([t._replace(delta=t.delta * self.p_baseline) for t in lesson.layers])
-        return _figures(lesson.output, target, labels)
+        return lesson.output
 
     def _direction(self, images: Tensor, labels: Tensor) -> list[Taught | None]:
         return [*self.net.backprop(images, self.target(labels)).layers]
@@ -223,14 +226,11 @@ class PerturbationLearner(Learner):
         super().__init__(net)
         self.update, self.perturbation = update, perturbation
 
-    def train_step(self, images: Tensor, labels: Tensor) -> Result:
-        """As many updates as the mode makes of images (B, ...), labels (B,); mean loss and number
-        correct before the first."""
-        target = self.target(labels)
+    def _learn(self, images: Tensor, target: Tensor) -> Tensor:
         output, updates = self.perturbation.updates(images, target)
         for taught in updates:
             self.update.step(taught)
-        return _figures(output, target, labels)
+        return output
 
     def _direction(self, images: Tensor, labels: Tensor) -> list[Taught | None]:
         walk = self.perturbation.walk.place
@@ -256,4 +256,4 @@ class PerturbationLearner(Learner):
 
 
 def _figures(output: Tensor, target: Tensor, labels: Tensor) -> Result:
-    return ((output - target) ** 2).mean(), (output.detach().argmax(1) == labels).sum()
+    return ((output - target) ** 2).mean(), (output.argmax(1) == labels).sum()

@@ -57,7 +57,7 @@ class BurstNetwork(nn.Module):
     @property
     def layers(self) -> list[BurstLayer]:
         """First to last."""
-        return [self.get_submodule(name) for name in self.names]  # type: ignore[misc]
+        return [self._modules[name] for name in self.names]  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> Tensor:
         """Event rates of the output (or whatever its units make of their potentials)."""

@@ -36,10 +36,9 @@ class Noise:
     def __call__(self, shape: Sequence[int], like: Tensor) -> Tensor:
         where = {"dtype": like.dtype, "device": like.device}
         if len(shape) == 4:  # in the memory order of convolutions here
-            noise = torch.randn(*(shape[i] for i in (0, 2, 3, 1)), **where).permute(0, 3, 1, 2)
-        else:
-            noise = torch.randn(tuple(shape), **where)
-        return noise.mul_(self.std).add_(self.mean) if self.mean else noise.mul_(self.std)
+            noise = torch.empty([shape[i] for i in (0, 2, 3, 1)], **where)
+            return noise.normal_(self.mean, self.std).permute(0, 3, 1, 2)
+        return torch.empty(tuple(shape), **where).normal_(self.mean, self.std)
 
 
 class Walk:
@@ -138,4 +137,4 @@ class Perturbation:
         noisy = torch.sigmoid(y + v)
         if not self.differences:
             return noisy.sub_(e)
-        return noisy.mul_(1 - e).mul_(torch.expm1(-v).neg_())
+        return noisy.mul_(e - 1).mul_(torch.expm1(-v))

@@ -43,6 +43,7 @@ def train(options: Any, script_name: str) -> None:
     net = network(options, script, rule, device)
     rates = learning_rates(options, net)
     learner = make_learner(options, net, rule, rates, world)
+    learner.rule = rule
     train_set, test_set = batches(options, task, device, world)
     name = f"{options.dataset}_{describe(options)}_{rule}"
     if world.main:
@@ -62,6 +63,7 @@ def train(options: Any, script_name: str) -> None:
             teach(run, learner, train_set)
             report(run, learner, tests=test_set.epoch(epoch + 1))
             if world.main:
+                learner.state()  # settles what no step needs
                 outputs.save_network(net, run.directory / "model.pth")
     if world.main:
         click.echo(f"Run: {run.directory}")

@@ -76,9 +76,8 @@ class SigmoidUnits:
             return Bursts(sent, sent[0] - sent[1])
         b_pre = torch.sigmoid(received[0]).mul_(e)
         potentials = received.mul_(1 - e).sub_(b_pre @ Z.t())
-        u = potentials[0].clone()
-        sent = potentials.sigmoid_().mul_(e)
-        return Bursts(sent, sent[0] - sent[1], u, b_pre)
+        sent = torch.sigmoid(potentials).mul_(e)
+        return Bursts(sent, sent[0] - sent[1], potentials[0], b_pre)
 
 
 @dataclass(frozen=True)
@@ -116,8 +115,32 @@ def conv_transport(sent: Tensor, Y: Tensor, stride: int, size: tuple[int, int]) 
     The gradient of the convolution with respect to its input; rows and columns of the input that
     the last stride leaves over receive nothing.
     """
+    if Y.numel() <= SMALL_KERNEL and sent.device.type == "cpu":
+        return _small_transport(sent, Y, stride, size)
     extra = [n - (h - 1) * stride - Y.shape[-1] for n, h in zip(size, sent.shape[2:], strict=True)]
     return functional.conv_transpose2d(sent, Y, stride=stride, output_padding=extra)
+
+
+SMALL_KERNEL = 4096  # numbers; up to about here the library's transport costs twice the one below
+
+
+def _small_transport(sent: Tensor, Y: Tensor, stride: int, size: tuple[int, int]) -> Tensor:
+    """As `conv_transport`: one product for all places of the kernel, then a sum of shifted images,
+    `stride` rows and columns of the kernel at a time."""
+    n, _, h, w = sent.shape
+    channels, k = Y.shape[1], Y.shape[-1]
+    rows = sent.permute(0, 2, 3, 1).reshape(n * h * w, -1)
+    parts = (rows @ Y.permute(0, 2, 3, 1).reshape(len(Y), -1)).view(n, h, w, k, k, channels)
+    reach = -(-k // stride)  # how many strides the kernel covers
+    high, wide = (max(a + reach - 1, -(-b // stride)) for a, b in zip((h, w), size, strict=True))
+    found = rows.new_zeros(n, high, stride, wide, stride, channels)
+    for i in range(0, k, stride):
+        for j in range(0, k, stride):
+            part = parts[:, :, :, i : i + stride, j : j + stride].permute(0, 1, 3, 2, 4, 5)
+            y, x = i // stride, j // stride
+            found[:, y : y + h, : part.shape[2], x : x + w, : part.shape[4]] += part
+    whole = found.view(n, high * stride, wide * stride, channels)[:, : size[0], : size[1]]
+    return whole.permute(0, 3, 1, 2)
 
 
 @torch.no_grad()

@@ -50,6 +50,7 @@ class BurstUpdate:
         self._weights = [torch.zeros_like(layer.weight) for layer in self._layers]
         self._biases = [torch.zeros_like(layer.bias) for layer in self._layers]
         first = self._layers[0]
+        self._ones = torch.ones_like(first.bias[:1]).detach()
         self._kept = 1.0  # (1 - decay)^steps, of W - Y
         self._difference: Tensor | None = None
         if first.learns_feedback:
@@ -85,11 +86,12 @@ class BurstUpdate:
         if taught is not None and isinstance(layer, BurstLinear):
             # No gradient is ever written down: it is added to V as it is made.
             rate, delta = -self.lr[i] * scale, taught.delta
-            V.addmm_(delta.t(), taught.x.flatten(1), beta=self.momentum, alpha=rate)
-            V_bias.mul_(self.momentum).add_(delta.sum(0), alpha=rate)
             if layer.learns_recurrent and taught.u is not None:
                 recurrent_rate = self.recurrent_lr * scale
                 layer.weight_r.addmm_(taught.u.t(), taught.b_pre, alpha=recurrent_rate)
+            V.addmm_(delta.t(), taught.x.flatten(1), beta=self.momentum, alpha=rate)
+            ones = self._ones.expand(len(delta))
+            V_bias.addmv_(delta.t(), ones, beta=self.momentum, alpha=rate)
         else:
             self._add(i, None if taught is None else layer.gradients(taught.delta, taught.x), scale)
         for W in self._decaying(i):
