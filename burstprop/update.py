@@ -68,9 +68,12 @@ class BurstUpdate:
             for i, each in enumerate(taught):
                 self.learn(i, each)
             return
-        scale = self._scale(next(len(each.x) for each in taught if each is not None))
-        for i, gradients in enumerate(self._gradients(taught)):
-            self._add(i, gradients, scale)
+        batch = next(len(each.x) for each in taught if each is not None)
+        self._apply(self._gradients(taught), self._scale(batch))
+
+    def _apply(self, gradients: Sequence[tuple[Tensor, ...] | None], scale: float) -> None:
+        for i, each in enumerate(gradients):
+            self._add(i, each, scale)
         pairs = [(W, V) for i, V in enumerate(self._weights) for W in self._decaying(i)]
         weights, momenta = zip(*pairs, strict=True)
         torch._foreach_mul_(weights, 1 - self.decay)
