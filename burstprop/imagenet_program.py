@@ -10,7 +10,7 @@ from burstprop.angles import weight_angles
 from burstprop.imagenet_data import Task, load_task, streams
 from burstprop.imagenet_learner import Learner, adam, sgd
 from burstprop.imagenet_networks import imagenet
-from burstprop.imagenet_options import resolve, rule_of
+from burstprop.imagenet_options import rule_of
 from burstprop.imagenet_progress import Progress
 from common import torch_backend, torch_distributed
 from common.errors import UsageError
@@ -28,8 +28,7 @@ TAGS = {
 
 
 def train(options: Any) -> None:
-    """Train and test as the options say, into the results directory."""
-    options = resolve(options)
+    """Train and test as the options say, which `resolve` has seen, into the results directory."""
     device = torch_backend.set_up(options)
     world, device = torch_distributed.join(device)
     task = load_task(options)

@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,22 @@ def steady_lines(run: Path) -> list[dict]:
     """The lines of a run's metrics without clocks."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [{k: v for k, v in line.items() if "second" not in k} for line in lines]
+
+
+def tensorboard(run: Path) -> dict[str, list[tuple[int, float]]]:
+    """Tag -> (step, value) of all that a run's event files hold, in the order of their writing."""
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    found: dict[str, list[tuple[int, float]]] = {}
+    for path in sorted(run.glob("events.out.tfevents.*")):
+        data = path.read_bytes()
+        while data:  # length, its checksum, the event, its checksum
+            (length,) = struct.unpack("<Q", data[:8])
+            event = Event.FromString(data[12 : 12 + length])
+            for value in event.summary.value:
+                found.setdefault(value.tag, []).append((event.step, value.simple_value))
+            data = data[16 + length :]
+    return found
 
 
 def gloo(rank: int, port: int) -> dict[str, str]:
