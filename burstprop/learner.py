@@ -215,7 +215,7 @@ class MatchedBackpropLearner(Learner):
 
 
 class PerturbationLearner(Learner):
-    """Node perturbation; its noise comes from torch's generators."""
+    """Node perturbation; its noise comes from torch's generators, which checkpoints hold."""
 
     def __init__(
         self,
@@ -242,17 +242,16 @@ class PerturbationLearner(Learner):
         return found
 
     def state(self) -> dict[str, Any]:
-        """The network's tensors, the momenta, the unit whose turn it is, the generators."""
+        """The network's tensors, the momenta, the unit whose turn it is."""
         layer, unit = self.perturbation.walk.place
         walk = {"walk.layer": layer, "walk.unit": unit}
-        return super().state() | self.update.state() | walk | torch_backend.rng_state()
+        return super().state() | self.update.state() | walk
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Put back what `state` gave."""
         super().load_state(state)
         self.update.load_state(state)
         self.perturbation.walk.place = int(state["walk.layer"]), int(state["walk.unit"])
-        torch_backend.load_rng_state(state)
 
 
 def _figures(output: Tensor, target: Tensor, labels: Tensor) -> Result:
