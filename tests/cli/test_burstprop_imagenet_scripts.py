@@ -245,6 +245,12 @@ def test_tests_are_centred_and_the_hold_out_is_apart(folder, tmp_path) -> None:
     held, _, _ = first(["-batch_size", 4, "-validation", "True"])
     assert (len(held.train), len(held.test)) == (3, 1)
     assert set(held.train.paths) | set(held.test.paths) == set(task.train.paths)
+    from common.torch_distributed import World
+
+    with pytest.MonkeyPatch.context() as patch:
+        options = parsed(patch, tmp_path / "r", folder, "-batch_size", 5)
+    with pytest.raises(UsageError, match=r"-batch_size \(=5\) must be a multiple of the 2 proc"):
+        streams(options, task, torch.device("cpu"), World(0, 2))
 
 
 @pytest.mark.skipif(not SAMPLE.is_dir(), reason="needs ../shared/data/imagenette_sample")
