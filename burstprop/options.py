@@ -5,6 +5,7 @@ and to a modern one (--weight-fa-std).
 """
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import click
@@ -115,6 +116,8 @@ def resolve(options: Options) -> Options:
         for name, value in RECIPES[options.recipe].items():
             if name not in options.typed and hasattr(options, name):
                 setattr(options, name, value)
+    switches = {field.name: getattr(options, field.name) for field in fields(Fidelity)}
+    options.switches = Fidelity(**switches)
     if options.sequential_pertubation and (
         options.use_backprop or not options.use_node_pertubation
     ):

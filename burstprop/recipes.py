@@ -45,6 +45,7 @@ DEMO = {"momentum": 0.9, "weight_decay": 1e-4, "hidden_lr": 1.0, "output_lr": 0.
 RECIPES: dict[str, dict[str, Any]] = {
     "script": {},
     "demo": DEMO | {"epochs": 10, "n_hidden_layers": 1, "validation": True},
+    "fig5": DEMO | {"epochs": 15, "delta_angles": "epoch"},
 }
 
 

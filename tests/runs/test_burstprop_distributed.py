@@ -1,0 +1,81 @@
+"""Burstprop, feedback alignment and backprop on two processes (gloo, CPU): one network, float64."""
+
+import multiprocessing
+import os
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="torchrun is PyTorch's")
+
+from tests.runs.conftest import free_port, gloo  # noqa: E402
+
+RULES = ("learned", "fixed", "conv", "by_batch", "backprop", "matched")
+STEPS = 4
+
+
+def learner(rule: str, world: Any = None) -> Any:
+    from burstprop import networks
+    from burstprop.learner import BackpropLearner, BurstLearner, MatchedBackpropLearner
+    from burstprop.update import BurstUpdate
+
+    torch.manual_seed(5)
+    how = {"feedback": "fixed" if rule == "fixed" else "learned", "recurrent": "learned"}
+    conv = rule == "conv"
+    net = networks.stack([(1, 3, 3, 2)] if conv else [], [27 if conv else 49, 8, 10], **how)
+    net = net.double()
+    if rule == "backprop":
+        return BackpropLearner(net, 0.5, 0.8, 0.01, world)
+    update = BurstUpdate(net, [0.5] * len(net.names), momentum=0.8, weight_decay=0.01,
+                         recurrent_lr=0.1, by_batch=rule == "by_batch", world=world)  # fmt: skip
+    if rule == "matched":
+        return MatchedBackpropLearner(net, update, 0.2, world)
+    return BurstLearner(net, update, world=world)
+
+
+def data(rule: str) -> tuple[Any, Any]:
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn(STEPS, 12, 1, 7, 7, dtype=torch.float64, generator=generator)
+    labels = torch.randint(10, (STEPS, 12), generator=generator)
+    return images if rule == "conv" else images.flatten(2), labels
+
+
+def trained(rule: str, part: slice, world: Any = None) -> dict[str, Any]:
+    one = learner(rule, world)
+    images, labels = data(rule)
+    for x, y in zip(images[:, part], labels[:, part], strict=True):
+        one.train_step(x, y)
+    return {n: t.numpy() for n, t in one.state().items() if torch.is_tensor(t)}
+
+
+def _member(rank: int, port: int, results: Any) -> None:
+    os.environ |= gloo(rank, port)
+    from common.torch_distributed import join
+
+    torch.set_num_threads(1)
+    world, _ = join(torch.device("cpu"))
+    half = slice(6 * rank, 6 * rank + 6)
+    found = {rule: trained(rule, half, world) for rule in RULES}
+    world.close()
+    results.put((rank, found))
+
+
+def test_two_processes_equal_one() -> None:
+    """Gradients averaged where the rule sums them, or each process's own; Z or a bias left out."""
+    port = free_port()
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    members = [context.Process(target=_member, args=(r, port, results)) for r in range(2)]
+    for member in members:
+        member.start()
+    found = dict(results.get(timeout=240) for _ in members)
+    for member in members:
+        member.join(60)
+        assert member.exitcode == 0
+    for rule in RULES:
+        expected = trained(rule, slice(None))
+        for rank in (0, 1):
+            for name, tensor in expected.items():
+                if "angles" not in name:
+                    gap = abs(found[rank][rule][name] - tensor).max()
+                    assert gap <= 1e-12 * max(abs(tensor).max(), 1), (rule, rank, name, gap)
