@@ -169,7 +169,7 @@ class BackpropLearner(Learner):
         self.optimiser.zero_grad()
         ((output - target) ** 2).mean().backward()
         if self._world is not None:
-            self._world.average_([p.grad for p in self.net.parameters()])
+            self._world.average_([p.grad for p in self.net.parameters() if p.grad is not None])
         self.optimiser.step()
         return output.detach()
 

@@ -1,0 +1,101 @@
+"""Fig. 5c, d of the paper: `python -m burstprop.fig5 RUN... --out FILE.png`
+
+RUN is a run of train_mnist or train_cifar10, such as `--recipe fig5 --seed 1`. Runs of one rule
+are one curve, mean and standard deviation. Above, the angles of W and Y at the start of an epoch;
+below, those of the rule's delta and backprop's, averaged over an epoch if the run was told so.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from common.cli import Options, argument, command, option
+from common.errors import UserError
+from common.options import path
+from common.report import Run, read_run
+
+COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+LABELS = {
+    (True, True): "learned feedback, recurrent input",
+    (True, False): "learned feedback",
+    (False, True): "fixed feedback, recurrent input",
+    (False, False): "fixed feedback",
+}
+
+
+def variant(run: Run) -> str:
+    """What tells its curve from others."""
+    options = run.config["options"]
+    return LABELS[bool(options["weight_fa_learning"]), bool(options["recurrent_input"])]
+
+
+def angles(run: Run, kind: str) -> dict[int, list[tuple[int, float]]]:
+    """Pair of layers -> (epoch, degrees). UserError where the run has none."""
+    found: dict[int, list[tuple[int, float]]] = {}
+    for line in run.epochs:
+        for key, value in line.items():
+            if key.startswith(f"{kind}_angle/") and value is not None:
+                found.setdefault(int(key.partition("/")[2]), []).append((line["epoch"], value))
+    if not found:
+        raise UserError(f"{run.path}: no {kind} angles; they are of runs of burstprop with "
+                        "--delta-angles last or epoch")  # fmt: skip
+    return found
+
+
+def draw(runs: list[Run], file: Path) -> None:
+    """The figure: a column a layer, weight angles above, delta angles below."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import numpy as np
+    from matplotlib import pyplot
+
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(variant(run), []).append(run)
+    columns = max(len(angles(run, "weight")) for run in runs)
+    figure, axes = pyplot.subplots(
+        2, columns, figsize=(2.9 * columns + 0.6, 5.4), sharey="row", sharex=True, squeeze=False
+    )
+    for row, (kind, label) in enumerate((("weight", "W and Y"), ("delta", "delta and backprop's"))):
+        for (name, members), colour in zip(groups.items(), COLOURS, strict=False):
+            each = [angles(run, kind) for run in members]
+            for layer in each[0]:
+                epochs = [epoch for epoch, _ in each[0][layer]]
+                values = np.array([[v for _, v in a[layer]][: len(epochs)] for a in each])
+                mean, spread = values.mean(0), values.std(0, ddof=1) if len(values) > 1 else 0.0
+                axis = axes[row][layer]
+                axis.plot(epochs, mean, color=colour, linewidth=1.6, label=name)
+                axis.fill_between(epochs, mean - spread, mean + spread, color=colour, alpha=0.2)
+        for layer in range(columns):
+            axis = axes[row][layer]
+            axis.axhline(90, color="0.6", linewidth=0.7, linestyle=":")
+            axis.set_ylim(0, 105)
+            axis.spines[["top", "right"]].set_visible(False)
+            axis.set_title(_title(row, layer), fontsize=9)
+        axes[row][0].set_ylabel(f"degrees between\n{label}")
+    for axis in axes[1]:
+        axis.set_xlabel("epochs")
+    axes[0][0].legend(frameon=False, fontsize=7, loc="lower left")
+    figure.tight_layout()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=110)
+    pyplot.close(figure)
+
+
+def _title(row: int, layer: int) -> Any:
+    return f"weights of layer {layer + 2}" if row == 0 else f"units of layer {layer + 1}"
+
+
+@command(paper="burstprop", name="fig5")
+@argument("runs", type=path, nargs=-1, required=True, help="Run directories.")
+@option("--out", type=path, default=Path("fig5.png"), help="Where the figure goes.")
+def main(options: Options) -> None:
+    """Draw how feedback weights, and what layers learn from, align."""
+    draw([read_run(run) for run in options.runs], options.out)
+    click.echo(options.out)
+
+
+if __name__ == "__main__":
+    main()
