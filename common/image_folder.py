@@ -81,18 +81,36 @@ class ImageFolder:
         self.val = self._list("val")
 
     def _list(self, half: str) -> FolderSplit:
-        paths: list[str] = []
-        counts = []
-        for name in self.classes:
-            found = _images(self.root / half / name)
-            if not found:
-                raise damaged(self.root / half / name, "holds no image")
-            paths += found
-            counts.append(len(found))
-        listing = "\n".join(os.path.relpath(path, self.root) for path in paths)
-        self.checksums[half] = md5(listing.encode())
-        labels = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
-        return FolderSplit(tuple(paths), labels)
+        found = _split(self.root / half, self.classes)
+        self.checksums[half] = _listing(found, self.root)
+        return found
+
+
+def one_half(folder: Path) -> tuple[FolderSplit, tuple[str, ...], str]:
+    """The images below FOLDER/<class>/…, the names of the classes, sorted, and the MD5 of the
+    sorted paths relative to the folder. UserError where a folder is missing or empty."""
+    if not folder.is_dir():
+        raise missing("image folder", [folder])
+    classes = _classes(folder)
+    found = _split(folder, classes)
+    return found, classes, _listing(found, folder)
+
+
+def _split(folder: Path, classes: Sequence[str]) -> FolderSplit:
+    paths: list[str] = []
+    counts = []
+    for name in classes:
+        found = _images(folder / name)
+        if not found:
+            raise damaged(folder / name, "holds no image")
+        paths += found
+        counts.append(len(found))
+    labels = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+    return FolderSplit(tuple(paths), labels)
+
+
+def _listing(split: FolderSplit, root: Path) -> str:
+    return md5("\n".join(os.path.relpath(path, root) for path in split.paths).encode())
 
 
 def _classes(folder: Path) -> tuple[str, ...]:

@@ -42,6 +42,7 @@ class Run:
     name   of the run, beside the script's: usually script and rule
     best   metric of the epoch's line whose highest value the link `best` keeps
            (a leading "-": whose lowest)
+    start_epoch  where a fresh run begins: what came before is in the learner already
     world  processes that train along (`common.torch_distributed`): each makes the same calls, and
            only the first one writes
 
@@ -59,6 +60,7 @@ class Run:
         device: Any,
         name: str | None = None,
         best: str = "test_accuracy",
+        start_epoch: int = 0,
         world: Any = None,
     ) -> None:
         self.options, self.learner, self.best_metric = options, learner, best
@@ -68,7 +70,8 @@ class Run:
         self._checksums = data.checksums
         self._device = device
         self.directory = rundir.choose(options, self.name)
-        self.epoch = self.batch = self.step = 0  # completed epochs; batches of this one; all steps
+        self.epoch = start_epoch  # completed epochs
+        self.batch = self.step = 0  # batches of this epoch; all steps
         self._sums = Sums(learner.backend.to_floats)  # of this epoch's training batches
         self._seconds = self._epoch_seconds = 0.0  # of completed epochs; of this one's batches
         self._best: dict[str, Any] | None = None
@@ -185,7 +188,7 @@ class Run:
         """Epoch indices from where the run stands to total - 1; each one ends with its line,
         its checkpoint and the answer to signals."""
         if self.step == 0 and self._line:
-            self._end_epoch_line(0, {})
+            self._end_epoch_line(self.epoch, {})
         while self.epoch < total and not self._stop:
             yield self.epoch
             self.epoch, self.batch = self.epoch + 1, 0
