@@ -15,12 +15,14 @@ A learner (of any framework) has
     credit(images, labels)     layer -> (update, true gradient), changing nothing; for --audit
     feedback()                 optional: layer -> (forward, feedback weights) in one layout
     parameters()               optional: how many numbers learn
+    counts                     optional: names of what the two steps count beside the number correct
+                               ("top5",): they return that too, and it is logged as an accuracy
 """
 
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -72,7 +74,8 @@ class Run:
         self.directory = rundir.choose(options, self.name)
         self.epoch = start_epoch  # completed epochs
         self.batch = self.step = 0  # batches of this epoch; all steps
-        self._sums = Sums(learner.backend.to_floats)  # of this epoch's training batches
+        self._further = tuple(getattr(learner, "counts", ()))
+        self._sums = self._no_sums()  # of this epoch's training batches
         self._seconds = self._epoch_seconds = 0.0  # of completed epochs; of this one's batches
         self._best: dict[str, Any] | None = None
         self._line: dict[str, Any] = {}  # what the script logs for the epoch's line
@@ -231,27 +234,30 @@ class Run:
         if self._audits and not self._audit_every and images is not None:
             self._audit(images, labels)
 
-    def add(self, result: tuple[Any, Any]) -> None:
-        """Add a training step's (mean loss, number correct) to the epoch's sums."""
+    def add(self, result: Sequence[Any]) -> None:
+        """Add a training step's (mean loss, number correct, ...) to the epoch's sums."""
         self._sums.add(result, self._count)
 
-    def evaluate(self, name: str, batches: Batches) -> tuple[float, float]:
-        """Mean loss and accuracy (percent) over all of `batches`; logged as <name>_loss, ..."""
-        sums = Sums(self.learner.backend.to_floats)
+    def evaluate(self, name: str, batches: Batches) -> tuple[float, ...]:
+        """Mean loss and accuracy (percent) over all of `batches`; logged as <name>_loss, ...
+
+        Accuracies by the learner's further counts follow.
+        """
+        sums = self._no_sums()
         for images, labels in batches:
             sums.add(self.learner.eval_step(images, labels), len(labels))
         sums = self._over_processes(sums)
-        self.log(**{f"{name}_loss": sums.loss, f"{name}_accuracy": sums.accuracy})
-        return sums.loss, sums.accuracy
+        self.log(**self._figures(name, sums))
+        return sums.loss, *sums.shares
 
     def log(self, **numbers: float) -> None:
         """Add numbers to the epoch's line and to TensorBoard."""
         self._line |= {k: _finite(v) for k, v in numbers.items()}
 
-    def train_figures(self) -> tuple[float, float]:
-        """Mean loss and accuracy (percent) of the epoch's training batches, before each update."""
+    def train_figures(self) -> tuple[float, ...]:
+        """As `evaluate`, of the epoch's training batches so far, each before its update."""
         whole = self._over_processes(self._sums)
-        return whole.loss, whole.accuracy
+        return whole.loss, *whole.shares
 
     def stop(self, reason: str) -> None:
         """End training after this epoch; the reason goes to summary.json."""
@@ -269,13 +275,23 @@ class Run:
         return len(values) > patience and max(values[-patience:]) <= max(values[:-patience])
 
     def _over_processes(self, sums: Sums) -> Sums:
-        whole = Sums(self.learner.backend.to_floats)
-        return whole.load_states(self._world.gather(sums.state()))
+        return self._no_sums().load_states(self._world.gather(sums.state()))
+
+    def _no_sums(self) -> Sums:
+        return Sums(self.learner.backend.to_floats, len(self._further))
+
+    def _figures(self, name: str, sums: Sums) -> dict[str, float]:
+        accuracy, *more = sums.shares
+        further = {
+            f"{name}_{what}_accuracy": share
+            for what, share in zip(self._further, more, strict=True)
+        }
+        return {f"{name}_loss": sums.loss, f"{name}_accuracy": accuracy, **further}
 
     def _own_sums(self, stored: list[list[float]]) -> list[list[float]]:
         """This process's share of a checkpoint's sums; the first takes what has no process."""
         world = self._world
-        return stored[world.rank :: world.size] or [[0.0, 0.0, 0.0]]
+        return stored[world.rank :: world.size] or [self._no_sums().state()]
 
     # -- what the iterators do ------------------------------------------------------------------
 
@@ -299,11 +315,11 @@ class Run:
         whole = self._over_processes(self._sums)
         if whole.images:
             seconds = self._epoch_seconds
-            line["train_loss"], line["train_accuracy"] = whole.loss, whole.accuracy
+            line |= self._figures("train", whole)
             line["seconds"] = round(seconds, 4)
             line["images_per_second"] = round(whole.images / max(seconds, 1e-9), 1)
         self._seconds, self._epoch_seconds = self._seconds + self._epoch_seconds, 0.0
-        self._sums = Sums(self.learner.backend.to_floats)
+        self._sums = self._no_sums()
         improved = self._end_epoch_line(self.epoch, line)
         self._save(("best",) if improved else ())
 

@@ -7,31 +7,36 @@ READ_EVERY = 256  # steps between two reads: none of them waits for the device
 
 
 class Sums:
-    """Adds up (mean loss, number correct) of batches given as device scalars.
+    """Adds up (mean loss, number correct, further counts) of batches given as device scalars.
 
     Read values are added one batch after another in float64, so that a sum does not depend on
     when it was read: a resumed run gets the bits of an unbroken one.
+
+    further   how many counts a batch has beside the number correct
     """
 
-    def __init__(self, to_floats: Callable[[Iterable[Any]], list[float]]) -> None:
+    def __init__(self, to_floats: Callable[[Iterable[Any]], list[float]], further: int = 0) -> None:
         self._to_floats = to_floats
-        self._pending: list[tuple[Any, Any, int]] = []
-        self._loss = self._correct = 0.0
+        self._pending: list[tuple[Sequence[Any], int]] = []
+        self._loss = 0.0
+        self._counts = [0.0] * (1 + further)
         self._images = 0
 
-    def add(self, result: tuple[Any, Any], images: int) -> None:
+    def add(self, result: Sequence[Any], images: int) -> None:
         """Add a batch of so many images."""
-        self._pending.append((*result, images))
+        self._pending.append((result, images))
         if len(self._pending) >= READ_EVERY:
             self.read()
 
     def read(self) -> None:
         """Bring what is pending to the host."""
-        losses = self._to_floats([loss for loss, _, _ in self._pending])
-        hits = self._to_floats([correct for _, correct, _ in self._pending])
-        for loss, correct, (_, _, images) in zip(losses, hits, self._pending, strict=True):
-            self._loss += loss * images
-            self._correct += correct
+        losses, *counts = (
+            self._to_floats([result[i] for result, _ in self._pending])
+            for i in range(1 + len(self._counts))
+        )
+        for i, (_, images) in enumerate(self._pending):
+            self._loss += losses[i] * images
+            self._counts = [c + column[i] for c, column in zip(self._counts, counts, strict=True)]
             self._images += images
         self._pending.clear()
 
@@ -50,17 +55,25 @@ class Sums:
     @property
     def accuracy(self) -> float:
         """Percent of the images so far that were classified right."""
+        return self.shares[0]
+
+    @property
+    def shares(self) -> list[float]:
+        """The accuracy and the further counts, in percent of the images so far."""
         self.read()
-        return 100 * self._correct / self._images if self._images else float("nan")
+        return [100 * c / self._images if self._images else float("nan") for c in self._counts]
 
     def state(self) -> list[float]:
-        """What a checkpoint remembers, exactly: summed loss, number correct, images."""
+        """What a checkpoint remembers, exactly: summed loss, number correct, images, the rest."""
         self.read()
-        return [self._loss, self._correct, self._images]
+        correct, *further = self._counts
+        return [self._loss, correct, self._images, *further]
 
     def load_states(self, states: Iterable[Sequence[float]]) -> "Sums":
         """Take over what `state` gave, added up where there are several; returns itself."""
         self._pending.clear()
-        self._loss, self._correct, images = (sum(column) for column in zip(*states, strict=True))
-        self._images = int(images)
+        self._loss, correct, images, *further = (
+            sum(column) for column in zip(*states, strict=True)
+        )
+        self._images, self._counts = int(images), [correct, *further]
         return self

@@ -27,6 +27,9 @@ def test_a_run_leaves_every_file_that_the_house_promises(toy, tmp_path):
     assert [line["epoch"] for line in epochs] == [0, 1, 2, 3]
     assert [line["step"] for line in epochs] == [0, 5, 10, 15]
     assert "train_loss" not in epochs[0] and "train_loss" in epochs[1]
+    for line in epochs[1:]:
+        assert 100 >= line["train_top5_accuracy"] > line["train_accuracy"]
+        assert 100 >= line["test_top5_accuracy"] > line["test_accuracy"]
     audits = [line for line in lines if line["kind"] == "audit"]
     assert [line["step"] for line in audits] == [0, 5, 10, 15]
     summary = json.loads((run / "summary.json").read_text())

@@ -9,6 +9,7 @@ from common import torch_backend, torch_optim
 class Learner:
     backend = torch_backend
     poison_at = None
+    counts = ("top5",)
 
     def __init__(self, lr):
         self.net = nn.Sequential(
@@ -20,19 +21,20 @@ class Learner:
 
     def _loss(self, images, labels):
         logits = self.net(images)
-        return nn.functional.cross_entropy(logits, labels), (logits.argmax(1) == labels).sum()
+        five = (logits.topk(5).indices == labels[:, None]).sum()
+        return nn.functional.cross_entropy(logits, labels), (logits.argmax(1) == labels).sum(), five
 
     def train_step(self, images, labels):
         self.net.train()
         self.optimiser.zero_grad()
-        loss, correct = self._loss(images, labels)
+        loss, *counts = self._loss(images, labels)
         loss.backward()
         self.optimiser.step()
         self.steps += 1
         if self.steps == self.poison_at:
             with torch.no_grad():
                 self.net[0].weight.fill_(float("nan"))
-        return loss.detach(), correct
+        return loss.detach(), *counts
 
     @torch.no_grad()
     def eval_step(self, images, labels):
