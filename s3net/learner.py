@@ -32,7 +32,10 @@ class Learner:
         precision: str = "float32",
         compile: bool = False,
     ) -> None:
-        self.net = net.to(memory_format=torch.channels_last)
+        self.net = net
+        for module in net.modules():
+            if isinstance(module, nn.Conv2d):  # what has five axes has no channels-last form
+                module.to(memory_format=torch.channels_last)
         self.size, self.precision = size, precision
         self.device = next(net.parameters()).device
         self.optimiser = torch.optim.SGD(

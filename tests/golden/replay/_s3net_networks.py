@@ -95,7 +95,7 @@ def _compare_acts(trace: Trace, prefix: str, acts: dict[str, Any]) -> None:
         hook.remove()
     for name, value in acts.items():
         trace.compare(f"{prefix}{name}/shape", np.array(value.shape), 0)
-        trace.compare(f"{prefix}{name}/mean_std_l2", _statistics(value), EXACT)
+        trace.compare(f"{prefix}{name}/mean_std_l2", statistics(value), EXACT)
         image = value[0]
         if image.ndim == 3:
             height, width = image.shape[1:]
@@ -103,7 +103,7 @@ def _compare_acts(trace: Trace, prefix: str, acts: dict[str, Any]) -> None:
         trace.compare(f"{prefix}{name}/sample", image, EXACT)
 
 
-def _statistics(value: Any) -> list[float]:
+def statistics(value: Any) -> list[float]:
     return [float(value.mean()), float(value.std()), float(np.linalg.norm(value.ravel()))]
 
 
@@ -134,6 +134,25 @@ def _replay_full(trace: Trace, at: str, net: Any) -> None:
 
     seed = trace.integer(f"{at}seed")
     fill(net, seed)
+    parameters = replay_parameters(trace, at, net)
+    images = np.random.RandomState(seed + 1).standard_normal(trace[f"{at}input_shape"])
+    classes = 100 if at.startswith("cifar") else 1000
+    labels = np.random.RandomState(seed + 2).randint(0, classes, len(images))
+    x = torch.from_numpy(images)
+    seen = NamedStatistics(net.eval(), trace, f"{at}eval")
+    with torch.no_grad():
+        trace.compare(f"{at}eval_logits", net(x).numpy(), EXACT)
+    seen.compare()
+    logits = net.train()(x)
+    loss = functional.cross_entropy(logits, torch.from_numpy(labels))
+    trace.compare(f"{at}train_logits", logits.detach().numpy(), EXACT)
+    trace.compare(f"{at}train_loss", float(loss.detach()), EXACT)
+    gradients = torch.autograd.grad(loss, list(parameters.values()))
+    trace.compare(f"{at}grad_l2", [float(g.norm()) for g in gradients], EXACT)
+
+
+def replay_parameters(trace: Trace, at: str, net: Any) -> dict[str, Any]:
+    """How many, their names, shapes and lengths; the parameters by name."""
     parameters = dict(net.named_parameters())
     trace.compare(f"{at}param_count", sum(p.numel() for p in parameters.values()), 0)
     trace.compare(f"{at}param_names", list(parameters), 0)
@@ -142,30 +161,39 @@ def _replay_full(trace: Trace, at: str, net: Any) -> None:
     assert [s.strip("(),") for s in shapes] == [t.strip("(),[]").replace("x", ",") for t in theirs]
     norms = [float(p.detach().norm()) for p in parameters.values()]
     trace.compare(f"{at}param_l2", norms, EXACT)
-    images = np.random.RandomState(seed + 1).standard_normal(trace[f"{at}input_shape"])
-    classes = 100 if at.startswith("cifar") else 1000
-    labels = np.random.RandomState(seed + 2).randint(0, classes, len(images))
-    leaves = [str(n) for n in trace[f"{at}eval_leaf_names"]]
-    modules, seen = dict(net.named_modules()), dict[str, list[float]]()
-    hooks = [modules[leaf].register_forward_hook(
-        lambda m, i, o, leaf=leaf: seen.__setitem__(leaf, _statistics(o.numpy())))
-        for leaf in leaves]  # fmt: skip
-    x = torch.from_numpy(images)
-    with torch.no_grad():
-        trace.compare(f"{at}eval_logits", net.eval()(x).numpy(), EXACT)
-    for hook in hooks:
-        hook.remove()
-    ours = np.array([seen[leaf] for leaf in leaves])
-    recorded = trace[f"{at}eval_leaf_mean_std_l2"]
-    scale = np.abs(recorded[:, 1:2]) + np.abs(recorded[:, :1])
-    trace.compare_each(f"{at}eval_leaf_mean_std_l2", ours,
-                       EXACT * np.concatenate([scale, scale, recorded[:, 2:]], 1))  # fmt: skip
-    logits = net.train()(x)
-    loss = functional.cross_entropy(logits, torch.from_numpy(labels))
-    trace.compare(f"{at}train_logits", logits.detach().numpy(), EXACT)
-    trace.compare(f"{at}train_loss", float(loss.detach()), EXACT)
-    gradients = torch.autograd.grad(loss, list(parameters.values()))
-    trace.compare(f"{at}grad_l2", [float(g.norm()) for g in gradients], EXACT)
+    return parameters
+
+
+class NamedStatistics:
+    """Mean, deviation and length of what the modules named in a trace put out in the next pass.
+
+    prefix   keys are <prefix>_leaf_names and <prefix>_leaf_mean_std_l2
+    last_of  modules that the original calls for one number after another, and we for all at once:
+             what it recorded is the last
+    """
+
+    def __init__(self, net: Any, trace: Trace, prefix: str, last_of: tuple[str, ...] = ()) -> None:
+        self.trace, self.prefix = trace, prefix
+        self.names = [str(name) for name in trace[f"{prefix}_leaf_names"]]
+        self.seen: dict[str, list[float]] = {}
+        modules = dict(net.named_modules())
+        self.hooks = []
+        for name in self.names:
+
+            def keep(module: Any, inputs: Any, output: Any, name: str = name) -> None:
+                value = output.detach().numpy()
+                self.seen[name] = statistics(value[-1:] if name.endswith(last_of) else value)
+
+            self.hooks.append(modules[name].register_forward_hook(keep))
+
+    def compare(self) -> None:
+        for hook in self.hooks:
+            hook.remove()
+        key = f"{self.prefix}_leaf_mean_std_l2"
+        recorded = self.trace[key]
+        scale = np.abs(recorded[:, 1:2]) + np.abs(recorded[:, :1])
+        allowed = EXACT * np.concatenate([scale, scale, recorded[:, 2:]], 1)
+        self.trace.compare_each(key, np.array([self.seen[name] for name in self.names]), allowed)
 
 
 def fill(net: Any, seed: int) -> None:
