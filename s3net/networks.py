@@ -140,8 +140,8 @@ PLANS = {
 """The constructors of the original by their names, and three small rivals."""
 
 
-def build(name: str, classes: int, dropout: float = 0.0) -> S3Net:
-    """A network of PLANS. KeyError for another name."""
+def build(name: str, classes: int, dropout: float = 0.0, wiring: str | None = None) -> S3Net:
+    """A network of PLANS; `wiring`: another one of its chain. KeyError for another name."""
     plan = PLANS[name]
     return S3Net(
         plan.growth,
@@ -150,5 +150,5 @@ def build(name: str, classes: int, dropout: float = 0.0) -> S3Net:
         bn_size=plan.bn_size,
         classes=classes,
         dropout=dropout,
-        wiring=plan.wiring,
+        wiring=wiring or plan.wiring,
     )

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import torch
 
 from common import torch_backend
 from common.errors import UsageError
 from common.run import Run
 from common.torch_batches import TorchBatches
+from common.torch_files import write_pth
 from s3net.cifar100.s3model import CifarS3, layers_of
 from s3net.data import load_task
 from s3net.learner import Learner
@@ -56,11 +56,12 @@ def train(options: Any) -> None:
             began = time.perf_counter()
             for images, labels in run.batches(train_set):
                 run.add(learner.train_step(images, labels))
-            report(options, "train", *run.train_figures(), train_set, time.perf_counter() - began)
+            loss, accuracy = run.train_figures()[:2]
+            report(options, "train", loss, accuracy, train_set, time.perf_counter() - began)
             if (later := quarter_rate(options.lr, epoch + 1, options.epochs)) != lr:
                 click.echo(f"learning rate: {later:g}")
             began = time.perf_counter()
-            loss, accuracy = run.evaluate("test", test_set)
+            loss, accuracy = run.evaluate("test", test_set)[:2]
             run.log(lr=lr)
             report(options, "test", loss, accuracy, test_set, time.perf_counter() - began)
             if accuracy > best:
@@ -111,8 +112,5 @@ def report(
 
 def save(net: CifarS3, options: Any, file: Path) -> None:
     """The original's file: settings (here a plain dict, nothing to unpickle) and the state dict."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f"{file.name}.partial")
     settings = {k: str(v) if isinstance(v, Path) else v for k, v in options.as_dict().items()}
-    torch.save({"settings": settings, "model": net.state_dict()}, partial)
-    partial.replace(file)
+    write_pth(file, {"settings": settings, "model": net.state_dict()})

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from common.errors import UsageError, UserError
 
@@ -18,7 +18,8 @@ FILE = "graphs.json"
 TRIES = 200  # drawings until one is connected
 
 
-class Graph(NamedTuple):
+@dataclass(frozen=True)
+class Graph:
     """Nodes 0 ... count - 1 and edges from a smaller to a larger index."""
 
     count: int
@@ -147,7 +148,7 @@ def wiring(settings: Settings) -> Wiring:
     if kept.settings.seed == settings.seed and kept.settings.K == settings.K:
         if kept.settings.P == settings.P and kept.settings.nodes == settings.nodes:
             return Wiring(settings, kept.edges)
-    sizes = {settings.nodes // 2, settings.nodes}
+    sizes = (settings.nodes // 2, settings.nodes)
     return Wiring(settings, {n: draw(n, settings.K, settings.P, settings.seed) for n in sizes})
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from common.errors import UsageError
+from s3net.tinyimagenet.graphs import FILE, Wiring, read
 from s3net.tinyimagenet.graphs import STORED as STORED_GRAPHS
-from s3net.tinyimagenet.graphs import Wiring, read
 
 S3 = (
     "s3net_new",
@@ -26,24 +26,57 @@ TIMM = {"timm_ghostnet": "ghostnet_100", "timm_seresnet50": "seresnet50"}
 MODELS = (*S3, *SMALL, *TORCHVISION, *OURS, *TIMM)
 
 
-def make(name: str, classes: int, dropout: float = 0.0, wiring: Wiring | None = None) -> Any:
+class Recipe(NamedTuple):
+    """What the nine programs differ in, besides their networks."""
+
+    batch_size: int = 64
+    lr: float = 0.1
+
+
+RECIPES = {
+    "mobilenet_v2": Recipe(96),
+    "efficientnet_b0": Recipe(96),
+    "ghostnet": Recipe(96),
+    "timm_ghostnet": Recipe(96),
+    "se_resnet50": Recipe(96, 0.005),
+    "timm_seresnet50": Recipe(96, 0.005),
+    "oct_resnet50": Recipe(96),
+    "lambda_resnet50": Recipe(96),
+    "scalenet50": Recipe(64, 0.01),
+    "randwire_ws": Recipe(64, 0.01),
+}
+TABLE_LR = {"se_resnet50": 0.05, "timm_seresnet50": 0.05}
+"""Rates of the paper's table IV that are not the program's."""
+
+
+def recipe(model: str) -> Recipe:
+    """Of the program that trains this network; S3's for those that no program has."""
+    return RECIPES.get(model, Recipe())
+
+
+def make(
+    name: str,
+    classes: int,
+    dropout: float = 0.0,
+    wiring: str | None = None,
+    graphs: Wiring | None = None,
+) -> Any:
     """A network with so many outputs, drawn from torch's generator.
 
     name     one of MODELS, or a model of torchvision
-    dropout  of S3's layers
-    wiring   of randwire_ws; None: the study's
+    dropout  of S3's layers; wiring of its blocks, None: its own
+    graphs   of randwire_ws; None: the study's
     UsageError for a name that nobody knows, and for dropout or a wiring that the network has not.
     """
     from s3net.networks import PLANS, build
 
-    if wiring is not None and name != "randwire_ws":
-        raise UsageError(f"option --config goes with --model randwire_ws, not with {name}")
     if name in PLANS:
-        return build(name, classes, dropout)
-    if dropout:
-        raise UsageError(f"option --dropout (={dropout:g}) is for S3 nets; {name} has its own")
+        return build(name, classes, dropout, wiring)
+    for option, value in (("--dropout", dropout), ("--wiring", wiring)):
+        if value:
+            raise UsageError(f"option {option} (={value}) is for S3 nets; {name} has its own")
     if name in OURS:
-        return _ours(name, classes, wiring)
+        return _ours(name, classes, graphs)
     if name in TIMM:
         return _timm(name, classes)
     from torchvision.models import get_model, list_models
@@ -54,11 +87,11 @@ def make(name: str, classes: int, dropout: float = 0.0, wiring: Wiring | None = 
     return get_model(name, weights=None, num_classes=classes)
 
 
-def _ours(name: str, classes: int, wiring: Wiring | None) -> Any:
+def _ours(name: str, classes: int, graphs: Wiring | None) -> Any:
     if name == "randwire_ws":
         from s3net.tinyimagenet.rand_wire import RandWire
 
-        return RandWire(classes, wiring or read(STORED_GRAPHS))
+        return RandWire(classes, graphs or read(STORED_GRAPHS))
     from s3net.tinyimagenet.ghost import GhostNet
     from s3net.tinyimagenet.lambda_net import lambda_resnet50
     from s3net.tinyimagenet.octave import oct_resnet50
@@ -87,6 +120,7 @@ def classes_of(name: str, state: dict[str, Any]) -> int:
     """Outputs of the network of this name that the state is of; 1000 where it does not tell."""
     import torch
 
+    # Outputs are the first axis of the last matrix, whatever the blocks' wiring and graphs.
     with torch.device("meta"):
         matrices = [n for n, t in make(name, 1).state_dict().items() if t.ndim >= 2]
     return len(state[matrices[-1]]) if matrices[-1] in state else 1000
@@ -125,7 +159,14 @@ def open_network(name: str | None, path: Path | None, size: int | None = None) -
     name = name or said
     if name is None:
         raise UsageError(f"option --model is missing: {path} does not say what it is")
-    net = make(name, classes_of(name, stored.state))
+    wiring = stored.about.get("wiring")
+    graphs = path / FILE if path.is_dir() else None
+    net = make(
+        name,
+        classes_of(name, stored.state),
+        wiring=wiring,
+        graphs=read(graphs) if graphs and graphs.is_file() else None,
+    )
     load(net, stored, path)
     known = stored.about.get("test_accuracy")
     about = "weights of unknown accuracy" if known is None else (

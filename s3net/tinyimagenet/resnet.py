@@ -1,7 +1,8 @@
 """The plan of ResNet-50, into which four of the comparison models put blocks of their own."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -9,7 +10,8 @@ PLAN = (3, 4, 6, 3)
 EXPANSION = 4
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True)
+class Place:
     """Where a block stands: stage 0 ... 3, index in it, index of all, and its channels.
 
     It takes `channels` and gives 4 `width`, at a 1 / `stride` of the resolution.

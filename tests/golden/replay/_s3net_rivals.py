@@ -52,7 +52,7 @@ def build(name: str, classes: int) -> Any:
 
     if match := re.match(r"randwire_ws_c(\d+)_n(\d+)$", name):
         settings = Settings(channels=int(match[1]), nodes=int(match[2]))
-        return make("randwire_ws", classes, wiring=wiring(settings))
+        return make("randwire_ws", classes, graphs=wiring(settings))
     return make(NAMES.get(name, name), classes)
 
 
