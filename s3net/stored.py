@@ -17,7 +17,7 @@ from common.torch_files import (
 
 STORED = Path(__file__).with_name("weights")
 """The small networks that this repository trained: <model>.safetensors."""
-SETTINGS = ("model", "dataset", "image_size", "seed", "epochs")
+SETTINGS = ("model", "wiring", "dataset", "image_size", "seed", "epochs")
 
 
 class Stored(NamedTuple):
