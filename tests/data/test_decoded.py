@@ -27,9 +27,12 @@ def decodings(monkeypatch) -> list[Path]:
     """Files that were decoded so far."""
     seen: list[Path] = []
     true = common.decoded.decode_bytes
-    monkeypatch.setattr(
-        common.decoded, "decode_bytes", lambda data, path: (seen.append(path), true(data, path))[1]
-    )
+
+    def decode(data: bytes, path: Path) -> np.ndarray:
+        seen.append(path)
+        return true(data, path)
+
+    monkeypatch.setattr(common.decoded, "decode_bytes", decode)
     return seen
 
 
