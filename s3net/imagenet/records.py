@@ -14,7 +14,8 @@ import struct
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -99,6 +100,32 @@ def write_meta(transaction: Any, about: dict[str, Any]) -> None:
     transaction.put(META, json.dumps({"format": FORMAT} | about).encode())
 
 
+class Reader:
+    """A file open for reading in this process, for all that read it here: lmdb allows no second
+    one. Closed when nobody has it any more."""
+
+    _open: ClassVar[WeakValueDictionary[tuple[int, Path], "Reader"]] = WeakValueDictionary()
+
+    def __init__(self, path: Path) -> None:
+        self.process, self.environment = os.getpid(), open_file(path)
+
+    def __del__(self) -> None:
+        if getattr(self, "process", None) == os.getpid():  # a fork's belongs to its parent
+            self.environment.close()
+
+    @classmethod
+    def of(cls, path: Path) -> "Reader":
+        """The one of this process."""
+        key = os.getpid(), path.resolve()
+        for (process, _), inherited in list(cls._open.items()):
+            if process != os.getpid():  # the parent keeps its own
+                inherited.environment.close()
+        found = cls._open.get(key)
+        if found is None:
+            found = cls._open[key] = cls(path)
+        return found
+
+
 class Records:
     """The images of a finished file, by index: a source of `common.torch_stream`.
 
@@ -110,8 +137,9 @@ class Records:
         if not path.is_file():
             raise damaged(path, "there is no such file")
         self.path = path
-        self._environment, self._process = None, 0
-        with open_file(path) as environment, environment.begin() as transaction:
+        self._reader: Reader | None = None
+        reader = Reader.of(path)
+        with reader.environment.begin() as transaction:
             try:
                 meta = read_meta(transaction)
                 labels = transaction.get(LABELS)
@@ -123,7 +151,7 @@ class Records:
                     path, f"is unfinished ({done} images): run folder2lmdb again to go on"
                 )
             self.labels = np.frombuffer(labels, "<i8").astype(np.int64)
-            entries = environment.stat()["entries"]
+            entries = transaction.stat()["entries"]
         self.classes, self.checksum = tuple(meta["classes"]), str(meta["listing"])
         if not len(self.labels) == meta["images"] == entries - 2:
             raise damaged(path, f"holds {entries - 2} images instead of {meta['images']}")
@@ -147,7 +175,7 @@ class Records:
     def read(self, index: int) -> np.ndarray:
         """The image at `index`, decoded: uint8 (H, W, 3). UserError naming file and image."""
         where = int(self.indices[index])
-        with self._open().begin(buffers=False) as transaction:
+        with self._open().begin() as transaction:
             record = transaction.get(str(where).encode())
         try:
             image, label, name = unpack(record or b"")
@@ -160,9 +188,9 @@ class Records:
 
     def _open(self) -> Any:
         # A process must not use what it inherited: the environment belongs to whoever opened it.
-        if self._process != os.getpid():
-            self._environment, self._process = open_file(self.path), os.getpid()
-        return self._environment
+        if self._reader is None or self._reader.process != os.getpid():
+            self._reader = Reader.of(self.path)
+        return self._reader.environment
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_environment": None, "_process": 0}
+        return self.__dict__ | {"_reader": None}
