@@ -8,7 +8,8 @@
 `common.verdicts` documents targets.csv. Runs are made in `runs/reproduce/<paper>/<id>/seed-<s>`;
 of each finished one four small files are kept in `<paper>/results/<id>/seed-<s>`. Generated blocks
 stand between `<!-- papers -->`, `<!-- targets: PAPER -->` or `<!-- switches: PAPER -->` and
-`<!-- end -->`, in README.md and in every paper's README.md.
+`<!-- end -->`, in README.md and in every paper's README.md. Of a paper whose scripts have switches
+of their own, `<!-- switches: PAPER.MODULE -->` shows those of that module instead of `fidelity`.
 """
 
 import importlib
@@ -29,7 +30,8 @@ from common.verdicts import Row, format_targets, read_targets, recompute
 
 FILES = ("config.json", "environment.json", "metrics.jsonl", "summary.json")
 RUNS = Path("runs/reproduce")
-_BLOCK = re.compile(r"(<!-- (papers|targets: \w+|switches: \w+) -->\n)(.*?)(<!-- end -->|\Z)", re.S)
+_MARK = r"<!-- (papers|targets: \w+|switches: [\w.]+) -->\n"
+_BLOCK = re.compile(rf"({_MARK})(.*?)(<!-- end -->|\Z)", re.S)
 
 
 def rows_of(paper: papers.Paper) -> list[Row]:
@@ -62,7 +64,7 @@ def fill_blocks(path: Path, known: list[papers.Paper], rows: dict[str, list[Row]
             raise UserError(f"{path}: the block <!-- {block[2]} --> has no <!-- end -->")
         if kind == "papers":
             return f"{block[1]}{papers_table(known, rows)}{block[4]}"
-        if name not in rows:
+        if name.partition(".")[0] not in rows:
             raise UserError(f"{path}: {unknown('paper', name, rows)}")
         table = targets_table(rows[name]) if kind == "targets" else switches_table(name)
         return f"{block[1]}{table}{block[4]}"
@@ -70,11 +72,13 @@ def fill_blocks(path: Path, known: list[papers.Paper], rows: dict[str, list[Row]
     return _BLOCK.sub(fill, path.read_text(encoding="utf-8"))
 
 
-def switches_table(paper: str) -> str:
-    """Defect, switch, effect, evidence and both presets of the paper's `fidelity.Fidelity`."""
+def switches_table(name: str) -> str:
+    """Defect, switch, effect, evidence and both presets of `Fidelity` in a paper's `fidelity`, or
+    in the module that the name says."""
     from common import switches
 
-    return switches.table(importlib.import_module(f"{paper}.fidelity").Fidelity).strip() + "\n"
+    module = name if "." in name else f"{name}.fidelity"
+    return switches.table(importlib.import_module(module).Fidelity).strip() + "\n"
 
 
 def papers_table(known: list[papers.Paper], rows: dict[str, list[Row]]) -> str:

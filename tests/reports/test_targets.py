@@ -297,7 +297,13 @@ def test_the_switches_block_is_the_papers_table(house, monkeypatch):
     call("tables")
     readme = (house / "README.md").read_text()
     assert "turned" in readme and "--flip" in readme and readme.endswith("|\n<!-- end -->\n")
+    other = (house / "toy_paper" / "fidelity.py").read_text().replace("turned", "of one script")
+    (house / "toy_paper" / "one_script.py").write_text(other)
+    (house / "README.md").write_text("<!-- switches: toy_paper.one_script -->\n<!-- end -->\n")
+    call("tables")
+    assert "of one script" in (house / "README.md").read_text()
     sys.modules.pop("toy_paper.fidelity", None)
+    sys.modules.pop("toy_paper.one_script", None)
 
 
 def test_the_tables_of_this_repository_are_up_to_date():
