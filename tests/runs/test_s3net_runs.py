@@ -16,6 +16,9 @@ CIFAR = ["--data", "digits", "--limit-train", "100", "--limit-test", "50", "--ba
          "--threads", "1", "--quiet", "--seed", "3", "--checkpoint-every", "2",
          "--dropout", "0.2"]  # fmt: skip
 
+RANDOM = ["--data", "digits", "--limit-train", "100", "--limit-test", "50", "--batch-size", "24",
+          "--epochs", "2", "--image-size", "32", "--threads", "1", "--quiet", "--seed", "3",
+          "--checkpoint-every", "2"]  # fmt: skip
 LEARNER = "s3net.learner"
 
 
@@ -46,5 +49,20 @@ def test_a_killed_cifar_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     assert train(log, *CIFAR, "--out", tmp_path / "whole", script=script) == 0, log.read_text()
     cut = tmp_path / "cut"
     assert train(log, *CIFAR, "--out", cut, kill_at=8, script=script) == -signal.SIGKILL
+    assert train(log, "--resume", cut, script=script) == 0, log.read_text()
+    assert left(cut) == left(tmp_path / "whole")
+
+
+def test_a_killed_random_network_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    """Graphs drawn anew, or edges' weights that are not stored."""
+    config = tmp_path / "c.yaml"
+    config.write_text("channels: 8\nnodes: 12\nK: 3\n")
+    log, script = tmp_path / "log", "s3net.tinyimagenet.Tiny_RandomlyWired"
+    words = [*RANDOM, "--config", config]
+    assert train(log, *words, "--out", tmp_path / "whole", script=script) == 0, log.read_text()
+    cut = tmp_path / "cut"
+    assert train(log, *words, "--out", cut, kill_at=8, script=script) == -signal.SIGKILL
+    config.unlink()
+    config.write_text("channels: 10\n")
     assert train(log, "--resume", cut, script=script) == 0, log.read_text()
     assert left(cut) == left(tmp_path / "whole")
