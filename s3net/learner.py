@@ -85,6 +85,7 @@ class Learner:
         ]
         parameters = dict(self.net.named_parameters())
         self.net.train()
+        drawn = torch_backend.rng_state()  # both routes drop the same units
         with torch_backend.kept_buffers(self.net):
             loss, _ = self._loss(self.net, images, labels)
             mine = torch.autograd.grad(loss, [parameters[name] for name in names])
@@ -94,6 +95,7 @@ class Learner:
             call = lambda x: torch.func.functional_call(self.net, state, (x,))  # noqa: E731
             return self._loss(call, images, labels)[0]
 
+        torch_backend.load_rng_state(drawn)
         theirs = torch.func.grad(whole)({n: p.detach() for n, p in parameters.items()})
         return {name: (g, theirs[name]) for name, g in zip(names, mine, strict=True)}
 
