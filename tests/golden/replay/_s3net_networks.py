@@ -1,5 +1,7 @@
 """Small S3 nets step by step, and the published sizes by their statistics."""
 
+import re
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -46,7 +48,7 @@ def replay_steps(trace: Trace) -> None:
                 # The batch norm behind it cancels most of norm0's gradient: what is left is small.
                 size = max(float(np.abs(trace[f"grad_step1/{name}"]).max()), 1e-3 * largest)
                 trace.compare(f"grad_step1/{name}", parameter.grad.numpy(), EXACT, scale=size)
-        if step in (1, 4):
+        if any(key.startswith(f"after_step{step}/") for key in trace):
             for name, value in net.state_dict().items():
                 trace.compare(f"after_step{step}/{name}", value.numpy(), EXACT)
     trace.compare("losses", losses, EXACT)
@@ -107,25 +109,57 @@ def statistics(value: Any) -> list[float]:
     return [float(value.mean()), float(value.std()), float(np.linalg.norm(value.ravel()))]
 
 
-# Paper's name of a size -> how ours is built. A hidden set has the same names.
-def _full(name: str) -> Any:
-    from s3net.cifar100.s3model import CifarS3
-    from s3net.networks import build
+def _full(trace: Trace, at: str) -> Any:
+    """The network whose parameters the trace lists, built from their names and shapes alone."""
+    names = [str(name) for name in trace[f"{at}param_names"]]
+    sizes = [[int(n) for n in re.findall(r"\d+", str(s))] for s in trace[f"{at}param_shapes"]]
+    shapes = dict(zip(names, sizes, strict=True))
+    if "init_cnn_layer.conv0.weight" in shapes:
+        from s3net.cifar100.s3model import CifarS3
 
-    if name.startswith("cifar_k"):
-        growth, layers = name.removeprefix("cifar_k").split("_L")
-        return CifarS3(int(growth), (int(layers),) * 3)
-    study, constructor = name.split("_", 1)
-    known = {"tiny": ("s3net_new",)}.get(
-        study, ("s3net_new_big2", "s3net_new_big", "s3net_new1", "s3net_new2", "s3net65")
+        return CifarS3(
+            shapes["denseblocks.db_0.bottleneck.dbl_0.layer.2.weight"][0],
+            _depths(names, r"denseblocks\.db_(\d+)\.bottleneck\.dbl_\d+\.layer\.2\.weight"),
+            shapes["init_cnn_layer.conv0.weight"][0],
+            classes=shapes["lr.weight"][0],
+        )
+    from s3net.networks import S3Net
+
+    first = "features.denseblock1.denselayer1"
+    growth = shapes[f"{first}.conv2.weight"][0]
+    return S3Net(
+        growth,
+        _depths(names, r"features\.denseblock(\d+)\.denselayer\d+\.conv2\.weight"),
+        shapes["features.conv0.weight"][0],
+        bn_size=shapes[f"{first}.conv1.weight"][0] // growth,
+        classes=shapes["classifier.weight"][0],
     )
-    return build(next(k for k in known if constructor.startswith(k)), 1000)
+
+
+def _depths(names: list[str], layer: str) -> list[int]:
+    """Layers of each block."""
+    found = Counter(int(match[1]) for name in names if (match := re.fullmatch(layer, name)))
+    return [found[block] for block in sorted(found)]
+
+
+def named(trace_name: str) -> Any:
+    """The network that this repository has under a name of the trace; None where it has none."""
+    from s3net.cifar100.s3model import CifarS3
+    from s3net.networks import PLANS, build
+
+    if match := re.fullmatch(r"cifar_k(\d+)_L(\d+)", trace_name):
+        return CifarS3(int(match[1]), (int(match[2]),) * 3)
+    constructor = re.sub(r"_\d+_[\dx]+$", "", trace_name.partition("_")[2])
+    return build(constructor, 1000) if constructor in PLANS else None
 
 
 def replay_full_sizes(trace: Trace) -> None:
     """Parameter counts, names and shapes; leaf outputs in eval mode; loss and gradients."""
     for name in dict.fromkeys(key.split("/")[0] for key in trace):
-        _replay_full(trace, f"{name}/", _full(name).double())
+        net = _full(trace, f"{name}/")
+        if (ours := named(name)) is not None:
+            assert str(ours) == str(net), f"{name} is another network here"
+        _replay_full(trace, f"{name}/", net.double())
 
 
 def _replay_full(trace: Trace, at: str, net: Any) -> None:
@@ -136,7 +170,7 @@ def _replay_full(trace: Trace, at: str, net: Any) -> None:
     fill(net, seed)
     parameters = replay_parameters(trace, at, net)
     images = np.random.RandomState(seed + 1).standard_normal(trace[f"{at}input_shape"])
-    classes = 100 if at.startswith("cifar") else 1000
+    classes = len(list(parameters.values())[-1])
     labels = np.random.RandomState(seed + 2).randint(0, classes, len(images))
     x = torch.from_numpy(images)
     seen = NamedStatistics(net.eval(), trace, f"{at}eval")
