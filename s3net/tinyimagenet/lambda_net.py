@@ -41,9 +41,13 @@ class LambdaConv(nn.Module):
         keys = self.softmax(self.keys(x).reshape(n, self.k, self.u, -1))
         values = self.values(x).reshape(n, self.u, self.v, -1)
         content = torch.einsum("nkup,nuvp->nkv", keys, values)
-        # Every value is an image of its own to the same k kernels.
+        # Every value is an image of its own to the same k kernels; of a kernel larger than the map
+        # only the middle can ever meet it.
+        reach = min(self.m // 2, max(height, width) - 1)
+        rest = self.m // 2 - reach
+        kernels = self.embedding.squeeze(2)[:, :, rest : self.m - rest, rest : self.m - rest]
         maps = values.transpose(1, 2).reshape(n * self.v, self.u, height, width)
-        around = nn.functional.conv2d(maps, self.embedding.squeeze(2), padding=self.m // 2)
+        around = nn.functional.conv2d(maps, kernels, padding=reach)
         position = around.reshape(n, self.v, self.k, -1)
         y = torch.einsum("nhkp,nkv->nhvp", queries, content)
         y = y + torch.einsum("nhkp,nvkp->nhvp", queries, position)

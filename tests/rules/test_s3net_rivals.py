@@ -101,10 +101,11 @@ def test_an_octave_convolution_is_four_convolutions() -> None:
         torch.testing.assert_close(found[1], y_low)
 
 
-def test_a_lambda_layer_is_its_definition_position_by_position() -> None:
-    """A transposed content lambda, or an embedding that looks the wrong way."""
+@pytest.mark.parametrize("m", [5, 17])
+def test_a_lambda_layer_is_its_definition_position_by_position(m: int) -> None:
+    """A transposed content lambda, an embedding that looks the wrong way or is cut too short."""
     torch.manual_seed(1)
-    layer = LambdaConv(6, 8, heads=2, k=3, m=5).double().eval()
+    layer = LambdaConv(6, 8, heads=2, k=3, m=m).double().eval()
     x = torch.randn(2, 6, 4, 7, dtype=torch.float64)
     with torch.no_grad():
         queries = layer.queries(x).reshape(2, 2, 3, 4, 7)
@@ -113,8 +114,8 @@ def test_a_lambda_layer_is_its_definition_position_by_position() -> None:
         expected = torch.zeros(2, 2, 4, 4, 7, dtype=torch.float64)
         for n, i, j in np.ndindex(2, 4, 7):
             matrix = keys[n] @ values[n].reshape(4, 28).T
-            for di, dj in np.ndindex(5, 5):
-                a, b = i + di - 2, j + dj - 2
+            for di, dj in np.ndindex(m, m):
+                a, b = i + di - m // 2, j + dj - m // 2
                 if 0 <= a < 4 and 0 <= b < 7:
                     matrix = matrix + torch.outer(
                         layer.embedding[:, 0, 0, di, dj], values[n, :, a, b]
