@@ -86,16 +86,14 @@ def test_an_octave_convolution_is_four_convolutions() -> None:
     """A path between the two resolutions that is left out, or goes the wrong way."""
     torch.manual_seed(1)
     for stride in (1, 2):
-        conv = OctaveConv(8, 12, 3, stride, True, True)
+        conv: Any = OctaveConv(8, 12, 3, stride, True, True)
         high, low = torch.randn(2, 4, 16, 16), torch.randn(2, 4, 8, 8)
         half = lambda x: x.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).mean((3, 5))  # noqa: E731
         double = lambda x: x.repeat_interleave(2, 2).repeat_interleave(2, 3)  # noqa: E731
         at = half(high) if stride == 2 else high
-        from_low = conv.conv_l2h(low)  # type: ignore[misc]
+        from_low = conv.conv_l2h(low)
         y_high = conv.conv_h2h(at) + (from_low if stride == 2 else double(from_low))
-        y_low = conv.conv_h2l(half(at)) + conv.conv_l2l(  # type: ignore[misc]
-            half(low) if stride == 2 else low
-        )
+        y_low = conv.conv_h2l(half(at)) + conv.conv_l2l(half(low) if stride == 2 else low)
         found = conv((high, low))
         torch.testing.assert_close(found[0], y_high)
         torch.testing.assert_close(found[1], y_low)
@@ -145,7 +143,7 @@ def test_a_random_stage_is_its_graph() -> None:
     """Edges that run the other way, a mean over other nodes, inputs that do not halve."""
     torch.manual_seed(1)
     graph = graphs.Graph(5, [(0, 2), (1, 2), (0, 3), (2, 4)])
-    stage = Stage(graph, 3, 6).eval()
+    stage: Any = Stage(graph, 3, 6).eval()
     x = torch.randn(2, 3, 8, 8)
     a, b = (stage.nodeop[i].conv(x) for i in (0, 1))
     weights = torch.sigmoid(torch.tensor([1.0, 1.0]))
