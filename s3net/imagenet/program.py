@@ -1,6 +1,5 @@
 """What s3net.imagenet.train does once its options are read."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from common import torch_backend, torch_distributed
 from common.errors import UsageError
 from common.run import Run
+from common.torch_files import write_pth
 from s3net.counts import multiplications
 from s3net.imagenet.data import Task, load_task, streams
 from s3net.imagenet.learner import Learner
@@ -123,12 +123,9 @@ def save(run: Path, document: dict[str, Any], best: bool) -> None:
 
     Plain tensors and numbers, so that torch.load needs no trust.
     """
-    partial = run / "checkpoint.partial"
-    torch.save(document, partial)
     if best:
-        shutil.copyfile(partial, run / "model_best.partial")
-        (run / "model_best.partial").replace(run / "model_best.pth.tar")
-    partial.replace(run / "checkpoint.pth.tar")
+        write_pth(run / "model_best.pth.tar", document)
+    write_pth(run / "checkpoint.pth.tar", document)
 
 
 def write_curves(run: Run) -> None:
