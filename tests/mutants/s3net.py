@@ -6,6 +6,7 @@ TOPOLOGY, NETWORKS, CIFAR = "s3net/topology.py", "s3net/networks.py", "s3net/cif
 KERNEL, COMPARE = "s3net/expressibility/kernel.py", "s3net/expressibility/compare.py"
 RULE, SEGMENTATION = "s3net/interpretability/rule.py", "s3net/interpretability/segmentation.py"
 TINY = "s3net/tinyimagenet"
+IMAGENET = "s3net/imagenet"
 MUTATIONS = (
     Mutation(
         "leave the block's input out of the shortcuts",
@@ -140,10 +141,40 @@ MUTATIONS = (
         "",
     ),
     Mutation(
+        "drop other units in the second route of an audit",
+        "s3net/learner.py",
+        "        torch_backend.load_rng_state(drawn)\n",
+        "",
+    ),
+    Mutation(
         "believe a cache of other pictures",
         "common/decoded.py",
         'if digest == found["files"] and',
         "if",
+    ),
+    Mutation(
+        "the first of ten crops speaks for all",
+        f"{IMAGENET}/learner.py",
+        "logits.view(n, crops, -1).mean(1)",
+        "logits.view(n, crops, -1)[:, 0]",
+    ),
+    Mutation(
+        "count top-1 as top-5",
+        f"{IMAGENET}/learner.py",
+        "return hits[:, 0].sum(), hits.sum()",
+        "return hits[:, 0].sum(), hits[:, 0].sum()",
+    ),
+    Mutation(
+        "an equal network is a better one",
+        f"{IMAGENET}/program.py",
+        "learner.best[by] > best[by]",
+        "learner.best[by] >= best[by]",
+    ),
+    Mutation(
+        "a part of an lmdb file keeps the labels of the whole",
+        f"{IMAGENET}/records.py",
+        "self.indices[chosen], self.labels[chosen]",
+        "self.indices[chosen], self.labels[: len(chosen)]",
     ),
 )
 SUITE = Suite(
@@ -155,6 +186,8 @@ SUITE = Suite(
         "tests/rules/test_s3net_rivals.py",
         "tests/cli/test_s3net_rivals.py",
         "tests/data/test_decoded.py",
+        "tests/data/test_s3net_lmdb.py",
+        "tests/cli/test_s3net_imagenet.py",
         "tests/golden/test_golden.py",
         "-k",
         "(s3net or decoded) and not fullsize and not neural_tangents and not torchvision and not "
