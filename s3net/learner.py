@@ -125,7 +125,10 @@ class Learner:
 
     def _loss(self, forward: Any, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         if self.size is not None and images.shape[-1] != self.size:
-            images = functional.interpolate(images, (self.size, self.size), mode="bilinear")
+            smaller = images.shape[-1] > self.size  # Pillow averages where it shrinks
+            images = functional.interpolate(
+                images, (self.size, self.size), mode="bilinear", antialias=smaller
+            )
         images = images.contiguous(memory_format=torch.channels_last)
         with torch_backend.autocast(self.device, self.precision):
             logits = forward(images)
