@@ -93,6 +93,10 @@ def lra_e_tf(session: nox.Session) -> None:
     smoke(session, *LRA_E_TF)
 
 
+TINY = ("S3Net", "MobileNetV2", "EfficientNet", "GhostNet", "SEResNet", "OctResNet", "LambdaNet",
+        "ScaleNet", "RandomlyWired")  # fmt: skip
+
+
 @nox.session
 def s3net(session: nox.Session) -> None:
     """S3Net: its tests and its scripts, PyTorch and JAX (which brings TensorFlow along)."""
@@ -103,7 +107,16 @@ def s3net(session: nox.Session) -> None:
         train = ("s3net.tinyimagenet.train", *digits, "--epochs", "1", "--limit-train", "200")
         session.run("python", "-m", *train, "--out", f"{folder}/run", env=ENVIRONMENT)
     smoke(session, "s3net.cifar100.train_S3Net")
+    few = ("--data", "digits", "--image-size", "32", "--epochs", "1", "--limit-train", "32")
+    few += ("--limit-test", "32", "--batch-size", "16", "--no-epoch-models", "--quiet")
+    for name in TINY:
+        with tempfile.TemporaryDirectory() as folder:
+            program = f"s3net.tinyimagenet.Tiny_{name}"
+            session.run("python", "-m", program, *few, "--out", f"{folder}/run", env=ENVIRONMENT)
     with tempfile.TemporaryDirectory() as folder:
+        session.run(
+            "python", "-m", "s3net.wiring", "--out", f"{folder}/wiring.png", env=ENVIRONMENT
+        )
         for module in ("compare", "universality"):
             script = f"s3net.expressibility.{module}"
             session.run("python", "-m", script, "--out", f"{folder}/{module}", env=ENVIRONMENT)

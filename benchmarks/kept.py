@@ -1,4 +1,4 @@
-"""What a training step keeps for its backward pass, counted on one forward pass of two samples."""
+"""What a training step keeps for its backward pass, and has at its peak, counted on two samples."""
 
 from typing import Any
 
@@ -44,3 +44,30 @@ def kept(net: Any, side: int, size: int = 2) -> dict[str, int]:
     for pointer, count in found_at.items():
         found[kinds.get(pointer, "other")] += count // size
     return found | {"total": sum(found.values())}
+
+
+def peak(net: Any, side: int, size: int = 2) -> int:
+    """Bytes a sample, the most that forward and backward have at once beyond parameters and images,
+    the gradients of the parameters included: from the allocations that torch records."""
+    import json
+    import tempfile
+    from pathlib import Path
+
+    import torch
+    from torch.profiler import ProfilerActivity, profile
+
+    images = torch.randn(size, 3, side, side).contiguous(memory_format=torch.channels_last)
+    net.to(memory_format=torch.channels_last).train()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+        net(images).sum().backward()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "trace.json"
+        recorded.export_chrome_trace(str(file))
+        events = json.loads(file.read_text())["traceEvents"]
+    sizes = [e["args"]["Bytes"] for e in sorted((e for e in events if e["name"] == "[memory]"),
+             key=lambda e: e["args"]["Ev Idx"])]  # fmt: skip
+    most = held = 0
+    for change in sizes:
+        held += change
+        most = max(most, held)
+    return most // size

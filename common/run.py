@@ -129,8 +129,9 @@ class Run:
 
     def _start(self) -> None:
         document = rundir.config(self.options, self.name)
-        found = checkpoint.newest(self.directory) if self.options.resume else None
-        if not self.options.resume and self.main:
+        goes_on = rundir.resumed(self.options)
+        found = checkpoint.newest(self.directory) if goes_on else None
+        if not goes_on and self.main:
             rundir.refuse_another(self.directory, document)
         remembered = checkpoint.load(found, self.learner) if found else None
         if remembered:

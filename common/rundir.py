@@ -30,9 +30,15 @@ PACKAGES = (
 EXACT = ("python", "packages", "hardware", "precision", "deterministic", "data")
 
 
+def resumed(options: Any) -> Path | None:
+    """The run that --resume names; None without, and where it names an original's file."""
+    given = Path(options.resume) if options.resume else None
+    return None if given is None or given.is_file() else given
+
+
 def choose(options: Any, name: str) -> Path:
     """The run's directory: --resume, --out, or the next free runs/<paper>/<name>-<seed>."""
-    for given in (options.resume, options.out):
+    for given in (resumed(options), options.out):
         if given:
             return Path(given)
     base = Path("runs") / options.paper / f"{name}-{options.seed}"

@@ -5,19 +5,19 @@
                            train/<class>/images/*.JPEG
                            val/images/*.JPEG, val/val_annotations.txt
 
-A folder of the same layout under another name (a subset) is taken when it is the only one.
+A folder of the same layout under another name (a subset) is taken when it is the only one. Pixels
+are decoded once and kept in ROOT/<folder>-decoded (`common.decoded`).
 """
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from common.decoded import decoded
 from common.download import Remote, fetch_folder
 from common.errors import UserError
 from common.files import Arrays, Contents, damaged, md5, read
-from common.image_folder import decode_bytes
 
 FOLDER = "tiny-imagenet-200"
 COUNTS = (100_000, 10_000)
@@ -45,10 +45,11 @@ def load(name: str, root: Path, download: bool) -> Contents:
     if folder.name == FOLDER and (len(train), len(val)) != COUNTS:
         found = f"{len(train)} training and {len(val)} validation images"
         raise damaged(folder, f"holds {found}, not the official {COUNTS[0]} and {COUNTS[1]}")
-    halves = []
+    halves: list[Arrays] = []
     for half, listed in (("train", train), ("val", val)):
-        arrays, checksums[f"{folder.name}/{half}"] = _decoded(listed)
-        halves.append(arrays)
+        cache = root / f"{folder.name}-decoded" / f"{half}.safetensors"
+        images, checksums[f"{folder.name}/{half}"] = decoded([path for path, _ in listed], cache)
+        halves.append((images, np.array([label for _, label in listed], np.int64)))
     if halves[0][0].shape[1:] != halves[1][0].shape[1:]:
         raise damaged(folder, "training and validation images differ in size")
     return halves[0], halves[1], _names(folder, wnids, checksums), checksums
@@ -118,31 +119,3 @@ def _names(folder: Path, wnids: tuple[str, ...], checksums: dict[str, str]) -> t
     lines = _text(path, checksums).splitlines() if path.is_file() else []
     words = dict(line.split("\t", 1) for line in lines if "\t" in line)
     return tuple(words.get(wnid, wnid).split(",")[0].strip() for wnid in wnids)
-
-
-def _decoded(listed: list[tuple[Path, int]]) -> tuple[Arrays, str]:
-    """Images and labels of the listed files, and the MD5 of the MD5s of all files in order."""
-    from tqdm import tqdm
-
-    def one(item: tuple[Path, int]) -> tuple[np.ndarray, str]:
-        data = read(item[0])
-        return decode_bytes(data, item[0]), md5(data)
-
-    images, digests = np.empty(0, np.uint8), []
-    # Pillow releases the interpreter lock while it decodes.
-    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
-    try:
-        results = tqdm(pool.map(one, listed), "decoding", len(listed), leave=False, disable=None)
-        for index, (image, digest) in enumerate(results):
-            if index == 0:
-                images = np.empty((len(listed), *image.shape), np.uint8)
-            if image.shape != images.shape[1:]:
-                found = "x".join(map(str, image.shape[:2]))
-                raise damaged(listed[index][0], f"is {found}, unlike the images before it")
-            images[index] = image
-            digests.append(digest)
-    finally:
-        # After a damaged image nobody waits for the thousands behind it.
-        pool.shutdown(cancel_futures=True)
-    labels = np.array([label for _, label in listed], np.int64)
-    return (images, labels), md5("".join(digests).encode())

@@ -23,6 +23,14 @@ def read_pth(path: Path) -> Any:
         ) from None
 
 
+def write_pth(path: Path, value: Any) -> None:
+    """torch.save plain tensors and containers, making the folder; never half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    torch.save(value, partial)
+    partial.replace(path)
+
+
 def read_safetensors(path: Path, described: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and metadata, whose entry `described`, if there is one, is JSON and is merged in."""
     from safetensors import SafetensorError, safe_open

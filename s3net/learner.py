@@ -17,6 +17,7 @@ class Learner:
     size        images are enlarged to size x size first (bilinear); None: as they come
     precision   "bfloat16": autocast
     compile     torch.compile the network
+    world       processes that train along (`common.torch_distributed`)
     """
 
     backend = torch_backend
@@ -31,31 +32,48 @@ class Learner:
         size: int | None = None,
         precision: str = "float32",
         compile: bool = False,
+        world: Any = None,
     ) -> None:
-        self.net = net.to(memory_format=torch.channels_last)
+        self.net = net
+        for module in net.modules():
+            if isinstance(module, nn.Conv2d):  # what has five axes has no channels-last form
+                module.to(memory_format=torch.channels_last)
         self.size, self.precision = size, precision
         self.device = next(net.parameters()).device
         self.optimiser = torch.optim.SGD(
             net.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True
         )
         torch_optim.materialise(self.optimiser)
-        self._forward: Callable[[Tensor], Tensor] = torch.compile(net) if compile else net
+        self._forward: Callable[[Tensor], Tensor] = net
+        self._world = world
+        if world is not None and world.size > 1:
+            ids = [self.device.index] if self.device.type == "cuda" else None
+            self._forward = nn.parallel.DistributedDataParallel(net, device_ids=ids)
+        if compile:
+            self._forward = torch.compile(self._forward)
 
-    def train_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def train_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
         """One update from images (N, C, H, W), labels (N,); mean loss and number correct before."""
         self.net.train()
         self.optimiser.zero_grad(set_to_none=True)
         loss, logits = self._loss(self._forward, images, labels)
         loss.backward()
         self.optimiser.step()
-        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+        return loss.detach(), *self._hits(logits.detach(), labels)
 
     @torch.no_grad()
-    def eval_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def eval_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
         """Mean loss and number correct, with running statistics."""
         self.net.eval()
-        loss, logits = self._loss(self._forward, images, labels)
-        return loss, (logits.argmax(1) == labels).sum()
+        # Processes need not have equally many test batches, so none may wait for another here.
+        alone = self._world is None or self._world.size == 1
+        loss, logits = self._loss(self._forward if alone else self.net, images, labels)
+        return loss, *self._hits(logits, labels)
+
+    def share_statistics(self) -> None:
+        """Running statistics of the first process for all, so that they test one network."""
+        if self._world is not None:
+            self._world.broadcast_(self.net.buffers())
 
     def credit(self, images: Tensor, labels: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         """For each convolution and the classifier, the update's direction beside the gradient of
@@ -67,6 +85,7 @@ class Learner:
         ]
         parameters = dict(self.net.named_parameters())
         self.net.train()
+        drawn = torch_backend.rng_state()  # both routes drop the same units
         with torch_backend.kept_buffers(self.net):
             loss, _ = self._loss(self.net, images, labels)
             mine = torch.autograd.grad(loss, [parameters[name] for name in names])
@@ -76,6 +95,7 @@ class Learner:
             call = lambda x: torch.func.functional_call(self.net, state, (x,))  # noqa: E731
             return self._loss(call, images, labels)[0]
 
+        torch_backend.load_rng_state(drawn)
         theirs = torch.func.grad(whole)({n: p.detach() for n, p in parameters.items()})
         return {name: (g, theirs[name]) for name, g in zip(names, mine, strict=True)}
 
@@ -99,9 +119,16 @@ class Learner:
             value.copy_(state[name])
         torch_optim.load_state(self.optimiser, state)
 
+    def _hits(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+        """The number correct, and whatever else `counts` names."""
+        return ((logits.argmax(1) == labels).sum(),)
+
     def _loss(self, forward: Any, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         if self.size is not None and images.shape[-1] != self.size:
-            images = functional.interpolate(images, (self.size, self.size), mode="bilinear")
+            smaller = images.shape[-1] > self.size  # Pillow averages where it shrinks
+            images = functional.interpolate(
+                images, (self.size, self.size), mode="bilinear", antialias=smaller
+            )
         images = images.contiguous(memory_format=torch.channels_last)
         with torch_backend.autocast(self.device, self.precision):
             logits = forward(images)

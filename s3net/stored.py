@@ -17,7 +17,7 @@ from common.torch_files import (
 
 STORED = Path(__file__).with_name("weights")
 """The small networks that this repository trained: <model>.safetensors."""
-SETTINGS = ("model", "dataset", "image_size", "seed", "epochs")
+SETTINGS = ("model", "wiring", "dataset", "image_size", "seed", "epochs")
 
 
 class Stored(NamedTuple):
@@ -67,4 +67,6 @@ def _run(path: Path) -> Stored:
     if config.get("paper") != "s3net":
         raise UserError(f"{path}: a run of {config.get('paper')}, not of s3net")
     held, _ = read_safetensors(of_run(path, "last") / "tensors.safetensors", "about")
-    return Stored(of_network(held), {name: config["options"][name] for name in SETTINGS})
+    options = config["options"]
+    options = {"model": options.get("arch")} | options  # ImageNet's name for it
+    return Stored(of_network(held), {n: options[n] for n in SETTINGS if options.get(n) is not None})

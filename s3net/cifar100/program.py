@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-import torch
+from torch import nn
 
 from common import torch_backend
 from common.errors import UsageError
 from common.run import Run
 from common.torch_batches import TorchBatches
+from common.torch_files import write_pth
 from s3net.cifar100.s3model import CifarS3, layers_of
 from s3net.data import load_task
 from s3net.learner import Learner
@@ -49,27 +50,37 @@ def train(options: Any) -> None:
                f"{device}")  # fmt: skip
     name = f"{options.dataset}-{options.wiring}-k{options.growth_rate}-d{depth(options)}"
     with Run(options, learner, data=task.data, device=device, name=name) as run:
-        for epoch in run.epochs(options.epochs):
-            lr = quarter_rate(options.lr, epoch, options.epochs)
-            learner.set_lr(lr)
-            best = max((line["test_accuracy"] for line in run.history), default=-1.0)
-            began = time.perf_counter()
-            for images, labels in run.batches(train_set):
-                run.add(learner.train_step(images, labels))
-            report(options, "train", *run.train_figures(), train_set, time.perf_counter() - began)
-            if (later := quarter_rate(options.lr, epoch + 1, options.epochs)) != lr:
-                click.echo(f"learning rate: {later:g}")
-            began = time.perf_counter()
-            loss, accuracy = run.evaluate("test", test_set)
-            run.log(lr=lr)
-            report(options, "test", loss, accuracy, test_set, time.perf_counter() - began)
-            if accuracy > best:
-                save(net, options, options.save or run.directory / "DenseNet.pt")
+        try:
+            learn(run, options, learner, train_set, test_set)
+        except SystemExit:  # Ctrl-C
+            click.echo(f"{run.seconds / 60:.1f} minutes")
+            raise
     found = max(run.history, key=lambda line: line["test_accuracy"])
     last, best = run.history[-1]["test_accuracy"], found["test_accuracy"]
     click.echo(f"best test accuracy {best:.2f} % in epoch {found['epoch']}, last {last:.2f} %; "
                f"{run.seconds / 60:.1f} minutes")  # fmt: skip
     click.echo(f"Run: {run.directory}")
+
+
+def learn(run: Run, options: Any, learner: Learner, train_set: Any, test_set: Any) -> None:
+    """The epochs: train, fall of the rate, test, save if better."""
+    for epoch in run.epochs(options.epochs):
+        lr = quarter_rate(options.lr, epoch, options.epochs)
+        learner.set_lr(lr)
+        best = max((line["test_accuracy"] for line in run.history), default=-1.0)
+        began = time.perf_counter()
+        for images, labels in run.batches(train_set):
+            run.add(learner.train_step(images, labels))
+        loss, accuracy = run.train_figures()[:2]
+        report(options, "train", loss, accuracy, train_set, time.perf_counter() - began)
+        if (later := quarter_rate(options.lr, epoch + 1, options.epochs)) != lr:
+            click.echo(f"learning rate: {later:g}")
+        began = time.perf_counter()
+        loss, accuracy = run.evaluate("test", test_set)[:2]
+        run.log(lr=lr)
+        report(options, "test", loss, accuracy, test_set, time.perf_counter() - began)
+        if accuracy > best:
+            save(learner.net, options, options.save or run.directory / "DenseNet.pt")
 
 
 def depth(options: Any) -> int:
@@ -109,10 +120,7 @@ def report(
                f"{right}/{total}")  # fmt: skip
 
 
-def save(net: CifarS3, options: Any, file: Path) -> None:
+def save(net: nn.Module, options: Any, file: Path) -> None:
     """The original's file: settings (here a plain dict, nothing to unpickle) and the state dict."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f"{file.name}.partial")
     settings = {k: str(v) if isinstance(v, Path) else v for k, v in options.as_dict().items()}
-    torch.save({"settings": settings, "model": net.state_dict()}, partial)
-    partial.replace(file)
+    write_pth(file, {"settings": settings, "model": net.state_dict()})

@@ -3,7 +3,7 @@
 from common.cli import Options, command, option, training_options
 from common.options import choice, fraction, nonnegative, path, positive, positive_int
 from common.switches import switch_options
-from s3net.fidelity import Fidelity
+from s3net.fidelity import Cifar
 from s3net.topology import WIRINGS
 
 depth_of_net = type(positive_int)(int, 7)
@@ -56,7 +56,7 @@ depth_of_net = type(positive_int)(int, 7)
     help="Of the blocks: sparse is S3.",
 )
 @option("--compile", is_flag=True, default=False, original=False, help="torch.compile the network.")
-@switch_options(Fidelity)
+@switch_options(Cifar)
 def main(options: Options) -> None:
     """Train S3 on CIFAR-100 (Fan et al., table III)."""
     from s3net.cifar100.program import train

@@ -82,6 +82,20 @@ def test_the_cifar_net_learns_digits_in_every_wiring(wiring: str, tmp_path: Path
     CifarS3(12, (2, 2, 2), 16, classes=10, wiring=wiring).load_state_dict(saved["model"])
 
 
+def test_cifars_recipe_is_the_default() -> None:
+    """A default of ours where the original's stands in the paper's table."""
+    from s3net.cifar100.train_S3Net import main
+
+    with main.make_context("train_S3Net", []) as context:
+        options = context.obj
+    recipe = {
+        "seed": 1111, "lr": 0.2, "epochs": 200, "batch_size": 64, "weight_decay": 1e-4,
+        "momentum": 0.9, "dropout": 0.0, "num_class": None, "growth_rate": 12, "channels": 24,
+        "depth": 40, "augmentation": True, "unuse_cuda": False, "dataset": "cifar100",
+        "wiring": "sparse"}  # fmt: skip
+    assert {name: getattr(options, name) for name in recipe} == recipe
+
+
 def test_the_original_cifar_program_is_a_switch_away(tmp_path: Path, capsys) -> None:
     """Its depth that is ignored, its dropout behind another option, its loss over images."""
     pytest.importorskip("torch")

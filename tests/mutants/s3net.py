@@ -5,6 +5,8 @@ from tests.mutants import Mutation, Suite
 TOPOLOGY, NETWORKS, CIFAR = "s3net/topology.py", "s3net/networks.py", "s3net/cifar100/s3model.py"
 KERNEL, COMPARE = "s3net/expressibility/kernel.py", "s3net/expressibility/compare.py"
 RULE, SEGMENTATION = "s3net/interpretability/rule.py", "s3net/interpretability/segmentation.py"
+TINY = "s3net/tinyimagenet"
+IMAGENET = "s3net/imagenet"
 MUTATIONS = (
     Mutation(
         "leave the block's input out of the shortcuts",
@@ -84,15 +86,112 @@ MUTATIONS = (
         "return 2 * both / np.maximum(size, 1)",
         "return both / np.maximum(size, 1)",
     ),
+    Mutation(
+        "keep the low resolution of an octave to itself",
+        f"{TINY}/octave.py",
+        "y_high + (up if self.stride == 2 else self.upsample(up))",
+        "y_high + 0 * (up if self.stride == 2 else self.upsample(up))",
+    ),
+    Mutation(
+        "lambdas that do not know where they are",
+        f"{TINY}/lambda_net.py",
+        'y + torch.einsum("nhkp,nvkp->nhvp", queries, position)',
+        'y + 0 * torch.einsum("nhkp,nvkp->nhvp", queries, position)',
+    ),
+    Mutation(
+        "a softmax over the depth of the keys",
+        f"{TINY}/lambda_net.py",
+        "nn.Softmax(dim=-1)",
+        "nn.Softmax(dim=1)",
+    ),
+    Mutation(
+        "one scale for all branches",
+        f"{TINY}/scale_net.py",
+        "scale = min(SCALES[int(i)], side)",
+        "scale = min(1, side)",
+    ),
+    Mutation(
+        "a sum of a random stage's outputs",
+        f"{TINY}/rand_wire.py",
+        ".mean(0)",
+        ".sum(0)",
+    ),
+    Mutation(
+        "edges that run from large to small",
+        f"{TINY}/graphs.py",
+        "found[b].append(a)",
+        "found[a].append(b)",
+    ),
+    Mutation(
+        "draw a resumed run's graphs anew",
+        f"{TINY}/program.py",
+        "if kept and kept.is_file():",
+        "if False:",
+    ),
+    Mutation(
+        "a ghost's gate above one",
+        f"{TINY}/ghost.py",
+        ".clamp(0, 1)",
+        ".clamp(0, 9)",
+    ),
+    Mutation(
+        "the table's rate whatever was typed",
+        f"{TINY}/options.py",
+        ' and "lr" not in options.typed',
+        "",
+    ),
+    Mutation(
+        "drop other units in the second route of an audit",
+        "s3net/learner.py",
+        "        torch_backend.load_rng_state(drawn)\n",
+        "",
+    ),
+    Mutation(
+        "believe a cache of other pictures",
+        "common/decoded.py",
+        'if digest == found["files"] and',
+        "if",
+    ),
+    Mutation(
+        "the first of ten crops speaks for all",
+        f"{IMAGENET}/learner.py",
+        "logits.view(n, crops, -1).mean(1)",
+        "logits.view(n, crops, -1)[:, 0]",
+    ),
+    Mutation(
+        "count top-1 as top-5",
+        f"{IMAGENET}/learner.py",
+        "return hits[:, 0].sum(), hits.sum()",
+        "return hits[:, 0].sum(), hits[:, 0].sum()",
+    ),
+    Mutation(
+        "an equal network is a better one",
+        f"{IMAGENET}/program.py",
+        "learner.best[by] > best[by]",
+        "learner.best[by] >= best[by]",
+    ),
+    Mutation(
+        "a part of an lmdb file keeps the labels of the whole",
+        f"{IMAGENET}/records.py",
+        "self.indices[chosen], self.labels[chosen]",
+        "self.indices[chosen], self.labels[: len(chosen)]",
+    ),
 )
 SUITE = Suite(
     tests=(
         "tests/rules/test_s3net_topology.py",
         "tests/rules/test_s3net_ntk.py",
         "tests/rules/test_s3net_fullgrad.py",
+        "tests/rules/test_s3net_wiring.py",
+        "tests/rules/test_s3net_rivals.py",
+        "tests/cli/test_s3net_rivals.py",
+        "tests/data/test_decoded.py",
+        "tests/data/test_s3net_lmdb.py",
+        "tests/cli/test_s3net_imagenet.py",
         "tests/golden/test_golden.py",
         "-k",
-        "s3net and not fullsize and not neural_tangents and not torchvision",
+        "(s3net or decoded) and not fullsize and not neural_tangents and not torchvision and not "
+        "promised and not small_images",
     ),
     mutations=MUTATIONS,
     preload=("torch",),

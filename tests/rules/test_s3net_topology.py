@@ -71,3 +71,30 @@ def test_an_unknown_wiring_is_refused() -> None:
     for call in (lambda: widths("full", 3, 2, 1), lambda: edges("full", 3)):
         with pytest.raises(ValueError, match="wiring .=full. must be one of sparse, dense"):
             call()
+
+
+def test_dropout_stays_on_in_tests_only_where_the_original_is_asked_for() -> None:
+    """Tests of another network each time, in the corrected program too."""
+    torch = pytest.importorskip("torch")
+    from s3net.cifar100.s3model import CifarS3
+
+    images = torch.randn(2, 3, 32, 32)
+    for always in (False, True):
+        torch.manual_seed(1)
+        net = CifarS3(4, (2, 2, 2), 6, classes=10, dropout=0.5, drop_always=always).eval()
+        assert torch.equal(net(images), net(images)) != always
+        assert not torch.equal(net.train()(images), net(images))
+
+
+def test_a_batch_of_one_and_two_networks_at_once_are_no_matter() -> None:
+    """An axis that is squeezed away, or features that wait in a module global."""
+    torch = pytest.importorskip("torch")
+    from s3net.cifar100.s3model import CifarS3, layers_of
+
+    torch.manual_seed(1)
+    one, other = (CifarS3(k, layers_of(10), 6, classes=7).eval() for k in (4, 5))
+    images = torch.randn(3, 3, 32, 32)
+    whole = one(images)
+    assert other(images[:1]).shape == (1, 7)
+    torch.testing.assert_close(torch.cat([one(image[None]) for image in images]), whole)
+    assert layers_of(40) == (12, 12, 12) and layers_of(70) == (22, 22, 22)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("torch", reason="s3net trains with torch")
-from tests.runs.conftest import steady_lines, train_and_kill  # noqa: E402
+from tests.runs.conftest import SERVER, run_with_signal, steady_lines, train_and_kill  # noqa: E402
 
 SMALL = ["--data", "digits", "--limit-train", "100", "--limit-test", "50", "--batch-size", "24",
          "--epochs", "2", "--image-size", "32", "--threads", "1", "--quiet", "--seed", "3",
@@ -16,6 +16,9 @@ CIFAR = ["--data", "digits", "--limit-train", "100", "--limit-test", "50", "--ba
          "--threads", "1", "--quiet", "--seed", "3", "--checkpoint-every", "2",
          "--dropout", "0.2"]  # fmt: skip
 
+RANDOM = ["--data", "digits", "--limit-train", "100", "--limit-test", "50", "--batch-size", "24",
+          "--epochs", "2", "--image-size", "32", "--threads", "1", "--quiet", "--seed", "3",
+          "--checkpoint-every", "2"]  # fmt: skip
 LEARNER = "s3net.learner"
 
 
@@ -48,3 +51,31 @@ def test_a_killed_cifar_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     assert train(log, *CIFAR, "--out", cut, kill_at=8, script=script) == -signal.SIGKILL
     assert train(log, "--resume", cut, script=script) == 0, log.read_text()
     assert left(cut) == left(tmp_path / "whole")
+
+
+def test_a_killed_random_network_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    """Graphs drawn anew, or edges' weights that are not stored."""
+    config = tmp_path / "c.yaml"
+    config.write_text("channels: 8\nnodes: 12\nK: 3\n")
+    log, script = tmp_path / "log", "s3net.tinyimagenet.Tiny_RandomlyWired"
+    words = [*RANDOM, "--config", config]
+    assert train(log, *words, "--out", tmp_path / "whole", script=script) == 0, log.read_text()
+    cut = tmp_path / "cut"
+    assert train(log, *words, "--out", cut, kill_at=8, script=script) == -signal.SIGKILL
+    config.unlink()
+    config.write_text("channels: 10\n")
+    assert train(log, "--resume", cut, script=script) == 0, log.read_text()
+    assert left(cut) == left(tmp_path / "whole")
+
+
+def test_ctrl_c_tells_how_long_cifar_has_trained(tmp_path: Path) -> None:
+    """A promise of the original, and a run that cannot be gone on with after it."""
+    log, script = tmp_path / "log", "s3net.cifar100.train_S3Net"
+    words = [*CIFAR, "--out", str(tmp_path / "run")]
+    process = SERVER.Process(
+        target=run_with_signal, args=(words, script, LEARNER, 3, signal.SIGINT, log)
+    )
+    process.start()
+    process.join(240)
+    assert process.exitcode == 130
+    assert "0.0 minutes" in log.read_text() and "--resume" in log.read_text()

@@ -1,5 +1,7 @@
 """Small S3 nets step by step, and the published sizes by their statistics."""
 
+import re
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -46,7 +48,7 @@ def replay_steps(trace: Trace) -> None:
                 # The batch norm behind it cancels most of norm0's gradient: what is left is small.
                 size = max(float(np.abs(trace[f"grad_step1/{name}"]).max()), 1e-3 * largest)
                 trace.compare(f"grad_step1/{name}", parameter.grad.numpy(), EXACT, scale=size)
-        if step in (1, 4):
+        if any(key.startswith(f"after_step{step}/") for key in trace):
             for name, value in net.state_dict().items():
                 trace.compare(f"after_step{step}/{name}", value.numpy(), EXACT)
     trace.compare("losses", losses, EXACT)
@@ -95,7 +97,7 @@ def _compare_acts(trace: Trace, prefix: str, acts: dict[str, Any]) -> None:
         hook.remove()
     for name, value in acts.items():
         trace.compare(f"{prefix}{name}/shape", np.array(value.shape), 0)
-        trace.compare(f"{prefix}{name}/mean_std_l2", _statistics(value), EXACT)
+        trace.compare(f"{prefix}{name}/mean_std_l2", statistics(value), EXACT)
         image = value[0]
         if image.ndim == 3:
             height, width = image.shape[1:]
@@ -103,29 +105,61 @@ def _compare_acts(trace: Trace, prefix: str, acts: dict[str, Any]) -> None:
         trace.compare(f"{prefix}{name}/sample", image, EXACT)
 
 
-def _statistics(value: Any) -> list[float]:
+def statistics(value: Any) -> list[float]:
     return [float(value.mean()), float(value.std()), float(np.linalg.norm(value.ravel()))]
 
 
-# Paper's name of a size -> how ours is built. A hidden set has the same names.
-def _full(name: str) -> Any:
-    from s3net.cifar100.s3model import CifarS3
-    from s3net.networks import build
+def _full(trace: Trace, at: str) -> Any:
+    """The network whose parameters the trace lists, built from their names and shapes alone."""
+    names = [str(name) for name in trace[f"{at}param_names"]]
+    sizes = [[int(n) for n in re.findall(r"\d+", str(s))] for s in trace[f"{at}param_shapes"]]
+    shapes = dict(zip(names, sizes, strict=True))
+    if "init_cnn_layer.conv0.weight" in shapes:
+        from s3net.cifar100.s3model import CifarS3
 
-    if name.startswith("cifar_k"):
-        growth, layers = name.removeprefix("cifar_k").split("_L")
-        return CifarS3(int(growth), (int(layers),) * 3)
-    study, constructor = name.split("_", 1)
-    known = {"tiny": ("s3net_new",)}.get(
-        study, ("s3net_new_big2", "s3net_new_big", "s3net_new1", "s3net_new2", "s3net65")
+        return CifarS3(
+            shapes["denseblocks.db_0.bottleneck.dbl_0.layer.2.weight"][0],
+            _depths(names, r"denseblocks\.db_(\d+)\.bottleneck\.dbl_\d+\.layer\.2\.weight"),
+            shapes["init_cnn_layer.conv0.weight"][0],
+            classes=shapes["lr.weight"][0],
+        )
+    from s3net.networks import S3Net
+
+    first = "features.denseblock1.denselayer1"
+    growth = shapes[f"{first}.conv2.weight"][0]
+    return S3Net(
+        growth,
+        _depths(names, r"features\.denseblock(\d+)\.denselayer\d+\.conv2\.weight"),
+        shapes["features.conv0.weight"][0],
+        bn_size=shapes[f"{first}.conv1.weight"][0] // growth,
+        classes=shapes["classifier.weight"][0],
     )
-    return build(next(k for k in known if constructor.startswith(k)), 1000)
+
+
+def _depths(names: list[str], layer: str) -> list[int]:
+    """Layers of each block."""
+    found = Counter(int(match[1]) for name in names if (match := re.fullmatch(layer, name)))
+    return [found[block] for block in sorted(found)]
+
+
+def named(trace_name: str) -> Any:
+    """The network that this repository has under a name of the trace; None where it has none."""
+    from s3net.cifar100.s3model import CifarS3
+    from s3net.networks import PLANS, build
+
+    if match := re.fullmatch(r"cifar_k(\d+)_L(\d+)", trace_name):
+        return CifarS3(int(match[1]), (int(match[2]),) * 3)
+    constructor = re.sub(r"_\d+_[\dx]+$", "", trace_name.partition("_")[2])
+    return build(constructor, 1000) if constructor in PLANS else None
 
 
 def replay_full_sizes(trace: Trace) -> None:
     """Parameter counts, names and shapes; leaf outputs in eval mode; loss and gradients."""
     for name in dict.fromkeys(key.split("/")[0] for key in trace):
-        _replay_full(trace, f"{name}/", _full(name).double())
+        net = _full(trace, f"{name}/")
+        if (ours := named(name)) is not None:
+            assert str(ours) == str(net), f"{name} is another network here"
+        _replay_full(trace, f"{name}/", net.double())
 
 
 def _replay_full(trace: Trace, at: str, net: Any) -> None:
@@ -134,6 +168,25 @@ def _replay_full(trace: Trace, at: str, net: Any) -> None:
 
     seed = trace.integer(f"{at}seed")
     fill(net, seed)
+    parameters = replay_parameters(trace, at, net)
+    images = np.random.RandomState(seed + 1).standard_normal(trace[f"{at}input_shape"])
+    classes = len(list(parameters.values())[-1])
+    labels = np.random.RandomState(seed + 2).randint(0, classes, len(images))
+    x = torch.from_numpy(images)
+    seen = NamedStatistics(net.eval(), trace, f"{at}eval")
+    with torch.no_grad():
+        trace.compare(f"{at}eval_logits", net(x).numpy(), EXACT)
+    seen.compare()
+    logits = net.train()(x)
+    loss = functional.cross_entropy(logits, torch.from_numpy(labels))
+    trace.compare(f"{at}train_logits", logits.detach().numpy(), EXACT)
+    trace.compare(f"{at}train_loss", float(loss.detach()), EXACT)
+    gradients = torch.autograd.grad(loss, list(parameters.values()))
+    trace.compare(f"{at}grad_l2", [float(g.norm()) for g in gradients], EXACT)
+
+
+def replay_parameters(trace: Trace, at: str, net: Any) -> dict[str, Any]:
+    """How many, their names, shapes and lengths; the parameters by name."""
     parameters = dict(net.named_parameters())
     trace.compare(f"{at}param_count", sum(p.numel() for p in parameters.values()), 0)
     trace.compare(f"{at}param_names", list(parameters), 0)
@@ -142,30 +195,39 @@ def _replay_full(trace: Trace, at: str, net: Any) -> None:
     assert [s.strip("(),") for s in shapes] == [t.strip("(),[]").replace("x", ",") for t in theirs]
     norms = [float(p.detach().norm()) for p in parameters.values()]
     trace.compare(f"{at}param_l2", norms, EXACT)
-    images = np.random.RandomState(seed + 1).standard_normal(trace[f"{at}input_shape"])
-    classes = 100 if at.startswith("cifar") else 1000
-    labels = np.random.RandomState(seed + 2).randint(0, classes, len(images))
-    leaves = [str(n) for n in trace[f"{at}eval_leaf_names"]]
-    modules, seen = dict(net.named_modules()), dict[str, list[float]]()
-    hooks = [modules[leaf].register_forward_hook(
-        lambda m, i, o, leaf=leaf: seen.__setitem__(leaf, _statistics(o.numpy())))
-        for leaf in leaves]  # fmt: skip
-    x = torch.from_numpy(images)
-    with torch.no_grad():
-        trace.compare(f"{at}eval_logits", net.eval()(x).numpy(), EXACT)
-    for hook in hooks:
-        hook.remove()
-    ours = np.array([seen[leaf] for leaf in leaves])
-    recorded = trace[f"{at}eval_leaf_mean_std_l2"]
-    scale = np.abs(recorded[:, 1:2]) + np.abs(recorded[:, :1])
-    trace.compare_each(f"{at}eval_leaf_mean_std_l2", ours,
-                       EXACT * np.concatenate([scale, scale, recorded[:, 2:]], 1))  # fmt: skip
-    logits = net.train()(x)
-    loss = functional.cross_entropy(logits, torch.from_numpy(labels))
-    trace.compare(f"{at}train_logits", logits.detach().numpy(), EXACT)
-    trace.compare(f"{at}train_loss", float(loss.detach()), EXACT)
-    gradients = torch.autograd.grad(loss, list(parameters.values()))
-    trace.compare(f"{at}grad_l2", [float(g.norm()) for g in gradients], EXACT)
+    return parameters
+
+
+class NamedStatistics:
+    """Mean, deviation and length of what the modules named in a trace put out in the next pass.
+
+    prefix   keys are <prefix>_leaf_names and <prefix>_leaf_mean_std_l2
+    last_of  modules that the original calls for one number after another, and we for all at once:
+             what it recorded is the last
+    """
+
+    def __init__(self, net: Any, trace: Trace, prefix: str, last_of: tuple[str, ...] = ()) -> None:
+        self.trace, self.prefix = trace, prefix
+        self.names = [str(name) for name in trace[f"{prefix}_leaf_names"]]
+        self.seen: dict[str, list[float]] = {}
+        modules = dict(net.named_modules())
+        self.hooks = []
+        for name in self.names:
+
+            def keep(module: Any, inputs: Any, output: Any, name: str = name) -> None:
+                value = output.detach().numpy()
+                self.seen[name] = statistics(value[-1:] if name.endswith(last_of) else value)
+
+            self.hooks.append(modules[name].register_forward_hook(keep))
+
+    def compare(self) -> None:
+        for hook in self.hooks:
+            hook.remove()
+        key = f"{self.prefix}_leaf_mean_std_l2"
+        recorded = self.trace[key]
+        scale = np.abs(recorded[:, 1:2]) + np.abs(recorded[:, :1])
+        allowed = EXACT * np.concatenate([scale, scale, recorded[:, 2:]], 1)
+        self.trace.compare_each(key, np.array([self.seen[name] for name in self.names]), allowed)
 
 
 def fill(net: Any, seed: int) -> None:

@@ -2,6 +2,7 @@
 
 cifar_s3_*, tiny_s3_*, imagenet_s3_*   small nets: forward, backward and four steps of SGD
 s3_fullsize_checksums                  the published sizes, weights by formula, statistics only
+comparison_models_*                    Tiny ImageNet's other networks, the same; RandWire's graphs
 lr_schedules                           the learning rate of every epoch
 fullgrad_*                             saliency, segmentation, Dice
 ntk_*                                  kernels and predictions, by each of our routes
@@ -19,7 +20,7 @@ def implementations(stem: str) -> dict[str, tuple[str, ...]]:
     """See `tests.golden.cases`."""
     if stem == "lr_schedules":
         return {"": ()}
-    if re.match(SMALL, stem) or stem.startswith(("s3_fullsize", "fullgrad_")):
+    if re.match(SMALL, stem) or stem.startswith(("s3_fullsize", "comparison", "fullgrad_")):
         return {"": TORCH}
     if stem.startswith("ntk_"):
         from tests.golden.replay._s3net_ntk import ROUTES
@@ -33,6 +34,7 @@ def replay(trace: Trace, implementation: str) -> None:
     from tests.golden.replay._s3net_fullgrad import replay_fullgrad
     from tests.golden.replay._s3net_networks import replay_full_sizes, replay_steps
     from tests.golden.replay._s3net_ntk import replay_kernels
+    from tests.golden.replay._s3net_rivals import replay_rivals
 
     if trace.stem == "lr_schedules":
         replay_rates(trace)
@@ -42,18 +44,22 @@ def replay(trace: Trace, implementation: str) -> None:
         replay_fullgrad(trace)
     elif trace.stem.startswith("s3_fullsize"):
         replay_full_sizes(trace)
+    elif trace.stem.startswith("comparison"):
+        replay_rivals(trace)
     else:
         replay_steps(trace)
 
 
 def replay_rates(trace: Trace) -> None:
-    """Of the three classification studies."""
+    """Of the three classification studies; the first rate is in the key where it is not CIFAR's."""
     from s3net.optim import quarter_rate, step_rate
 
     for key in trace:
         count = len(trace[key])
+        first = re.search(r"_lr_(\d+)p(\d+)", key)
+        lr = float(f"{first[1]}.{first[2]}") if first else 0.2 if key.startswith("cifar") else 0.1
         if key.startswith("cifar"):
-            ours = [quarter_rate(0.2, epoch, count) for epoch in range(count)]
+            ours = [quarter_rate(lr, epoch, count) for epoch in range(count)]
         else:
-            ours = [step_rate(0.1, epoch) for epoch in range(count)]
+            ours = [step_rate(lr, epoch) for epoch in range(count)]
         trace.compare(key, ours, 1e-12)

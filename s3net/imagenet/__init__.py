@@ -1,0 +1,1 @@
+"""ImageNet: S3 at its published sizes."""

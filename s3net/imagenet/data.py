@@ -1,0 +1,90 @@
+"""ImageNet's two halves, each a folder or an lmdb file; digits in their place for a quick look."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common.datasets import enlarge, load
+from common.errors import UsageError, UserError
+from common.files import missing
+from common.image_folder import one_half
+from s3net.imagenet.records import Records
+
+DIGITS = 32  # side to which digits are enlarged; crops are taken from that
+
+
+@dataclass(frozen=True)
+class Task:
+    """Sources of images (`common.torch_stream`), as one run sees them; train None: not needed."""
+
+    train: Any
+    val: Any
+    classes: tuple[str, ...]
+    checksums: dict[str, str]
+
+
+def load_task(options: Any, *, training: bool = True) -> Task:
+    """The images that the options name. UserError, one line, for what is missing or damaged."""
+    limits = options.limit_train, options.limit_test
+    if options.dataset == "digits":
+        data = load("digits")
+        first = enlarge(data.train.limit(limits[0]), DIGITS, 3)
+        second = enlarge(data.test.limit(limits[1], "--limit-test"), DIGITS, 3)
+        return Task(first, second, data.classes, data.checksums)
+    halves, names = {}, ["train", "val"] if training else ["val"]
+    checksums, classes = {}, {}
+    for name in names:
+        where = place(options, name)
+        halves[name], classes[name], checksums[name] = open_half(where, name)
+    if training and classes["train"] != classes["val"]:
+        odd = min(set(classes["train"]) ^ set(classes["val"]))
+        raise UserError(f"{place(options, 'val')}: class {odd} is not in both training and "
+                        "validation images")  # fmt: skip
+    train = halves["train"].limit(limits[0]) if training else None
+    return Task(train, halves["val"].limit(limits[1], "--limit-test"), classes["val"], checksums)
+
+
+def place(options: Any, half: str) -> Path:
+    """Where a half is: its option, else in DATA, a folder before an lmdb file."""
+    given = getattr(options, half)
+    if given is not None:
+        return given
+    if options.data is None:
+        raise UsageError(f"option --{half} is missing: a folder with a folder a class, or an lmdb "
+                         "file (or give DATA)")  # fmt: skip
+    found = [options.data / half, options.data / f"{half}.lmdb"]
+    for each in found:
+        if each.exists():
+            return each
+    raise missing("image folder or lmdb file", found)
+
+
+def open_half(where: Path, half: str) -> tuple[Any, tuple[str, ...], str]:
+    """Source, classes and checksum of a folder or an lmdb file."""
+    if where.is_dir() and not (where / "data.mdb").is_file():
+        return one_half(where)
+    if not where.exists():
+        raise UsageError(f"option --{half} (={where}): there is no such folder or lmdb file")
+    records = Records(where / "data.mdb" if where.is_dir() else where)
+    return records, records.classes, records.checksum
+
+
+def streams(options: Any, task: Task, device: Any, world: Any, dtype: Any) -> tuple[Any, Any]:
+    """Batches to train on (None without) and to validate on: random and central crops."""
+    from common.torch_stream import TorchStream
+    from common.torchvision_transforms import centre_crop, random_crop
+
+    more: dict[str, Any] = {"device": device, "dtype": dtype, "channels_last": True}
+    more |= {"workers": workers(options, world), "part": (world.rank, world.size)}
+    size, train = options.batch_size // world.size, None
+    if task.train is not None:
+        train = TorchStream(task.train, size, random_crop(options.image_size), shuffle=True,
+                            seed=options.seed, **more)  # fmt: skip
+    return train, TorchStream(task.val, size, centre_crop(options.image_size), **more)
+
+
+def workers(options: Any, world: Any) -> int:
+    """Reading processes of this process: its share of --workers, and of the CPUs."""
+    wanted = min(options.workers, os.cpu_count() or 1)
+    return -(-wanted // world.size)

@@ -1,0 +1,112 @@
+"""An image folder as one lmdb file: `python -m s3net.imagenet.folder2lmdb -d FOLDER -o FILE`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from common.cli import Options, command, option
+from common.errors import UsageError
+from common.options import path, positive_int
+
+COMMIT_BYTES = 64 << 20  # what a transaction holds in memory, at most
+
+
+@command(paper="s3net", name="folder2lmdb")
+@option("-d", "--dataset", type=path, default=None, help="Folder with a folder a class.")
+@option("-o", "--outpath", type=path, default=None, help="The lmdb file to write.")
+@option(
+    "--commit-every",
+    type=positive_int,
+    default=5000,
+    original=False,
+    help="Images after which what is written is safe from a crash, at most.",
+)
+@option(
+    "--check/--no-check",
+    default=True,
+    show_default=False,
+    original=False,
+    help="Decode every image before it is stored (default: yes).",
+)
+@option("--quiet/--no-quiet", default=False, show_default=False, original=False,
+        help="No progress bar.")  # fmt: skip
+def main(options: Options) -> None:
+    """Store the files of an image folder, as they are, in one lmdb file.
+
+    The same command goes on where an earlier one was broken off.
+    """
+    for name in ("dataset", "outpath"):
+        if getattr(options, name) is None:
+            raise UsageError(f"option --{name} is missing")
+    if not options.dataset.is_dir():
+        raise UsageError(f"option --dataset (={options.dataset}) must be a folder")
+    if options.outpath.is_dir():
+        raise UsageError(f"option --outpath (={options.outpath}) is a folder, not a file")
+    convert(options)
+
+
+def convert(options: Any) -> None:
+    """What the command does."""
+    from tqdm import tqdm
+
+    from common.files import damaged, read
+    from common.image_folder import decode_bytes, one_half
+    from s3net.imagenet.records import LABELS, META, open_file, pack, read_meta, write_meta
+
+    folder, file = options.dataset, options.outpath
+    split, classes, listing = one_half(folder)
+    if {"train", "val"} <= set(classes):
+        raise UsageError(
+            f"option --dataset (={folder}) holds train and val: convert each by itself"
+        )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    held = sum(Path(each).stat().st_size for each in split.paths)
+    # Each image's last page is half empty, and the tree takes a little more.
+    with open_file(file, map_size=2 * held + 16384 * len(split) + (64 << 20)) as environment:
+        with environment.begin() as transaction:
+            try:
+                meta = read_meta(transaction)
+            except ValueError as error:
+                raise damaged(file, str(error)) from None
+        about = {"images": len(split), "classes": list(classes), "listing": listing}
+        if meta is not None and any(meta[name] != value for name, value in about.items()):
+            raise UsageError(
+                f"option --outpath (={file}) holds the images of another folder, or of this one "
+                "before it changed; choose another file"
+            )
+        done = meta["done"] if meta else 0
+        if done:
+            click.echo(f"{file}: {done} of {len(split)} images are there already")
+        todo = range(done, len(split))
+        bar = tqdm(todo, initial=done, total=len(split), disable=True if options.quiet else None)
+        transaction, waiting = environment.begin(write=True), 0
+        try:
+            for i in bar:
+                source = split.paths[i]
+                image = read(source)
+                if options.check:
+                    decode_bytes(image, source)
+                name = str(Path(source).relative_to(folder))
+                transaction.put(str(i).encode(), pack(image, int(split.labels[i]), name))
+                done, waiting = i + 1, waiting + len(image)
+                if done % options.commit_every == 0 or waiting >= COMMIT_BYTES:
+                    write_meta(transaction, about | {"done": done})
+                    transaction.commit()
+                    transaction, waiting = environment.begin(write=True), 0
+        finally:  # a bad image, or Ctrl-C: keep the good ones before it
+            write_meta(transaction, about | {"done": done})
+            if done == len(split):
+                transaction.put(LABELS, split.labels.astype("<i8").tobytes())
+            transaction.commit()
+        entries = environment.stat()["entries"]
+    if entries != len(split) + len((META, LABELS)):
+        raise damaged(file, f"holds {entries - 2} images instead of {len(split)}")
+    file.with_name(f"{file.name}-lock").unlink(missing_ok=True)  # lmdb's, of no use to readers
+    click.echo(
+        f"{file}: {len(split)} images of {len(classes)} classes, {file.stat().st_size} bytes"
+    )
+
+
+if __name__ == "__main__":
+    main()

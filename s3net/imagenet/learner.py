@@ -1,0 +1,86 @@
+"""Training on ImageNet: top-5 beside top-1, ten crops of an image, the original's checkpoint."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from common.errors import UserError
+from common.torch_files import read_pth
+from s3net import learner
+from s3net.stored import Stored, load
+
+NEEDED = ("epoch", "state_dict", "best_acc1", "best_acc5", "optimizer")
+
+
+class Learner(learner.Learner):
+    """`s3net.learner.Learner` that also counts top-5, averages the logits of several crops, and
+    remembers the best accuracies (percent) of all epochs before."""
+
+    counts = ("top5",)
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.best = {"top1": -1.0, "top5": -1.0}
+
+    def state(self) -> dict[str, Any]:
+        """Parameters and buffers by name, momenta, best accuracies."""
+        return super().state() | {f"best.{name}": value for name, value in self.best.items()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Put back what `state` gave."""
+        super().load_state(state)
+        self.best = {name: state[f"best.{name}"] for name in self.best}
+
+    def original(self, epoch: int, arch: str) -> dict[str, Any]:
+        """What the original's checkpoint.pth.tar holds after so many epochs: plain tensors."""
+        return {
+            "epoch": epoch,
+            "arch": arch,
+            "state_dict": {n: t.contiguous() for n, t in self.net.state_dict().items()},
+            "best_acc1": self.best["top1"],
+            "best_acc5": self.best["top5"],
+            "optimizer": self.optimiser.state_dict(),
+        }
+
+    @torch.no_grad()
+    def load_original(self, path: Path) -> int:
+        """Take over a checkpoint.pth.tar; its number of epochs. UserError where it is none, or is
+        of another network."""
+        found = read_pth(path)
+        lacking = [n for n in NEEDED if not isinstance(found, dict) or n not in found]
+        if lacking:
+            raise UserError(f"{path}: not a checkpoint of this program: it has no '{lacking[0]}'")
+        state = {n.removeprefix("module."): t for n, t in found["state_dict"].items()}
+        load(self.net, Stored(state, {}), path)
+        parameters = list(self.net.parameters())
+        momenta = found["optimizer"].get("state", {})
+        for i, parameter in enumerate(parameters):
+            # A network that has not taken a step yet has none.
+            momentum = momenta.get(i, {}).get("momentum_buffer")
+            held = self.optimiser.state[parameter]["momentum_buffer"]
+            if momentum is None:
+                held.zero_()
+            elif momentum.shape != held.shape:
+                raise UserError(f"{path}: momentum {i} has shape {list(momentum.shape)}, not "
+                                f"{list(held.shape)}")  # fmt: skip
+            else:
+                held.copy_(momentum)
+        self.best = {"top1": float(found["best_acc1"]), "top5": float(found["best_acc5"])}
+        return int(found["epoch"])
+
+    def _hits(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+        five = logits.topk(min(5, logits.shape[1]), 1).indices
+        hits = five == labels[:, None]
+        return hits[:, 0].sum(), hits.sum()
+
+    def _loss(self, forward: Any, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        if images.dim() == 4:
+            return super()._loss(forward, images, labels)
+        n, crops = images.shape[:2]  # (N, crops, C, H, W)
+        flat = images.flatten(0, 1)
+        _, logits = super()._loss(forward, flat, labels.repeat_interleave(crops))
+        mean = logits.view(n, crops, -1).mean(1)
+        return functional.cross_entropy(mean, labels), mean
