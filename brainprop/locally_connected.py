@@ -12,6 +12,7 @@ Cost of forward and backward, P positions, K = kh*kw*C_in numbers a patch, F fil
 gradient written once, the patches, B*P*K numbers, are written once and read twice.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import keras
@@ -38,6 +39,7 @@ class Geometry(NamedTuple):
     pads: tuple[tuple[int, int], tuple[int, int]]
 
 
+@functools.cache
 def geometry(
     size: tuple[int, int], kernel_size: tuple[int, int], strides: tuple[int, int], padding: str
 ) -> Geometry:
@@ -64,16 +66,30 @@ def _along(size: int, kernel: int, stride: int, padding: str) -> tuple[int, tupl
     return output, (total // 2, total - total // 2)
 
 
-def locally_connected(x: tf.Tensor, kernel: tf.Tensor, where: Geometry) -> tf.Tensor:
-    """The unshared convolution with the batch innermost.
+def locally_connected(
+    x: tf.Tensor,
+    kernel: tf.Tensor,
+    kernel_size: tuple[int, int],
+    strides: tuple[int, int] = (1, 1),
+    padding: str = "valid",
+    data_format: str = "channels_last",
+) -> tf.Tensor:
+    """The unshared convolution: y[b, p, f] = sum over k of patch[b, p, k] kernel[p, k, f].
 
-    x: `(H, W, C_in, B)`. kernel: `(positions, kh*kw*C_in, C_out)`, a patch's entries by row,
-    column and channel. Returns `(H_out, W_out, C_out, B)`.
+    x            `(B, H, W, C_in)`, or `(H, W, C_in, B)` with data_format "batch_last"
+    kernel       `(positions, kh*kw*C_in, C_out)`, positions row-major, a patch's entries by row,
+                 column and channel
+    Returns `(B, H_out, W_out, C_out)` or `(H_out, W_out, C_out, B)`. Linear in x and in kernel;
+    both gradients, and theirs, are known. ValueError where no patch fits.
     """
+    turn = data_format == "channels_last"
+    x = to_batch_last(x) if turn else x
+    where = geometry((x.shape[0], x.shape[1]), kernel_size, strides, padding)
     if where.pads != ((0, 0), (0, 0)):
         x = tf.pad(x, [*where.pads, (0, 0), (0, 0)])
     y = _product(x, kernel, where.pixels)
-    return tf.reshape(y, (*where.output, kernel.shape[2], -1))
+    y = tf.reshape(y, (*where.output, kernel.shape[2], -1))
+    return from_batch_last(y) if turn else y
 
 
 def _product(x: tf.Tensor, kernel: tf.Tensor, pixels: np.ndarray) -> tf.Tensor:
@@ -167,29 +183,35 @@ class LocallyConnected2D(keras.layers.Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         height, width, channels = self._image(input_shape)
-        self._where = geometry((height, width), self.kernel_size, self.strides, self.padding)
-        entries = self.kernel_size[0] * self.kernel_size[1]
+        output = geometry((height, width), self.kernel_size, self.strides, self.padding).output
+        entries = self.kernel_size[0] * self.kernel_size[1] * channels
         self.kernel = self.add_weight(
             name="kernel",
-            shape=(len(self._where.pixels) // entries, entries * channels, self.filters),
+            shape=(output[0] * output[1], entries, self.filters),
             initializer=self.kernel_initializer,
             regularizer=self.kernel_regularizer,
         )
         if self.use_bias:
             self.bias = self.add_weight(
                 name="bias",
-                shape=(*self._where.output, self.filters),
+                shape=(*output, self.filters),
                 initializer=self.bias_initializer,
                 regularizer=self.bias_regularizer,
             )
 
     def call(self, inputs: Any) -> Any:
-        first = self.data_format == "channels_last"
-        x = to_batch_last(inputs) if first else inputs
-        y = locally_connected(x, tf.convert_to_tensor(self.kernel), self._where)
+        y = locally_connected(
+            inputs,
+            tf.convert_to_tensor(self.kernel),
+            self.kernel_size,
+            self.strides,
+            self.padding,
+            self.data_format,
+        )
         if self.use_bias:
-            y += tf.convert_to_tensor(self.bias)[..., None]
-        return self.activation(from_batch_last(y) if first else y)
+            bias = tf.convert_to_tensor(self.bias)
+            y += bias if self.data_format == "channels_last" else bias[..., None]
+        return self.activation(y)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         height, width, _ = self._image(input_shape)
