@@ -1,15 +1,14 @@
 """A convolution whose weights are not shared: every position has a kernel of its own.
 
-Keras had this layer (LocallyConnected2D) and dropped it. Here it is a gather and one matrix
-product per position, with the batch innermost, `(H, W, C, B)`: what a patch takes from one pixel
-is then one contiguous block of C*B numbers, so that gathering copies blocks, putting gradients back
-adds blocks, and the products run over whole vectors of the batch. In that layout the layer costs
-little more than the shared-weight convolution (`python -m benchmarks.loccon`); for the usual
-`(B, H, W, C)` it transposes before and after, as a matrix of B rows.
+Keras had this layer (LocallyConnected2D) and dropped it. Here it is a gather and one matrix product
+per position, on an input with the batch innermost, `(H, W, C, B)`: what a patch takes from one
+pixel is then one contiguous block of C*B numbers, so that gathering copies blocks and putting
+gradients back adds blocks. `(B, H, W, C)` as a matrix of B rows is one transpose away from it.
 
-Cost of forward and backward, P positions, K = kh*kw*C_in numbers a patch, F filters:
-6*B*P*K*F operations (those of the convolution); the kernel, P*K*F numbers, is read twice and its
-gradient written once, the patches, B*P*K numbers, are written once and read twice.
+Cost of forward and backward, P positions, K = kh*kw*C_in numbers a patch, F filters: 6*B*P*K*F
+operations, those of the convolution; the kernel, P*K*F numbers, is read twice and its gradient
+written once, the patches, B*P*K numbers, are written once and read twice. Measured beside the
+convolution by `python -m benchmarks.brainprop_loccon`.
 """
 
 import functools
@@ -19,7 +18,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-DATA_FORMATS = ("channels_last", "batch_last")
 PADDINGS = ("valid", "same")
 
 
@@ -72,58 +70,45 @@ def locally_connected(
     kernel_size: tuple[int, int],
     strides: tuple[int, int] = (1, 1),
     padding: str = "valid",
-    data_format: str = "channels_last",
 ) -> tf.Tensor:
     """The unshared convolution: y[b, p, f] = sum over k of patch[b, p, k] kernel[p, k, f].
 
-    x            `(B, H, W, C_in)`, or `(H, W, C_in, B)` with data_format "batch_last"
-    kernel       `(positions, kh*kw*C_in, C_out)`, positions row-major, a patch's entries by row,
-                 column and channel
-    Returns `(B, H_out, W_out, C_out)` or `(H_out, W_out, C_out, B)`. Linear in x and in kernel;
-    both gradients, and theirs, are known. ValueError where no patch fits.
+    x        `(B, H, W, C_in)`
+    kernel   `(positions, kh*kw*C_in, C_out)`, positions row-major, a patch's entries by row,
+             column and channel
+
+    Returns `(B, H_out, W_out, C_out)`. Linear in x and in kernel; both gradients, and theirs, are
+    known. ValueError where no patch fits.
     """
-    turn = data_format == "channels_last"
-    x = to_batch_last(x) if turn else x
-    where = geometry((x.shape[0], x.shape[1]), kernel_size, strides, padding)
+    where = geometry((x.shape[1], x.shape[2]), kernel_size, strides, padding)
     if where.pads != ((0, 0), (0, 0)):
-        x = tf.pad(x, [*where.pads, (0, 0), (0, 0)])
+        x = tf.pad(x, [(0, 0), *where.pads, (0, 0)])
     y = _product(x, kernel, where.pixels)
-    y = tf.reshape(y, (*where.output, kernel.shape[2], -1))
-    return from_batch_last(y) if turn else y
+    return tf.reshape(y, (-1, *where.output, kernel.shape[2]))
 
 
 def _product(x: tf.Tensor, kernel: tf.Tensor, pixels: np.ndarray) -> tf.Tensor:
-    """x `(H, W, C, B)`, kernel `(P, K, F)`, pixels `(P * kh * kw,)` -> `(P, F, B)`."""
-    height, width, channels = x.shape[:3]
+    """x `(B, H, W, C)`, kernel `(P, K, F)`, pixels `(P * kh * kw,)` -> `(B, P, F)`."""
+    height, width, channels = x.shape[1:]
     positions, entries, _ = kernel.shape
 
     @tf.custom_gradient
     def product(x: tf.Tensor, kernel: tf.Tensor) -> Any:
-        blocks = tf.reshape(x, (height * width, -1))
-        patches = tf.reshape(tf.gather(blocks, pixels), (positions, entries, -1))
+        turned = tf.transpose(tf.reshape(x, (-1, height * width * channels)))
+        patches = tf.gather(tf.reshape(turned, (height * width, -1)), pixels)
+        patches = tf.reshape(patches, (positions, entries, -1))  # (P, K, B)
 
         def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             # What tf.gather would do by itself, without a detour by sparse slices.
-            back = tf.reshape(tf.matmul(kernel, dy), (len(pixels), -1))
+            dy = tf.transpose(dy, (1, 0, 2))
+            back = tf.reshape(tf.matmul(kernel, dy, transpose_b=True), (len(pixels), -1))
             dx = tf.math.unsorted_segment_sum(back, pixels, height * width)
-            dkernel = tf.matmul(patches, dy, transpose_b=True)
-            return tf.reshape(dx, (height, width, channels, -1)), dkernel
+            dx = tf.transpose(tf.reshape(dx, (height * width * channels, -1)))
+            return tf.reshape(dx, (-1, height, width, channels)), tf.matmul(patches, dy)
 
-        return tf.matmul(kernel, patches, transpose_a=True), gradient
+        return tf.transpose(tf.matmul(patches, kernel, transpose_a=True), (1, 0, 2)), gradient
 
     return product(x, kernel)
-
-
-def to_batch_last(x: tf.Tensor) -> tf.Tensor:
-    """`(B, H, W, C)` -> `(H, W, C, B)`: the transpose of a matrix of B rows."""
-    shape = x.shape[1:]
-    return tf.reshape(tf.transpose(tf.reshape(x, (-1, shape.num_elements()))), (*shape, -1))
-
-
-def from_batch_last(x: tf.Tensor) -> tf.Tensor:
-    """`(H, W, C, B)` -> `(B, H, W, C)`."""
-    shape = x.shape[:-1]
-    return tf.reshape(tf.transpose(tf.reshape(x, (shape.num_elements(), -1))), (-1, *shape))
 
 
 @keras.saving.register_keras_serializable(package="brainprop")
@@ -133,12 +118,11 @@ class LocallyConnected2D(keras.layers.Layer):
     filters      number of output channels
     kernel_size  an int or two; strides likewise
     padding      "valid" or "same" (TensorFlow's: the odd row or column goes below and right)
-    data_format  "channels_last": `(B, H, W, C)`; "batch_last": `(H, W, C, B)`, the fast one
     use_bias     one number for each position and filter, `(H_out, W_out, filters)`
 
-    Weights: `kernel`, `(positions, kh*kw*C_in, filters)`, positions row-major, a patch's entries
-    by row, column and channel. Height, width and channels of the input must be known when the
-    layer is built. Raises ValueError for a value that an argument cannot have.
+    `(B, H, W, C_in)` -> `(B, H_out, W_out, filters)`; H, W and C_in must be known when the layer is
+    built. Weights: `kernel`, `(positions, kh*kw*C_in, filters)`, positions row-major, a patch's
+    entries by row, column and channel. Raises ValueError for a value that an argument cannot have.
     """
 
     def __init__(
@@ -147,7 +131,6 @@ class LocallyConnected2D(keras.layers.Layer):
         kernel_size: int | tuple[int, int],
         strides: int | tuple[int, int] = 1,
         padding: str = "valid",
-        data_format: str = "channels_last",
         activation: Any = None,
         use_bias: bool = False,
         kernel_initializer: Any = "glorot_uniform",
@@ -160,8 +143,7 @@ class LocallyConnected2D(keras.layers.Layer):
         self.filters = _positive("filters", filters)
         self.kernel_size = _two("kernel_size", kernel_size)
         self.strides = _two("strides", strides)
-        self.padding = _one_of("padding", padding, PADDINGS)
-        self.data_format = _one_of("data_format", data_format, DATA_FORMATS)
+        self.padding = _known("padding", padding, PADDINGS)
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -173,13 +155,12 @@ class LocallyConnected2D(keras.layers.Layer):
         """Height, width and channels of an input of this shape."""
         if len(shape) != 4:
             raise ValueError(f"{self.name}: the input must have 4 axes, not shape {shape}")
-        image = shape[1:] if self.data_format == "channels_last" else shape[:3]
-        if None in image:
+        if None in shape[1:]:
             raise ValueError(
                 f"{self.name}: height, width and channels must be known, not shape {shape}: "
                 f"every position has its own weights"
             )
-        return image  # type: ignore[return-value]
+        return shape[1:]  # type: ignore[return-value]
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         height, width, channels = self._image(input_shape)
@@ -206,19 +187,15 @@ class LocallyConnected2D(keras.layers.Layer):
             self.kernel_size,
             self.strides,
             self.padding,
-            self.data_format,
         )
         if self.use_bias:
-            bias = tf.convert_to_tensor(self.bias)
-            y += bias if self.data_format == "channels_last" else bias[..., None]
+            y += tf.convert_to_tensor(self.bias)
         return self.activation(y)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         height, width, _ = self._image(input_shape)
         output = geometry((height, width), self.kernel_size, self.strides, self.padding).output
-        if self.data_format == "channels_last":
-            return (input_shape[0], *output, self.filters)
-        return (*output, self.filters, input_shape[3])
+        return (input_shape[0], *output, self.filters)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
@@ -226,7 +203,6 @@ class LocallyConnected2D(keras.layers.Layer):
             "kernel_size": self.kernel_size,
             "strides": self.strides,
             "padding": self.padding,
-            "data_format": self.data_format,
             "activation": keras.activations.serialize(self.activation),
             "use_bias": self.use_bias,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
@@ -249,7 +225,7 @@ def _two(name: str, value: int | tuple[int, int]) -> tuple[int, int]:
     return _positive(name, both[0]), _positive(name, both[1])
 
 
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+def _known(name: str, value: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise ValueError(f"{name} (={value!r}) must be one of {', '.join(allowed)}")
     return value

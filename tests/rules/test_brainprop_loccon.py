@@ -8,12 +8,7 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 keras = pytest.importorskip("keras")
 
-from brainprop.locally_connected import (  # noqa: E402
-    LocallyConnected2D,
-    from_batch_last,
-    geometry,
-    to_batch_last,
-)
+from brainprop.locally_connected import LocallyConnected2D, geometry  # noqa: E402
 
 # size, channels in and out, kernel, strides, padding
 CASES = {
@@ -123,21 +118,6 @@ def test_shared_weights_give_keras_own_convolution(case):
     np.testing.assert_allclose(layer(x), conv, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_the_batch_may_come_last(case):
-    """The fast layout must be the same layer, weights included."""
-    layer, x = layer_of(case)
-    last = LocallyConnected2D.from_config(
-        {**layer.get_config(), "name": "last", "data_format": "batch_last"}
-    )
-    turned = to_batch_last(tf.constant(x))
-    last.build(turned.shape)
-    last.kernel.assign(layer.kernel)
-    y = last(turned)
-    assert y.shape == last.compute_output_shape(turned.shape)
-    np.testing.assert_array_equal(from_batch_last(y), layer(x))
-
-
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "mixed_bfloat16"])
 def test_narrow_floats_come_out_as_they_went_in(dtype):
     """bfloat16 has kernels of its own for every operation: one that is missing stops training."""
@@ -164,19 +144,15 @@ def test_bias_activation_and_regularizer_do_what_keras_layers_do():
     assert float(layer.losses[0]) == pytest.approx(0.01 * np.sum(layer.kernel.numpy() ** 2))
 
 
-@pytest.mark.parametrize("data_format", ["channels_last", "batch_last"])
-def test_a_model_with_the_layer_comes_back_from_a_file(tmp_path, data_format):
+def test_a_model_with_the_layer_comes_back_from_a_file(tmp_path):
     """Without its configuration a saved model can never be opened again."""
-    layer = LocallyConnected2D(
-        4, (3, 2), (2, 1), "same", data_format, "relu", True, kernel_regularizer="l2"
-    )
-    shape = (None, 7, 6, 2) if data_format == "channels_last" else (7, 6, 2, None)
-    inputs = keras.Input(batch_shape=shape)
+    layer = LocallyConnected2D(4, (3, 2), (2, 1), "same", "relu", True, kernel_regularizer="l2")
+    inputs = keras.Input((7, 6, 2))
     model = keras.Model(inputs, layer(inputs))
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     assert again.layers[1].get_config() == layer.get_config()
-    x = np.random.default_rng(8).standard_normal([3 if n is None else n for n in shape])
+    x = np.random.default_rng(8).standard_normal((3, 7, 6, 2))
     np.testing.assert_array_equal(again(x), model(x))
 
 
@@ -218,7 +194,6 @@ def test_tracing_does_not_unroll_the_positions():
         ({"kernel_size": (3, 3, 3)}, "kernel_size (=(3, 3, 3)) must be one integer or two"),
         ({"strides": (1, -1)}, "strides (=-1) must be a positive integer"),
         ({"padding": "full"}, "padding (='full') must be one of valid, same"),
-        ({"data_format": "channels_first"}, "must be one of channels_last, batch_last"),
     ],
 )
 def test_a_wrong_argument_is_named_with_its_value(arguments, words):
