@@ -92,7 +92,7 @@ def keras2(shape: Shape, batch: int) -> dict[str, Timing]:
     import tensorflow as tf
     import tf_keras
 
-    found = {}
+    found: dict[str, Timing] = {}
     x = tf.random.stateless_normal((batch, shape.size, shape.size, shape.channels), (0, 1))
     for number in (1, 2, 3):
         layer = tf_keras.layers.LocallyConnected2D(
@@ -145,7 +145,11 @@ def main(options: Options) -> None:
             what = f"{shape}" + ("" if input_gradient else ", kernel only")
             click.echo(f"{what}: {operations:.0f} million operations, {megabytes:.1f} MB")
             for name, t in times.items():
-                row = {"layer": str(shape), "input_gradient": input_gradient, "what": name}
+                row: dict[str, Any] = {
+                    "layer": str(shape),
+                    "input_gradient": input_gradient,
+                    "what": name,
+                }
                 row |= {"batch": options.batch, "threads": options.threads, "n": t.n}
                 row |= {"ms": round(t.ms, 4), "quartiles": [round(t.low, 4), round(t.high, 4)]}
                 rows.append(row | {"ratio": round(t.ms / base, 4)})
