@@ -43,7 +43,7 @@ def build(
 ) -> keras.Sequential:
     """A network for images `input_shape` (H, W, C), its kernels drawn from N(0, std^2).
 
-    std, l2, dropout    None: the architecture's own (STD, L2, DROPOUT above)
+    std, l2, dropout    None: the architecture's own (STD, L2, DROPOUT above); l2 0: none
     padding             of the 3 x 3 kernels; None: "valid" for loccon, else "same"
     widths              original width -> the one to use, for narrow nets
     variance            of batch norm's moving average (defect 4)
