@@ -76,11 +76,9 @@ def build(
     try:
         return keras.Sequential(layers, name=architecture)
     except ValueError as error:
-        if "negative dimension" in str(error).lower() or "must be" in str(error):
-            raise UsageError(
-                f"images (={tuple(input_shape)}) are too small for {architecture}"
-            ) from error
-        raise
+        raise UsageError(
+            f"images (={tuple(input_shape)}) are too small for {architecture}"
+        ) from error
 
 
 def _dense(make: "_Maker", _: str) -> list[Any]:

@@ -150,7 +150,7 @@ def _take_words(options: Options, words: list[str]) -> None:
     if len(words) != 3:
         given = f" (={' '.join(words)})" if words else ""
         if len(words) == 1:
-            raise UsageError(f"argument{given} must be an input file (beside you or in the package) "
+            raise UsageError(f"argument{given} must be an input file, here or in the package, "
                              "or be followed by ARCHITECTURE LEARNING_ALGORITHM")  # fmt: skip
         raise UsageError(f"arguments{given} must be {WHAT}")
     kinds = (("dataset", {NAMES[name]: name for name in PAIRS}),
