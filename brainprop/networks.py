@@ -174,7 +174,14 @@ class _Maker:
         if "16" in str(self.dtype):
             named["dtype"] = "float32"
         if algorithm == "EBP":
-            more = {"activation": "softmax", "use_bias": False}
-            return keras.layers.Dense(classes, **more, **self.kernel(), **named)
-        more = {"epsilon": epsilon, "zero_is_unselected": zero, "seed": self.stream()}
-        return BrainPropLayer(classes, **more, **self.kernel(), **named)
+            return keras.layers.Dense(
+                classes, activation="softmax", use_bias=False, **self.kernel(), **named
+            )
+        return BrainPropLayer(
+            classes,
+            epsilon=epsilon,
+            zero_is_unselected=zero,
+            seed=self.stream(),
+            **self.kernel(),
+            **named,
+        )

@@ -243,8 +243,9 @@ def save(options: Any, task: Task, learner: Learner, run: Run, validation: str) 
         outputs.draw(paths["accuracy.pdf"], dataset, algorithm, columns)
         written.append(paths["accuracy.pdf"])
     if options.save_history:
-        written += [paths["history.pkl"], paths["history.json"]]
-        outputs.write_history(*written[-2:], dataset, algorithm, columns)
+        files = paths["history.pkl"], paths["history.json"]
+        outputs.write_history(*files, dataset, algorithm, columns)
+        written += files
     if options.save_weights:
         first, second = ("last", "best") if options.switches.save_last else ("best", "last")
         for which, kind in ((first, "weights.h5"), (second, f"{second}_weights.h5")):
@@ -276,10 +277,14 @@ def evaluate(options: Any) -> None:
         click.echo(f"Loading weights {where}")
         found = in_our_order(options, found, task.classes, where)
         stored.load(learner.net, found, where)
-        size = options.batch_size * max(1, EVAL_BATCH // options.batch_size)
-        place: dict[str, Any] = {"dtype": images_dtype(learner.net), "layout": "NHWC"}
-        loss, accuracy = tested(learner, TFBatches(task.test, size, **place))
+        loss, accuracy = tested(learner, test_set(options, learner, task))
     click.echo(f"loss: {loss:.4f} - accuracy: {accuracy / 100:.4f} ({len(task.test)} images)")
+
+
+def test_set(options: Any, learner: Learner, task: Task) -> TFBatches:
+    """The test images in large batches, each a multiple of the nominal one."""
+    size = options.batch_size * max(1, EVAL_BATCH // options.batch_size)
+    return TFBatches(task.test, size, dtype=images_dtype(learner.net), layout="NHWC")
 
 
 def tested(learner: Learner, batches: TFBatches) -> tuple[float, float]:

@@ -198,7 +198,7 @@ def test_saved_weights_evaluate_to_the_accuracy_of_their_epoch(trained, capsys):
         start("MNIST", "conv", "BrainProp", *QUICK[:6], "-l", f"digits_conv_BrainProp_{file}")
         printed = capsys.readouterr().out
         assert f"Loading weights digits_conv_BrainProp_{file}" in printed
-        found = float(re.search(r"accuracy: ([\d.]+)", printed)[1])
+        found = float(re.findall(r"accuracy: ([\d.]+)", printed)[0])
         assert found == pytest.approx(wanted / 100, abs=6e-5)
     start("MNIST", "conv", "BrainProp", *QUICK[:6], "-l", "run")
     assert f"accuracy: {max(accuracies) / 100:.4f}" in capsys.readouterr().out
@@ -216,6 +216,7 @@ def test_an_input_file_remembers_its_weights(here, capsys):
     start("mine.py", *QUICK[:6], "-l")
     assert "Loading weights digits_dense_BrainProp_weights.h5" in capsys.readouterr().out
     package = inputs.find("inputs_MNIST")
+    assert package is not None
     before = package.read_text()
     assert not inputs.note_weights(package, "x.h5") and package.read_text() == before
     with pytest.raises(UserError, match="no weights are saved yet"):

@@ -4,6 +4,7 @@ from tests.mutants import Mutation, Suite
 
 RULE, LEARNER, PASSES = "brainprop/rule.py", "brainprop/learner.py", "brainprop/passes.py"
 LAYERS, ATTENTION = "brainprop/layers.py", "brainprop/attention.py"
+LOSS, BUILD = "brainprop/loss.py", "brainprop/networks.py"
 UNSHARED, GAIN = "brainprop/locally_connected.py", "brainprop/gain_rule.py"
 TORCH, NETWORKS = "brainprop/torch_rule.py", "brainprop/torch_networks.py"
 MUTATIONS = (
@@ -72,6 +73,78 @@ MUTATIONS = (
         ATTENTION,
         "fb = fb * _slope(layer, stage.z)",
         "fb = fb * 1",
+    ),
+    Mutation(
+        "forget to divide by the batch",
+        RULE,
+        "* (-delta * scale)[:, None]",
+        "* (-delta)[:, None]",
+    ),
+    Mutation(
+        "the error of all units where that of one is meant",
+        RULE,
+        "return tf.one_hot(s, classes, dtype=delta.dtype) *",
+        "return tf.ones_like(tf.one_hot(s, classes, dtype=delta.dtype)) *",
+    ),
+    Mutation(
+        "a value of zero teaches nothing",
+        RULE,
+        "return tf.where(q_s == 0, tf.zeros_like(delta), delta) if zero_is_unselected else delta",
+        "return tf.where(q_s == 0, tf.zeros_like(delta), delta)",
+    ),
+    Mutation(
+        "backprop's twin divided by the nominal batch",
+        LEARNER,
+        "scale = 1 / tf.cast(n, q.dtype)",
+        "scale = 1 / tf.cast(self.batch_size, q.dtype)",
+    ),
+    Mutation(
+        "the feedback weights get no update",
+        PASSES,
+        "return dx, dW, dW",
+        "return dx, dW, tf.zeros_like(dW)",
+    ),
+    Mutation(
+        "moving statistics at another pace",
+        LEARNER,
+        "1 - self._momentum, variable.dtype",
+        "self._momentum, variable.dtype",
+    ),
+    Mutation(
+        "one initialiser for all layers",
+        BUILD,
+        "[self.seed, number]",
+        "[self.seed, 0]",
+    ),
+    Mutation(
+        "the selection keeps its value in evaluation",
+        LAYERS,
+        "return tf.one_hot(tf.argmax(q, 1), self.units, dtype=q.dtype)",
+        "return tf.one_hot(tf.argmax(q, 1), self.units, dtype=q.dtype) * q",
+    ),
+    Mutation(
+        "Keras' loss counts the units that were not selected",
+        LOSS,
+        "tf.where(y_pred == 0, tf.zeros_like(y_pred), _rewarded(y_true, y_pred) - y_pred)",
+        "_rewarded(y_true, y_pred) - y_pred",
+    ),
+    Mutation(
+        "drop the transpose on the way down",
+        ATTENTION,
+        "return tf.matmul(fb, kernel, transpose_b=True)",
+        "return tf.matmul(fb, tf.reshape(kernel, kernel.shape[::-1]))",
+    ),
+    Mutation(
+        "batch statistics taken for constants",
+        ATTENTION,
+        "fb - tf.reduce_mean(fb, axes) - x * tf.reduce_mean(fb * x, axes)",
+        "fb - tf.reduce_mean(fb, axes)",
+    ),
+    Mutation(
+        "every second step with the masks of the one before",
+        LEARNER,
+        "tf.cast(step, tf.int64)]",
+        "tf.cast(step // 2 * 2, tf.int64)]",
     ),
     Mutation(
         "the odd row of padding above and left",
@@ -150,6 +223,7 @@ MUTATIONS = (
 SUITE = Suite(
     tests=(
         "tests/rules/test_brainprop_rule.py",
+        "tests/rules/test_brainprop_networks.py",
         "tests/rules/test_brainprop_loccon.py",
         "tests/rules/test_brainprop_gainmod.py",
         "tests/rules/test_brainprop_torch_rule.py",

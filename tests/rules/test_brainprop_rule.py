@@ -1,5 +1,7 @@
 """The rule of BrainProp against what it is meant to do: equations, limits, conservation."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,13 @@ NARROW = {1500: 9, 1000: 8, 500: 7, 32: 4, 64: 3, 128: 5}
 
 
 def narrow(architecture: str, algorithm: str = "BrainProp", **more):
-    settings = {"std": 0.3, "seed": 2, "dtype": "float64", "widths": NARROW, "l2": 0.0}
+    settings: dict[str, Any] = {
+        "std": 0.3,
+        "seed": 2,
+        "dtype": "float64",
+        "widths": NARROW,
+        "l2": 0.0,
+    }
     side = 8 if architecture == "deep" else 9
     return build(architecture, (side, side, 2), 4, algorithm, **settings | more)
 

@@ -135,7 +135,8 @@ class Step:
 
         n = len(y)
         given = (np.ones(n, np.float32), np.zeros(n, np.int64)) if u is None else (u, drawn)
-        draws = Draws(*map(tf.constant, given), [tf.constant(mask) for mask in masks])
+        keep = [tf.constant(mask) for mask in masks]
+        draws = Draws(tf.constant(given[0]), tf.constant(given[1]), keep)
         images, labels = tf.constant(x), tf.constant(y, tf.int64)
         before = self.learner.compute(images, labels, draws)
         loss, correct = self.learner.train_step(images, labels, draws)
@@ -171,7 +172,8 @@ class Keras:
         from brainprop.layers import BrainPropLayer
         from brainprop.loss import BrainPropLoss
 
-        given = self.given = {}
+        given: dict[str, Any] = {}
+        self.given = given
 
         class Given(BrainPropLayer):
             def draw(self, q: Any) -> Any:
