@@ -52,7 +52,9 @@ def geometry(
         for n, k, stride in zip(output, kernel_size, strides, strict=True)
     )
     pixels = rows[:, None, :, None] * padded[1] + columns[None, :, None, :]
-    return Geometry(pixels.ravel().astype(np.int32), output, padded, pads)
+    pixels = pixels.ravel().astype(np.int32)
+    pixels.flags.writeable = False  # shared by all layers of this shape
+    return Geometry(pixels, output, padded, pads)
 
 
 def _along(size: int, kernel: int, stride: int, padding: str) -> tuple[int, tuple[int, int]]:

@@ -37,10 +37,15 @@ def select(
         u = torch.rand(len(q), device=q.device, generator=generator)
     if drawn is None:
         drawn = torch.multinomial(torch.softmax(values, 1), 1, generator=generator)[:, 0]
-    # torch.argmax promises no order among equals; the first of them is the one to take.
-    best = (values == values.amax(1, keepdim=True)).to(torch.uint8).argmax(1)
     exploit = u > torch.tensor(epsilon, dtype=u.dtype, device=u.device)
-    return torch.where(exploit, best, drawn)
+    return torch.where(exploit, first_best(values), drawn)
+
+
+def first_best(values: Tensor) -> Tensor:
+    """argmax `(n,)` of each row, the first among equals, of which torch.argmax takes any."""
+    best = values == values.amax(1, keepdim=True)
+    columns = torch.arange(values.shape[1], device=values.device)
+    return torch.where(best, columns, values.shape[1] - 1).amin(1)
 
 
 def prediction_error(
@@ -71,7 +76,7 @@ def brainprop_loss(
 def evaluation_loss(q: Tensor, labels: Tensor, *, batch_size: int) -> Tensor:
     """What the loss says of the best actions shown as 1: 0.5 a wrong answer, averaged as Keras
     averages over batches of B, where a smaller last one of n counts n / B times (defect 10)."""
-    wrong = (q.argmax(1) != labels).to(q.dtype)
+    wrong = (first_best(q) != labels).to(q.dtype)
     rest = len(q) % batch_size
     if rest:
         wrong[-rest:] *= rest / batch_size
@@ -82,5 +87,4 @@ def accuracy_as_the_original(q: Tensor, selected: Tensor, labels: Tensor) -> Ten
     """Share of labels that are the argmax of onehot(s) q (defect 8): where q_s < 0 that argmax is
     the first zero entry, whatever was selected."""
     shown = torch.zeros_like(q).scatter(1, selected[:, None], q.gather(1, selected[:, None]))
-    first = (shown == shown.amax(1, keepdim=True)).to(torch.uint8).argmax(1)
-    return (first == labels).to(torch.float64).mean()
+    return (first_best(shown) == labels).to(torch.float64).mean()

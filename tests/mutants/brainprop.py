@@ -197,9 +197,8 @@ MUTATIONS = (
     Mutation(
         "torch: the last best action for the first",
         TORCH,
-        "best = (values == values.amax(1, keepdim=True)).to(torch.uint8).argmax(1)",
-        "best = q.shape[1] - 1 - (values == values.amax(1, keepdim=True)).to(torch.uint8)"
-        ".flip(1).argmax(1)",
+        "torch.where(best, columns, values.shape[1] - 1).amin(1)",
+        "torch.where(best, columns, 0).amax(1)",
     ),
     Mutation(
         "torch: the square of the error, not half of it",
@@ -232,5 +231,5 @@ SUITE = Suite(
         "brainprop and not fullsize and not anybodys and not compile_and_fit",
     ),
     mutations=MUTATIONS,
-    preload=("torch", "tensorflow", "keras"),
+    preload=("torch", "torch._dynamo", "tensorflow", "keras"),
 )
