@@ -66,7 +66,7 @@ def brainprop(session: nox.Session) -> None:
     """BrainProp: its tests and its scripts, in an environment without PyTorch."""
     install(session, "brainprop", groups=("test",))
     pytest(session, "-k", "brainprop")
-    smoke(session, "brainprop.main")
+    smoke(session, "brainprop.main", "brainprop.gain_modulation")
     session.run("python", "-m", "brainprop.evaluate", "--data", "digits", env=ENVIRONMENT)
 
 
