@@ -61,6 +61,15 @@ def asap(session: nox.Session) -> None:
     session.run("python", "-m", "asap.eval", "--data", "digits", env=ENVIRONMENT)
 
 
+@nox.session
+def brainprop(session: nox.Session) -> None:
+    """BrainProp: its tests and its scripts, in an environment without PyTorch."""
+    install(session, "brainprop", groups=("test",))
+    pytest(session, "-k", "brainprop")
+    smoke(session, "brainprop.main", "brainprop.gain_modulation")
+    session.run("python", "-m", "brainprop.evaluate", "--data", "digits", env=ENVIRONMENT)
+
+
 LRA_E_TORCH = ("lra_e.mnist.mnist_torch", "lra_e.fmnist.fmnist_torch")
 LRA_E_TF = tuple(
     f"lra_e.{folder}.{folder}{suffix}"

@@ -9,12 +9,13 @@ import contextlib
 import os
 import secrets
 import shutil
+import stat
 import sys
 import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -28,6 +29,10 @@ MIRROR = "CREDITLAB_MIRROR"
 
 ATTEMPTS = 2
 """Tries on one host when a transfer breaks off; a wrong file or a refusal is not tried again."""
+
+
+REFUSED = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, RuntimeError)
+"""What reading a damaged archive raises; RuntimeError: it is encrypted, or packed in a new way."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def fetch(remote: Remote, root: Path, mirrors: Sequence[str] | None = None) -> P
     if mirrors is None:
         mirrors = [os.environ[MIRROR]] if os.environ.get(MIRROR) else []
     copies = [f"{base.rstrip('/')}/{remote.place}" for base in mirrors]
-    with _alone(target):
+    with alone(target):
         if not target.is_file():
             _download([*copies, *remote.urls], remote.md5, target)
     return target
@@ -70,14 +75,14 @@ def fetch_folder(archive: Remote, root: Path, folder: str, download: bool = True
     fetch(archive, root)
     if _md5(packed) != archive.md5:
         raise damaged(packed, f"MD5 is not the published {archive.md5}: move it away, try again")
-    with _alone(target):
+    with alone(target):
         if not target.is_dir():
             unpack(packed, root, folder)
     return target
 
 
 @contextlib.contextmanager
-def _alone(target: Path) -> Iterator[None]:
+def alone(target: Path) -> Iterator[None]:
     """One process at a time makes `target`, and what a killed one left of it is removed.
 
     Raises UserError for what the disk refuses meanwhile.
@@ -152,8 +157,11 @@ def _md5(path: Path) -> str:
     return pooch.file_hash(str(path), alg="md5")
 
 
-def unpack(archive: Path, root: Path, folder: str) -> None:
-    """Puts the folder `folder` of `archive` (tar or zip) under `root`, whole or not at all.
+def unpack(
+    archive: Path, root: Path, folder: str, check: Callable[[Path], object] = lambda _: None
+) -> None:
+    """Puts the folder `folder` of `archive` (tar or zip) under `root`, whole or not at all, power
+    cuts included. `check` may raise a UserError when it has seen the unpacked folder.
 
     Raises UserError for an archive that is damaged, has no such folder, or holds anything but
     files and folders that lie inside it.
@@ -169,10 +177,16 @@ def unpack(archive: Path, root: Path, folder: str) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with open(target, "wb") as out:
                     shutil.copyfileobj(stream, out, 1 << 20)
-        except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
+        except REFUSED as error:
             raise damaged(archive, f"does not unpack ({error})") from error
         if not (inside / folder).is_dir():
             raise damaged(archive, f"holds no folder {folder}")
+        try:
+            check(inside / folder)
+        except UserError as error:
+            raise damaged(archive, str(error).replace(f"{inside}{os.sep}", "")) from error
+        if hasattr(os, "sync"):
+            os.sync()  # at once: a hundred thousand files one by one would take minutes
         os.rename(inside / folder, root / folder)
 
 
@@ -181,10 +195,14 @@ def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as packed:
             for info in packed.infolist():
+                if stat.S_IFMT(info.external_attr >> 16) == stat.S_IFLNK:
+                    raise damaged(archive, f"holds {info.filename!r}, which is no plain file")
                 if not info.is_dir():
                     with packed.open(info) as stream:
                         yield info.filename, stream
         return
+    if archive.suffix == ".zip":
+        raise damaged(archive, "is no zip archive, or one that was cut short")
     with tarfile.open(archive) as tar:
         for member in tar:
             if member.isdir():

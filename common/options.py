@@ -199,11 +199,22 @@ class _Refusing:
 
 
 class Option(_Refusing, click.Option):
-    """A click option that knows `numbers`, `original` and the `group` it is listed in."""
+    """A click option that knows `numbers`, `original` and the `group` it is listed in.
 
-    def __init__(self, *args: Any, numbers=True, original=True, group="Options", **attrs: Any):
+    bare: the text that is its value where it is typed without one (None: it needs one).
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        numbers=True,
+        original=True,
+        group="Options",
+        bare: str | None = None,
+        **attrs: Any,
+    ):
         super().__init__(*args, **attrs)
-        self.numbers, self.original, self.group = numbers, original, group
+        self.numbers, self.original, self.group, self.bare = numbers, original, group, bare
 
 
 class Argument(_Refusing, click.Argument):

@@ -103,7 +103,8 @@ def _essence(document: dict[str, Any]) -> dict[str, Any]:
 def labels(options: Any, name: str) -> dict[str, Any]:
     """What a report needs to tell runs apart."""
     given = options.as_dict()
-    rule = given.get("rule") or given.get("feedback") or given.get("algorithm")
+    names = ("rule", "learning_algorithm", "feedback", "algorithm")
+    rule = next((str(given[name]).lower() for name in names if given.get(name)), None)
     return {
         "paper": options.paper,
         "script": options.script,

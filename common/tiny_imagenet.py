@@ -38,13 +38,7 @@ def load(name: str, root: Path, download: bool) -> Contents:
     """
     folder = locate(root, download)
     checksums: dict[str, str] = {}
-    wnids = tuple(_text(folder / "wnids.txt", checksums).split())
-    if not wnids or len(set(wnids)) < len(wnids):
-        raise damaged(folder / "wnids.txt", "holds no classes or one of them twice")
-    train, val = _train_files(folder, wnids), _val_files(folder, wnids, checksums)
-    if folder.name == FOLDER and (len(train), len(val)) != COUNTS:
-        found = f"{len(train)} training and {len(val)} validation images"
-        raise damaged(folder, f"holds {found}, not the official {COUNTS[0]} and {COUNTS[1]}")
+    wnids, train, val = inventory(folder, checksums)
     halves: list[Arrays] = []
     for half, listed in (("train", train), ("val", val)):
         cache = root / f"{folder.name}-decoded" / f"{half}.safetensors"
@@ -53,6 +47,35 @@ def load(name: str, root: Path, download: bool) -> Contents:
     if halves[0][0].shape[1:] != halves[1][0].shape[1:]:
         raise damaged(folder, "training and validation images differ in size")
     return halves[0], halves[1], _names(folder, wnids, checksums), checksums
+
+
+Listed = list[tuple[Path, int]]
+"""Image files with their labels."""
+
+
+def inventory(
+    folder: Path, checksums: dict[str, str] | None = None
+) -> tuple[tuple[str, ...], Listed, Listed]:
+    """Classes, training and validation files of a folder; no image is opened. The MD5 of what is
+    read goes to `checksums`.
+
+    Raises UserError when anything is missing or contradicts another file, and where the official
+    set has not 200 classes of 500 images each and 10,000 validation images.
+    """
+    checksums = {} if checksums is None else checksums
+    wnids = tuple(_text(folder / "wnids.txt", checksums).split())
+    if not wnids or len(set(wnids)) < len(wnids):
+        raise damaged(folder / "wnids.txt", "holds no classes or one of them twice")
+    train, val = _train_files(folder, wnids), _val_files(folder, wnids, checksums)
+    if folder.name == FOLDER:
+        if (len(train), len(val)) != COUNTS:
+            found = f"{len(train)} training and {len(val)} validation images"
+            raise damaged(folder, f"holds {found}, not the official {COUNTS[0]} and {COUNTS[1]}")
+        for wnid, count in zip(wnids, np.bincount([label for _, label in train]), strict=True):
+            if count * len(wnids) != len(train):
+                each = len(train) // len(wnids)
+                raise damaged(folder / "train" / wnid, f"holds {count} images, not {each}")
+    return wnids, train, val
 
 
 def locate(root: Path, download: bool) -> Path:
@@ -83,7 +106,7 @@ def _listing(folder: Path) -> list[str]:
         raise damaged(folder, f"cannot be read ({error.strerror or error})") from error
 
 
-def _train_files(folder: Path, wnids: tuple[str, ...]) -> list[tuple[Path, int]]:
+def _train_files(folder: Path, wnids: tuple[str, ...]) -> Listed:
     listed = []
     for label, wnid in enumerate(wnids):
         images = folder / "train" / wnid / "images"
@@ -94,9 +117,7 @@ def _train_files(folder: Path, wnids: tuple[str, ...]) -> list[tuple[Path, int]]
     return listed
 
 
-def _val_files(
-    folder: Path, wnids: tuple[str, ...], checksums: dict[str, str]
-) -> list[tuple[Path, int]]:
+def _val_files(folder: Path, wnids: tuple[str, ...], checksums: dict[str, str]) -> Listed:
     annotations, images = folder / "val" / "val_annotations.txt", folder / "val" / "images"
     labels = {wnid: label for label, wnid in enumerate(wnids)}
     present = set(_listing(images))

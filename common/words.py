@@ -124,6 +124,10 @@ class Spellings:
                         raise UsageError(f"option {found.spelling} (={value}) takes no value")
                     continue
                 values = [] if value is None else [value]
+                bare = getattr(found.param, "bare", None)
+                if not values and bare is not None:
+                    if not queue or _looks_like_option(queue[0]):
+                        values = [bare]
                 while len(values) < found.nargs:
                     if not queue or _looks_like_option(queue[0]):
                         expected = getattr(found.param.type, "expected", found.param.type.name)

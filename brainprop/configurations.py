@@ -1,0 +1,79 @@
+"""Which network goes with which data, and what each pair is trained with; no framework."""
+
+from dataclasses import dataclass
+
+from common.errors import UsageError, unknown
+
+# Our names of data sets -> the original's, in messages and names of files.
+NAMES = {
+    "mnist": "MNIST",
+    "cifar10": "CIFAR10",
+    "cifar100": "CIFAR100",
+    "tiny_imagenet": "TinyImageNet",
+    "digits": "digits",
+}
+ARCHITECTURES = ("dense", "conv", "loccon", "deep")
+ALGORITHMS = ("BrainProp", "EBP")
+# Architectures that the original trains on each; digits stands in for any of them.
+PAIRS = {
+    "mnist": ("dense", "loccon", "conv"),
+    "cifar10": ("loccon", "conv", "deep"),
+    "cifar100": ("loccon", "conv", "deep"),
+    "tiny_imagenet": ("deep",),
+    "digits": ARCHITECTURES,
+}
+INPUTS = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3), "cifar100": (32, 32, 3),
+          "tiny_imagenet": (64, 64, 3)}  # fmt: skip
+WIDTHS = (32, 64, 128, 500, 1000, 1500)  # of all layers that --width scales
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What the original trains a pair with (specification, section 6)."""
+
+    dataset: str
+    architecture: str
+    learning_algorithm: str
+    batch_size: int
+    learning_rate: float = 0.1
+    halve_every: int = 100
+    epochs: int = 500
+    patience: int = 45
+    min_delta: float = 0.001
+    epsilon: float = 0.02
+    std: float = 0.005
+    l2: float = 0.0
+    seed: int = 1
+
+
+def configuration(dataset: str, architecture: str, learning_algorithm: str) -> Configuration:
+    """The original's configuration of a pair. UsageError where it has no such pair."""
+    if dataset not in PAIRS:
+        raise unknown("argument DATASET", dataset, [NAMES[name] for name in PAIRS])
+    if learning_algorithm not in ALGORITHMS:
+        raise unknown("argument LEARNING_ALGORITHM", learning_algorithm, ALGORITHMS)
+    if architecture not in PAIRS[dataset]:
+        raise UsageError(
+            f"argument ARCHITECTURE (={architecture}) must be one of "
+            f"{', '.join(PAIRS[dataset])} for {NAMES[dataset]}"
+        )
+    return Configuration(
+        dataset,
+        architecture,
+        learning_algorithm,
+        batch_size=32 if architecture == "loccon" else 128,
+        std=0.01 if architecture == "dense" else 0.005,
+        l2=5e-4 if architecture == "deep" else 0.0,
+    )
+
+
+def input_shape(dataset: str, architecture: str) -> tuple[int, int, int]:
+    """Height, width and channels of what the network reads; digits are enlarged to fit."""
+    if dataset == "digits":
+        return INPUTS["cifar10"] if architecture == "deep" else INPUTS["mnist"]
+    return INPUTS[dataset]
+
+
+def scaled(width: float) -> dict[int, int]:
+    """Original width of a layer -> that of a net `width` times as wide, at least 1."""
+    return {} if width == 1 else {n: max(1, round(n * width)) for n in WIDTHS}

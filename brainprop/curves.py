@@ -1,0 +1,104 @@
+"""How many times more epochs does BrainProp need than backprop? From runs' learning curves.
+
+    python -m brainprop.curves RUN... [--out FOLDER]
+
+draws test accuracy against epochs, one line a rule (mean over seeds) in one panel a data set and
+network, and writes for each accuracy the first epoch that reaches it and the ratio of the rules:
+the paper's abstract says 1 to 3.5. OUT gets curves.png and curves.json.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import click
+
+from common.cli import Options, argument, command, option
+from common.errors import UserError
+from common.figures import STYLE, palette, save_png
+from common.options import path
+from common.report import Run, Series, read_run
+
+LEVELS = (50, 80, 90, 95, 97, 98, 98.5, 99, 99.2)
+NAMES = {"brainprop": "BrainProp", "ebp": "EBP"}
+
+
+def accuracies(run: Run) -> list[float]:
+    """Test accuracy (percent) by epoch, from the first."""
+    return [line["test_accuracy"] for line in run.epochs if line["epoch"] > 0]
+
+
+def first_epochs(curves: Sequence[list[float]], level: float) -> list[int | None]:
+    """For each run the first epoch (from 1) that reaches a level; None: it does not."""
+    return [next((e for e, value in enumerate(curve, 1) if value >= level), None)
+            for curve in curves]  # fmt: skip
+
+
+def compare(groups: dict[str, list[list[float]]]) -> list[dict[str, Any]]:
+    """For each level that every run of both rules reaches: mean first epochs and their ratio."""
+    rows = []
+    for level in LEVELS:
+        reached = {rule: first_epochs(curves, level) for rule, curves in groups.items()}
+        known = {rule: [e for e in epochs if e] for rule, epochs in reached.items()}
+        means = {r: fmean(e) for r, e in known.items() if e and len(e) == len(reached[r])}
+        row = {"accuracy": level, "epochs": reached, "ratio": None}
+        if {"brainprop", "ebp"} <= means.keys():
+            row["ratio"] = round(means["brainprop"] / means["ebp"], 2)
+        if any(epoch is not None for epochs in reached.values() for epoch in epochs):
+            rows.append(row)
+    return rows
+
+
+def draw(panels: dict[str, dict[str, list[list[float]]]], out: Path) -> None:
+    """curves.png."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    kinds = [Series(NAMES.get(r, r), r, ()) for r in ("brainprop", "ebp")]
+    colours = palette(kinds)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.6 * len(panels), 3.2), layout="constrained")
+        for axes, (name, groups) in zip(figure.subplots(1, len(panels), squeeze=False)[0],
+                                        panels.items(), strict=True):  # fmt: skip
+            for rule, curves in groups.items():
+                label = NAMES.get(rule, rule)
+                colour = colours.get(label, "#0072b2")
+                for curve in curves:
+                    axes.plot(range(1, len(curve) + 1), curve, color=colour, alpha=0.3, linewidth=1)
+                mean = [fmean(values) for values in zip(*curves, strict=False)]
+                axes.plot(range(1, len(mean) + 1), mean, color=colour, linewidth=2,
+                          label=f"{label} (n = {len(curves)})")  # fmt: skip
+            axes.set(title=name, xlabel="epoch", ylabel="test accuracy (%)")
+            axes.legend(frameon=False, loc="lower right")
+    if not save_png(figure, out):
+        raise UserError(f"{out}: cannot be written")
+
+
+@command(paper="brainprop", name="curves")
+@argument("runs", nargs=-1, type=path, help="run directories")
+@option("--out", type=path, default=Path("."), help="Folder of curves.png and curves.json.")
+def main(options: Options) -> None:
+    """Compare the learning curves of BrainProp and backprop."""
+    panels: dict[str, dict[str, list[list[float]]]] = {}
+    for folder in options.runs:
+        run = read_run(folder)
+        if run.options.get("architecture") is None:
+            raise UserError(f"{folder}: not a run of brainprop.main")
+        panel = f"{run.options['dataset']} {run.options['architecture']}"
+        rule = str(run.options["learning_algorithm"]).lower()
+        panels.setdefault(panel, {}).setdefault(rule, []).append(accuracies(run))
+    options.out.mkdir(parents=True, exist_ok=True)
+    table = {name: compare(groups) for name, groups in panels.items()}
+    (options.out / "curves.json").write_text(json.dumps(table, indent=1) + "\n")
+    draw(panels, options.out / "curves.png")
+    for name, rows in table.items():
+        click.echo(name)
+        for row in rows:
+            shown = ", ".join(f"{NAMES.get(r, r)} {e}" for r, e in row["epochs"].items())
+            click.echo(f"  {row['accuracy']} %: {shown}; ratio {row['ratio']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Test a trained network: `python -m brainprop.evaluate [MODEL] [--data mnist]`.
+
+MODEL is a run directory of `brainprop.main`, a safetensors file that --export wrote, or a .h5 that
+-s saved; without it, the network that lies beside this file. All of them say what they are.
+"""
+
+import json
+from pathlib import Path
+
+import click
+
+from brainprop.configurations import PAIRS, configuration
+from brainprop.fidelity import Fidelity
+from common.cli import Options, argument, command, option
+from common.errors import UsageError
+from common.options import Device, choice, path, positive_int
+from common.switches import preset
+
+STORED = Path(__file__).with_name("model.safetensors")
+
+
+@command(paper="brainprop", name="evaluate")
+@argument("model", type=path, required=False, help="a run directory, .safetensors or .h5")
+@option("--dataset", "--data", "dataset", type=choice(*PAIRS), default=None,
+        help="Default: the one it was trained on.")  # fmt: skip
+@option("--data-dir", type=path, default=None, help="Folder of the data sets.")
+@option("--no-download/--download", default=False, help="Fail where data are missing.")
+@option("--limit-test", type=positive_int, default=None, help="Test on so many images only.")
+@option("--threads", type=positive_int, default=None, help="CPU threads.")
+@option("--device", type=Device(), default="auto", help=f"{Device.expected}.")
+@option("--export", type=path, default=None, help="Also write the network to this safetensors.")
+def main(options: Options) -> None:
+    """Print what a network is and its accuracy on the test set."""
+    from brainprop import stored
+
+    where = options.model or STORED
+    found = stored.read(where)
+    settings = {**found.about, **({"dataset": options.dataset} if options.dataset else {})}
+    for name in ("dataset", "architecture", "learning_algorithm"):
+        if name not in settings:
+            raise UsageError(
+                f"argument MODEL (={where}) does not say its {name}; use brainprop.main -l"
+            )
+    import tensorflow as tf
+
+    from brainprop.program import in_our_order, load_task, make_learner, test_set, tested
+    from common import tf_backend
+
+    names = ("dataset", "architecture", "learning_algorithm")
+    chosen = configuration(*(settings[name] for name in names))
+    given = vars(chosen) | {"width": float(settings.get("width", 1.0)), "val_split": 0.0}
+    given |= {"limit_train": None, "feedback": "shared", "feedback_decay": 0.0, "classes": None}
+    given |= {"precision": "float32", "deterministic": False, "jit_compile": False, "devices": 1}
+    given["switches"] = preset(Fidelity, "corrected")
+    for name, value in given.items():
+        setattr(options, name, value)
+    with tf.device(tf_backend.set_up(options)):
+        task = load_task(options)
+        learner = make_learner(options, len(task.classes))
+        stored.load(learner.net, in_our_order(options, found, task.classes, where), where)
+        _, accuracy = tested(learner, test_set(options, learner, task))
+    click.echo(json.dumps({n: v for n, v in found.about.items() if n != "classes"}))
+    click.echo(f"{options.dataset}: test accuracy {accuracy:.2f} % ({len(task.test)} images)")
+    if options.export:
+        about = {n: v for n, v in settings.items() if n != "classes"} | {
+            "parameters": learner.net.count_params(),
+            "test_accuracy": f"{accuracy:.2f}",
+            "classes": task.classes,
+        }
+        arrays = {n: v.numpy() for n, v in learner.state().items() if n != "steps"}
+        stored.write_safetensors(options.export, arrays, about)
+        click.echo(options.export)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""BrainProp's output layer, and batch norm as the original had it, for anybody's Keras model.
+
+    model = keras.Sequential([..., keras.layers.Dense(500, "relu"), BrainPropLayer(10)])
+    model.compile(keras.optimizers.SGD(0.1), BrainPropLoss(batch_size=128), metrics=[reward_rate])
+    model.fit(images, labels, batch_size=128)      # labels are classes
+
+`fit` differentiates the loss and so trains by the rule; `brainprop.learner` has a faster step.
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from brainprop import rule
+from common.errors import UsageError
+
+
+@keras.saving.register_keras_serializable(package="brainprop")
+class BrainPropLayer(keras.layers.Layer):
+    """The output layer: (n, inputs) -> (n, units), linear without bias.
+
+    In training the output is q of the action taken and 0 elsewhere (`rule.select`); the selection
+    itself has no gradient. Otherwise it is 1 for the best action and 0 elsewhere.
+
+    units               number of classes, >= 2
+    epsilon             how often an action is drawn from softmax(q), in [0, 1]
+    zero_is_unselected  defect 9: a selected action of value exactly 0 looks unselected to the loss,
+                        which takes what is not zero for the selection. Else such a value is shown
+                        as the smallest positive number.
+    seed                of the draws
+
+    Raises UsageError for units or epsilon outside these ranges.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        *,
+        epsilon: float = rule.EPSILON,
+        zero_is_unselected: bool = False,
+        kernel_initializer: Any = "glorot_uniform",
+        kernel_regularizer: Any = None,
+        seed: int | None = None,
+        **named: Any,
+    ) -> None:
+        super().__init__(**named)
+        if units < 2:
+            raise UsageError(f"units (={units}) must be >= 2")
+        if not 0 <= epsilon <= 1:
+            raise UsageError(f"epsilon (={epsilon}) must be between 0 and 1")
+        self.units, self.epsilon, self.seed = units, epsilon, seed
+        self.zero_is_unselected = zero_is_unselected
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def build(self, input_shape: Any) -> None:
+        """Create the kernel (inputs, units)."""
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(input_shape[-1], self.units),
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+        )
+
+    def draw(self, q: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """u (n,) float32, and the actions (n,) to take where u says so."""
+        u = keras.random.uniform(tf.shape(q)[:1], dtype="float32", seed=self.seed_generator)
+        noise = keras.random.uniform(tf.shape(q), dtype="float32", seed=self.seed_generator)
+        return u, rule.boltzmann(q, noise)
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """See the class."""
+        q = tf.matmul(inputs, self.kernel)
+        if not training:
+            return tf.one_hot(tf.argmax(q, 1), self.units, dtype=q.dtype)
+        u, drawn = self.draw(tf.stop_gradient(q))
+        chosen = tf.one_hot(
+            rule.select(q, u, lambda: drawn, self.epsilon), self.units, dtype=q.dtype
+        )
+        if self.zero_is_unselected:
+            return chosen * q
+        # The number that stands for zero is a constant added to q, so that q keeps its gradient.
+        tiny = tf.constant(2.0**-14 if q.dtype == tf.float16 else 2.0**-120, q.dtype)
+        return chosen * (q + tf.where(q == 0, tiny, tf.zeros_like(q)))
+
+    def compute_output_shape(self, input_shape: Any) -> tuple:
+        """(n, units)."""
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs."""
+        return super().get_config() | {
+            "units": self.units,
+            "epsilon": self.epsilon,
+            "zero_is_unselected": self.zero_is_unselected,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+            "seed": self.seed,
+        }
+
+
+def normalise(
+    x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float, unbiased: bool = True
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Batch norm by the batch's own statistics over all axes but the last: output, mean, variance.
+
+    Outputs use the biased variance; the one returned, for the moving average, has N / (N - 1) where
+    `unbiased`, as TensorFlow's fused kernel has it (defect 4).
+    """
+    gamma, beta = tf.cast(gamma, x.dtype), tf.cast(beta, x.dtype)
+    if x.dtype == tf.float32 and x.shape.rank == 4:
+        y, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            x, gamma, beta, epsilon=epsilon, is_training=True
+        )[:3]
+        return y, mean, variance if unbiased else variance / _bessel(x)
+    wide = tf.cast(x, tf.float32) if x.dtype.size < 4 else x
+    mean, variance = tf.nn.moments(wide, list(range(x.shape.rank - 1)))
+    scale, shift = tf.cast(gamma, wide.dtype), tf.cast(beta, wide.dtype)
+    y = tf.nn.batch_normalization(wide, mean, variance, shift, scale, epsilon)
+    return tf.cast(y, x.dtype), mean, variance * _bessel(wide) if unbiased else variance
+
+
+def _bessel(x: tf.Tensor) -> tf.Tensor:
+    """N / (N - 1) for N values a channel, as TensorFlow's fused kernel: 1 where N is 1."""
+    count = tf.cast(tf.size(x) // tf.shape(x)[-1], x.dtype)
+    return count / tf.maximum(count - 1, 1)
+
+
+@keras.saving.register_keras_serializable(package="brainprop")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras' batch norm over the last axis whose moving variance is unbiased, as in TensorFlow 2.
+
+    variance   "unbiased" (N / (N - 1)), or "biased" as Keras 3 and the float64 traces have it
+    """
+
+    def __init__(self, *, variance: str = "unbiased", **named: Any) -> None:
+        super().__init__(**named)
+        if variance not in ("unbiased", "biased"):
+            raise UsageError(f"variance (={variance}) must be unbiased or biased")
+        self.variance = variance
+
+    def call(self, inputs: tf.Tensor, training: bool = False, mask: Any = None) -> tf.Tensor:
+        """As in Keras, which does the rest when not training."""
+        if not training or not self.trainable:
+            return super().call(inputs, training=False, mask=mask)
+        y, mean, variance = normalise(
+            inputs, self.gamma, self.beta, self.epsilon, self.variance == "unbiased"
+        )
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            old = tf.convert_to_tensor(moving)
+            moving.assign(old + (tf.cast(batch, old.dtype) - old) * (1 - self.momentum))
+        return y
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs."""
+        return super().get_config() | {"variance": self.variance}

@@ -1,0 +1,187 @@
+"""The four networks: dense, conv, loccon and deep, each with either output layer.
+
+No biases; ReLU; batch norm behind it; dropout. Layers are named as the traces name them (conv1,
+lc1, bn1, pool1, drop1, dense1, out1), so that `conv1.kernel` is what it seems. All are ordinary
+Keras models; `brainprop.learner` trains them with its own step.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from brainprop import rule
+from brainprop.layers import BatchNormalization, BrainPropLayer
+from brainprop.locally_connected import LocallyConnected2D
+from common.errors import UsageError, unknown
+
+ARCHITECTURES = ("dense", "conv", "loccon", "deep")
+ALGORITHMS = ("BrainProp", "EBP")
+DROPOUT = {"dense": (), "conv": (0.3, 0.3), "loccon": (0.3, 0.3), "deep": (0.3, 0.3, 0.8, 0.3)}
+STD = {"dense": 0.01, "conv": 0.005, "loccon": 0.005, "deep": 0.005}
+L2 = {"deep": 5e-4}  # of every kernel
+
+
+def build(
+    architecture: str,
+    input_shape: Sequence[int],
+    classes: int,
+    algorithm: str = "BrainProp",
+    *,
+    std: float | None = None,
+    l2: float | None = None,
+    dropout: Sequence[float] | None = None,
+    padding: str | None = None,
+    widths: Mapping[int, int] | None = None,
+    variance: str = "unbiased",
+    epsilon: float = rule.EPSILON,
+    zero_is_unselected: bool = False,
+    shared_initialiser: bool = False,
+    seed: int = 0,
+    dtype: Any = None,
+) -> keras.Sequential:
+    """A network for images `input_shape` (H, W, C), its kernels drawn from N(0, std^2).
+
+    std, l2, dropout    None: the architecture's own (STD, L2, DROPOUT above); l2 0: none
+    padding             of the 3 x 3 kernels; None: "valid" for loccon, else "same"
+    widths              original width -> the one to use, for narrow nets
+    variance            of batch norm's moving average (defect 4)
+    shared_initialiser  defect 3: kernels of equal shape start equal
+    dtype               a Keras dtype or policy; the output layer is at least float32
+
+    Raises UsageError for an unknown architecture or algorithm, or images too small for it.
+    """
+    if architecture not in ARCHITECTURES:
+        raise unknown("architecture", architecture, ARCHITECTURES)
+    if algorithm not in ALGORITHMS:
+        raise unknown("learning algorithm", algorithm, ALGORITHMS)
+    rates = DROPOUT[architecture] if dropout is None else tuple(dropout)
+    if len(rates) != len(DROPOUT[architecture]):
+        raise UsageError(f"dropout (={rates}) must be {len(DROPOUT[architecture])} rates")
+    maker = _Maker(
+        STD[architecture] if std is None else std,
+        L2.get(architecture) if l2 is None else l2 or None,
+        padding or ("valid" if architecture == "loccon" else "same"),
+        dict(widths or {}),
+        list(rates),
+        variance,
+        None if shared_initialiser else seed,
+        dtype,
+    )
+    images = "float64" if dtype == "float64" else "float32"
+    layers: list[Any] = [keras.Input(tuple(input_shape), dtype=images)]
+    layers += {"dense": _dense, "deep": _deep}.get(architecture, _shallow)(maker, architecture)
+    layers.append(maker.output(classes, algorithm, epsilon, zero_is_unselected))
+    try:
+        return keras.Sequential(layers, name=architecture)
+    except ValueError as error:
+        raise UsageError(
+            f"images (={tuple(input_shape)}) are too small for {architecture}"
+        ) from error
+
+
+def _dense(make: "_Maker", _: str) -> list[Any]:
+    return [make.flatten(), *(make.dense(n) for n in (1500, 1000, 500))]
+
+
+def _shallow(make: "_Maker", architecture: str) -> list[Any]:
+    kernel = make.locally_connected if architecture == "loccon" else make.conv
+    stack = [kernel(32), make.norm(), kernel(32, stride=2), make.norm()]
+    return [*stack, make.drop(), make.flatten(), make.dense(500), make.drop()]
+
+
+def _deep(make: "_Maker", _: str) -> list[Any]:
+    layers: list[Any] = []
+    for widths in ((64, 64), (128, 128), (128, 128, 128)):
+        for width in widths:
+            layers += [make.conv(width), make.norm()]
+        layers += [make.pool(), make.drop()]
+    return [*layers, make.flatten(), make.dense(500), make.drop()]
+
+
+class _Maker:
+    """Makes layers and numbers them by kind."""
+
+    def __init__(
+        self,
+        std: float,
+        l2: float | None,
+        padding: str,
+        widths: Mapping[int, int],
+        rates: list[float],
+        variance: str,
+        seed: int | None,
+        dtype: Any,
+    ) -> None:
+        self.std, self.l2, self.padding, self.widths = std, l2, padding, widths
+        self.rates, self.variance, self.seed, self.dtype = rates, variance, seed, dtype
+        self.counts: dict[str, int] = {}
+
+    def named(self, kind: str) -> dict[str, Any]:
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        return {"name": f"{kind}{self.counts[kind]}", "dtype": self.dtype}
+
+    def stream(self) -> int:
+        """A seed of its own for every layer: one object for all draws equal kernels (defect 3)."""
+        self.counts["stream"] = number = self.counts.get("stream", 0) + 1
+        key = [0, 0] if self.seed is None else [self.seed, number]
+        return int(np.random.SeedSequence(key).generate_state(1)[0] >> 1)
+
+    def kernel(self) -> dict[str, Any]:
+        return {
+            "kernel_initializer": keras.initializers.RandomNormal(0.0, self.std, self.stream()),
+            "kernel_regularizer": keras.regularizers.L2(self.l2) if self.l2 else None,
+        }
+
+    def weights(self) -> dict[str, Any]:
+        return {"activation": "relu", "use_bias": False, **self.kernel()}
+
+    def width(self, n: int) -> int:
+        return self.widths.get(n, n)
+
+    def conv(self, n: int, stride: int = 1) -> Any:
+        return keras.layers.Conv2D(
+            self.width(n), 3, stride, self.padding, **self.weights(), **self.named("conv")
+        )
+
+    def locally_connected(self, n: int, stride: int = 1) -> Any:
+        return LocallyConnected2D(
+            self.width(n), 3, stride, self.padding, **self.weights(), **self.named("lc")
+        )
+
+    def dense(self, n: int) -> Any:
+        return keras.layers.Dense(self.width(n), **self.weights(), **self.named("dense"))
+
+    def norm(self) -> Any:
+        return BatchNormalization(
+            momentum=0.99, epsilon=1e-3, variance=self.variance, **self.named("bn")
+        )
+
+    def pool(self) -> Any:
+        return keras.layers.MaxPooling2D(2, **self.named("pool"))
+
+    def drop(self) -> Any:
+        rate = self.rates[self.counts.get("drop", 0)]
+        return keras.layers.Dropout(rate, seed=self.stream(), **self.named("drop"))
+
+    def flatten(self) -> Any:
+        return keras.layers.Flatten(**self.named("flatten"))
+
+    def output(self, classes: int, algorithm: str, epsilon: float, zero: bool) -> Any:
+        """BrainProp's layer, or dense and softmax; of at least float32."""
+        named = self.named("out")
+        if "16" in str(self.dtype):
+            named["dtype"] = "float32"
+        if algorithm == "EBP":
+            return keras.layers.Dense(
+                classes, activation="softmax", use_bias=False, **self.kernel(), **named
+            )
+        return BrainPropLayer(
+            classes,
+            epsilon=epsilon,
+            zero_is_unselected=zero,
+            seed=self.stream(),
+            **self.kernel(),
+            **named,
+        )

@@ -1,0 +1,99 @@
+"""Tiny ImageNet from its archive: `python -m brainprop.tinyimagenet [ZIP]`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from common.cli import Options, argument, command, option
+from common.errors import UserError
+from common.options import existing_file, path
+from common.switches import switch, switch_options
+
+
+@dataclass(frozen=True)
+class TinyFidelity:
+    """Where the original's script and this one part ways."""
+
+    always_succeed: bool = switch(
+        corrected=False,
+        original=True,
+        defect="exit",
+        effect="a missing or damaged archive is told and ends with exit code 0",
+        evidence="the original's script exits 0 whatever happens",
+    )
+
+
+@command(paper="brainprop", name="tinyimagenet")
+@argument("archive", type=existing_file, required=False, metavar="ZIP")
+@option("--out", type=path, default=Path("."), original=False, help="Folder to extract into.")
+@switch_options(TinyFidelity)
+def main(options: Options) -> None:
+    """Extract and check tiny-imagenet-200.zip (or ZIP) in this folder.
+
+    The folder tiny-imagenet-200 appears when all of it is there: 200 classes of 500 images and
+    10,000 validation images. Whatever breaks it off, start it again.
+    """
+    try:
+        click.echo(extract(options.archive, options.out or Path(".")))
+    except UserError as error:
+        if not options.switches.always_succeed:
+            raise
+        click.echo(str(error))
+
+
+def extract(archive: Path | None, out: Path) -> str:
+    """Extract unless the folder is there, check it, and say what is there now.
+
+    archive   None: tiny-imagenet-200.zip in the current folder. An archive with a set of the same
+              layout under another name is taken too: its name is the folder's.
+
+    Raises UserError for an archive that is missing, damaged, or not such a set.
+    """
+    from common.download import alone, unpack
+    from common.tiny_imagenet import ARCHIVE, FOLDER, inventory
+
+    packed = archive or Path(ARCHIVE.place)
+    target = out / (folder_of(packed) if archive else FOLDER)
+    if target.is_dir():
+        return f"{target} is there already: {counted(target)}"
+    if not packed.is_file():
+        raise UserError(f"{packed} is missing in this folder; download it from {ARCHIVE.urls[0]}, "
+                        f"or name the file")  # fmt: skip
+    folder = folder_of(packed)
+    target = out / folder
+    with alone(target):
+        if not target.is_dir():
+            click.echo(f"Extracting {packed} to {target}")
+            unpack(packed, out, folder, check=inventory)
+    return f"{target} is extracted: {counted(target)}"
+
+
+def folder_of(archive: Path) -> str:
+    """The one folder of an archive that holds wnids.txt. UserError where there is none such."""
+    import zipfile
+
+    from common.files import damaged
+
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            names = [name.split("/") for name in packed.namelist()]
+    except (zipfile.BadZipFile, OSError) as error:
+        why = "is no zip archive, or one that was cut short"
+        raise damaged(archive, f"{why} ({error})") from error
+    found = {parts[0] for parts in names if parts[1:] == ["wnids.txt"]}
+    if len(found) != 1 or found & {"", ".", ".."}:
+        raise damaged(archive, "holds no folder with wnids.txt: it is not Tiny ImageNet")
+    return found.pop()
+
+
+def counted(folder: Path) -> str:
+    """What a folder holds, in words. UserError where it is not whole."""
+    from common.tiny_imagenet import inventory
+
+    classes, train, val = inventory(folder)
+    return f"{len(classes)} classes, {len(train):,} training and {len(val):,} validation images"
+
+
+if __name__ == "__main__":
+    main()

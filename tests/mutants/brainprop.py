@@ -1,0 +1,235 @@
+"""Defects for BrainProp: the rule in both frameworks, its networks, unshared weights, gains."""
+
+from tests.mutants import Mutation, Suite
+
+RULE, LEARNER, PASSES = "brainprop/rule.py", "brainprop/learner.py", "brainprop/passes.py"
+LAYERS, ATTENTION = "brainprop/layers.py", "brainprop/attention.py"
+LOSS, BUILD = "brainprop/loss.py", "brainprop/networks.py"
+UNSHARED, GAIN = "brainprop/locally_connected.py", "brainprop/gain_rule.py"
+TORCH, NETWORKS = "brainprop/torch_rule.py", "brainprop/torch_networks.py"
+MUTATIONS = (
+    Mutation(
+        "flip the teaching signal",
+        RULE,
+        "(-delta * scale)[:, None]",
+        "(delta * scale)[:, None]",
+    ),
+    Mutation(
+        "reward every action but the right one",
+        RULE,
+        "delta = tf.cast(s == labels, q.dtype) - q_s",
+        "delta = tf.cast(s != labels, q.dtype) - q_s",
+    ),
+    Mutation(
+        "explore also just above epsilon's edge",
+        RULE,
+        "u > tf.constant(epsilon, u.dtype)",
+        "u >= tf.constant(epsilon, u.dtype)",
+    ),
+    Mutation(
+        "draw actions by another noise than Gumbel's",
+        RULE,
+        "tf.math.log(-tf.math.log(noise))",
+        "tf.math.log(noise)",
+    ),
+    Mutation(
+        "divide a small batch by its own size, not by the nominal one",
+        LEARNER,
+        'n if self.partial_batch == "mean" else self.batch_size',
+        'n if self.partial_batch == "nominal" else self.batch_size',
+    ),
+    Mutation(
+        "decay half as fast as l2 says",
+        LEARNER,
+        "2 * l2 + self.decay",
+        "l2 + self.decay",
+    ),
+    Mutation(
+        "forget weight decay on feedback weights",
+        LEARNER,
+        '[of_kernel[f"{name}.kernel"] for name in self.B]',
+        "[0.0 for name in self.B]",
+    ),
+    Mutation(
+        "use the forward weight where the feedback weight belongs",
+        PASSES,
+        "product(layer, x, B), product(layer, tf.stop_gradient(x), W)",
+        "product(layer, x, W), product(layer, tf.stop_gradient(x), W)",
+    ),
+    Mutation(
+        "dropout that does not scale what it keeps",
+        PASSES,
+        "x * tf.constant(1 / (1 - layer.rate), x.dtype)",
+        "x",
+    ),
+    Mutation(
+        "the biased moving variance for the unbiased one",
+        LAYERS,
+        "variance if unbiased else variance / _bessel(x)",
+        "variance / _bessel(x)",
+    ),
+    Mutation(
+        "attention passes units that are silent",
+        ATTENTION,
+        "fb = fb * _slope(layer, stage.z)",
+        "fb = fb * 1",
+    ),
+    Mutation(
+        "forget to divide by the batch",
+        RULE,
+        "* (-delta * scale)[:, None]",
+        "* (-delta)[:, None]",
+    ),
+    Mutation(
+        "the error of all units where that of one is meant",
+        RULE,
+        "return tf.one_hot(s, classes, dtype=delta.dtype) *",
+        "return tf.ones_like(tf.one_hot(s, classes, dtype=delta.dtype)) *",
+    ),
+    Mutation(
+        "a value of zero teaches nothing",
+        RULE,
+        "return tf.where(q_s == 0, tf.zeros_like(delta), delta) if zero_is_unselected else delta",
+        "return tf.where(q_s == 0, tf.zeros_like(delta), delta)",
+    ),
+    Mutation(
+        "backprop's twin divided by the nominal batch",
+        LEARNER,
+        "scale = 1 / tf.cast(n, q.dtype)",
+        "scale = 1 / tf.cast(self.batch_size, q.dtype)",
+    ),
+    Mutation(
+        "the feedback weights get no update",
+        PASSES,
+        "return dx, dW, dW",
+        "return dx, dW, tf.zeros_like(dW)",
+    ),
+    Mutation(
+        "moving statistics at another pace",
+        LEARNER,
+        "1 - self._momentum, variable.dtype",
+        "self._momentum, variable.dtype",
+    ),
+    Mutation(
+        "one initialiser for all layers",
+        BUILD,
+        "[self.seed, number]",
+        "[self.seed, 0]",
+    ),
+    Mutation(
+        "the selection keeps its value in evaluation",
+        LAYERS,
+        "return tf.one_hot(tf.argmax(q, 1), self.units, dtype=q.dtype)",
+        "return tf.one_hot(tf.argmax(q, 1), self.units, dtype=q.dtype) * q",
+    ),
+    Mutation(
+        "Keras' loss counts the units that were not selected",
+        LOSS,
+        "tf.where(y_pred == 0, tf.zeros_like(y_pred), _rewarded(y_true, y_pred) - y_pred)",
+        "_rewarded(y_true, y_pred) - y_pred",
+    ),
+    Mutation(
+        "drop the transpose on the way down",
+        ATTENTION,
+        "return tf.matmul(fb, kernel, transpose_b=True)",
+        "return tf.matmul(fb, tf.reshape(kernel, kernel.shape[::-1]))",
+    ),
+    Mutation(
+        "batch statistics taken for constants",
+        ATTENTION,
+        "fb - tf.reduce_mean(fb, axes) - x * tf.reduce_mean(fb * x, axes)",
+        "fb - tf.reduce_mean(fb, axes)",
+    ),
+    Mutation(
+        "every second step with the masks of the one before",
+        LEARNER,
+        "tf.cast(step, tf.int64)]",
+        "tf.cast(step // 2 * 2, tf.int64)]",
+    ),
+    Mutation(
+        "the odd row of padding above and left",
+        UNSHARED,
+        "(total // 2, total - total // 2)",
+        "(total - total // 2, total // 2)",
+    ),
+    Mutation(
+        "positions by column",
+        UNSHARED,
+        "rows[:, None, :, None] * padded[1] + columns[None, :, None, :]",
+        "rows[None, :, :, None] * padded[1] + columns[:, None, None, :]",
+    ),
+    Mutation(
+        "a pixel gets the feedback of one patch only",
+        UNSHARED,
+        "tf.math.unsorted_segment_sum(back",
+        "tf.math.unsorted_segment_max(back",
+    ),
+    Mutation(
+        "attention without the gain of the rounds before",
+        GAIN,
+        "tf.math.divide_no_nan(beta[i], z) if round_ else None",
+        "None",
+    ),
+    Mutation(
+        "gains without bounds",
+        GAIN,
+        "tf.clip_by_value(beta[i] + g * z, -max_gain, max_gain)",
+        "beta[i] + g * z",
+    ),
+    Mutation(
+        "the sum over samples for their mean",
+        GAIN,
+        "scale = delta / tf.cast(tf.size(delta), delta.dtype)",
+        "scale = delta",
+    ),
+    Mutation(
+        "a pixel's feedback is the sum over its patches, not the mean",
+        GAIN,
+        "tf.math.divide_no_nan(total, cover)",
+        "total",
+    ),
+    Mutation(
+        "torch: flip the prediction error",
+        TORCH,
+        "(selected == labels).to(q.dtype) - q_s",
+        "q_s - (selected == labels).to(q.dtype)",
+    ),
+    Mutation(
+        "torch: the last best action for the first",
+        TORCH,
+        "torch.where(best, columns, values.shape[1] - 1).amin(1)",
+        "torch.where(best, columns, 0).amax(1)",
+    ),
+    Mutation(
+        "torch: the square of the error, not half of it",
+        TORCH,
+        "return 0.5 * delta.square().sum() / batch_size",
+        "return delta.square().sum() / batch_size",
+    ),
+    Mutation(
+        "torch: the odd row of padding above and left",
+        NETWORKS,
+        "pads += [total // 2, total - total // 2]",
+        "pads += [total - total // 2, total // 2]",
+    ),
+    Mutation(
+        "torch: batch norm's own epsilon",
+        NETWORKS,
+        "eps=1e-3",
+        "eps=1e-5",
+    ),
+)
+SUITE = Suite(
+    tests=(
+        "tests/rules/test_brainprop_rule.py",
+        "tests/rules/test_brainprop_networks.py",
+        "tests/rules/test_brainprop_loccon.py",
+        "tests/rules/test_brainprop_gainmod.py",
+        "tests/rules/test_brainprop_torch_rule.py",
+        "tests/golden/test_golden.py",
+        "-k",
+        "brainprop and not fullsize and not anybodys and not compile_and_fit",
+    ),
+    mutations=MUTATIONS,
+    preload=("torch", "torch._dynamo", "tensorflow", "keras"),
+)
