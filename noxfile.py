@@ -132,6 +132,15 @@ def s3net(session: nox.Session) -> None:
 
 
 @nox.session
+def burstprop(session: nox.Session) -> None:
+    """Burstprop: its tests, its notebook and its scripts, in an environment without TensorFlow."""
+    install(session, "burstprop", groups=("test",))
+    pytest(session, "-k", "burstprop")
+    smoke(session, *(f"burstprop.train_{data}" for data in ("mnist", "cifar10", "imagenet")))
+    session.run("python", "-m", "burstprop.evaluate", "--data", "digits", env=ENVIRONMENT)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Ruff: format and rules."""
     install_groups(session, "lint")

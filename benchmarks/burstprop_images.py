@@ -51,7 +51,7 @@ def bare(classes: int, device: Any, precision: str) -> Callable[[Any, Any], Any]
     for n_in, n_out, (kernel, stride) in zip((3, *NARROW), NARROW, GEOMETRY, strict=False):
         modules += [nn.Conv2d(n_in, n_out, kernel, stride), nn.ReLU(inplace=True)]
     net = nn.Sequential(*modules, nn.Flatten(), nn.Linear(NARROW[-1], classes))
-    net = net.to(device, memory_format=torch.channels_last)
+    net = net.to(device).to(memory_format=torch.channels_last)
     optimiser = torch.optim.SGD(net.parameters(), 1e-3, 0.9, weight_decay=1e-4, fused=True)
 
     def step(images: Any, labels: Any) -> None:

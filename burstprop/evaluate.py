@@ -5,6 +5,7 @@ MODEL is a results directory of train_mnist or train_cifar10, a model.pth, or a 
 """
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -54,7 +55,10 @@ def main(options: Options) -> None:
     device = torch_backend.choose_device(options.device)
     test = load(dataset, options.data_dir, download=not options.no_download).test
     test = enlarge(test.limit(options.limit_test, "--limit-test"), script.size, len(script.mean))
-    how = {"layout": "NCHW" if "conv1.weight" in found.state else "flat", "device": device}
+    how: dict[str, Any] = {
+        "layout": "NCHW" if "conv1.weight" in found.state else "flat",
+        "device": device,
+    }
     if revision.normalised or not grey:
         how |= {"mean": script.mean, "std": script.std}
     percent = stored.accuracy(net.to(device), TorchBatches(test, 100, **how), device)

@@ -31,4 +31,5 @@ class Fidelity:
         "subtracted",
         evidence="off: conv1's first update in float32 is 1000 times its own size wrong, conv3's "
         "4 times; on: 1e-5 of it",
+        help="Send burst rates and their differences, and subtract nothing nearly equal",
     )

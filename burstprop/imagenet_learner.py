@@ -75,7 +75,7 @@ class Learner:
         over the batch; G_Y is G_W."""
         with torch.no_grad(), self._autocast():
             lesson = self.net.teach(self._place(images), labels)
-            found = {}
+            found: dict[str, Tensor] = {}
             for name, layer, taught in zip(
                 self.net.names, self.net.layers, lesson.layers, strict=True
             ):

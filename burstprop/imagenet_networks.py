@@ -10,6 +10,7 @@ from torch import nn
 from burstprop.layers import BurstConv2d, BurstLayer, BurstLinear
 from burstprop.networks import BurstNetwork
 from burstprop.relu_rule import ReLUUnits, SoftmaxOutput
+from burstprop.rule import Units
 
 GEOMETRY = ((9, 4), (3, 2), (5, 1), (3, 2), (3, 1), (3, 2), (3, 1))
 """Kernel and stride of conv1 to conv7."""
@@ -50,7 +51,7 @@ def imagenet(
     if side < 1:
         raise ValueError(f"image_size (={image_size}) must be >= {SMALLEST}")
     sizes = [widths[-1] * side * side, classes]
-    how = {"p_baseline": p_baseline, "kappa": kappa, "exact": exact}
+    how: dict[str, Any] = {"p_baseline": p_baseline, "kappa": kappa, "exact": exact}
     net = rectified(convolutions, sizes, feedback=feedback, **how)
     draw(net, weight_fa_std)
     return net
@@ -68,7 +69,7 @@ def rectified(
     """Convolutions (in, out, kernel, stride), then fully connected layers through `sizes` (input
     first, classes last); rectified up to the softmax output, kappa undone right below it."""
     count = len(convolutions) + len(sizes) - 2
-    units = [ReLUUnits(kappa if i == count - 1 else 1.0, exact) for i in range(count)]
+    units: list[Units] = [ReLUUnits(kappa if i == count - 1 else 1.0, exact) for i in range(count)]
     how: dict[str, Any] = {"feedback": feedback}
     layers: list[BurstLayer] = [
         BurstConv2d(*each, units=unit, **how)

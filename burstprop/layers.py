@@ -12,6 +12,7 @@ Every tensor has its name in the state dict: weight, bias, weight_fa (Y), weight
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,8 +29,8 @@ class BurstLayer(nn.Module):
 
     weight: nn.Parameter
     bias: nn.Parameter
-    weight_fa: Tensor | None
-    weight_r: Tensor | None
+    weight_fa: Any  # a parameter, a buffer or None
+    weight_r: Any
 
     def __init__(
         self, shape: Sequence[int], feedback: str | None, recurrent: str | None, units: Units | None

@@ -160,7 +160,12 @@ class BackpropLearner(Learner):
         world: Any = None,
     ) -> None:
         super().__init__(net, world)
-        how = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "fused": True}
+        how: dict[str, Any] = {
+            "lr": lr,
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "fused": True,
+        }
         self.optimiser = torch.optim.SGD(net.parameters(), **how)
         torch_optim.materialise(self.optimiser)
 

@@ -13,7 +13,7 @@ in `original_perturbation` (defects D7 to D9).
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,7 +34,7 @@ class Noise:
         self.mean, self.std = mean, std
 
     def __call__(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        where = {"dtype": like.dtype, "device": like.device}
+        where: dict[str, Any] = {"dtype": like.dtype, "device": like.device}
         if len(shape) == 4:  # in the memory order of convolutions here
             noise = torch.empty([shape[i] for i in (0, 2, 3, 1)], **where)
             return noise.normal_(self.mean, self.std).permute(0, 3, 1, 2)

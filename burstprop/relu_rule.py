@@ -13,10 +13,10 @@ There are two forms, equal on paper:
     exact      computes and sends b and d, and never subtracts nearly equal numbers
 
 What is sent down is one tensor (2, B, ...), (b, b_t) or (b, d); what arrives is (f, f_t) or
-(f, f_t - f), and is overwritten. Of low precision (autocast) only the transport is. The original's
-factor [e > 0] in p is left out: where e is 0, so is all that is multiplied by it in the end.
+(f, f_t - f), and is overwritten. Of low precision (autocast) only the transport is.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -99,7 +99,7 @@ def hidden_original(e: Tensor, received: Tensor, kappa: float = 1.0) -> tuple[Te
     f, f_t = received
     if kappa != 1.0:
         f_t.sub_(f).div_(kappa).add_(f)
-    sent = received.div_(e + EPSILON).sigmoid_().mul_(e)
+    sent = received.div_(_per_event(e)).sigmoid_().mul_(e)
     return sent, -(sent[1] - sent[0])
 
 
@@ -108,13 +108,18 @@ def hidden_exact(e: Tensor, received: Tensor, kappa: float = 1.0) -> tuple[Tenso
     delta = torch.empty_like(e)
     for part in _stretches(e):
         rate = e[part]
-        u, v = received[:, part].div_(rate + EPSILON)
+        u, v = received[:, part].div_(_per_event(rate))
         if kappa != 1.0:
             v.div_(kappa)
         sigmoid_difference(u, v, out=v).mul_(rate)
         u.sigmoid_().mul_(rate)
         torch.neg(v, out=delta[part])
     return received, delta
+
+
+def _per_event(e: Tensor) -> Tensor:
+    """What (e + epsilon) / [e > 0] is: silent units divide by infinity."""
+    return functional.threshold(e, 0.0, math.inf).add_(EPSILON)
 
 
 def _stretches(e: Tensor) -> list[slice]:

@@ -116,9 +116,13 @@ class BurstUpdate:
         """(G_W, G_bias) or (G_W, G_bias, G_Z) of each layer, of all processes together."""
         found: list[tuple[Tensor, ...] | None] = []
         for layer, each in zip(self._layers, taught, strict=True):
-            found.append(None if each is None else layer.gradients(each.delta, each.x))
-            if layer.learns_recurrent and each is not None and each.u is not None:
-                found[-1] += (-each.u.t() @ each.b_pre,)
+            if each is None:
+                found.append(None)
+                continue
+            gradients: tuple[Tensor, ...] = layer.gradients(each.delta, each.x)
+            if layer.learns_recurrent and each.u is not None and each.b_pre is not None:
+                gradients += (-each.u.t() @ each.b_pre,)
+            found.append(gradients)
         if self._world is not None:
             self._world.sum_([G for each in found if each is not None for G in each])
         return found

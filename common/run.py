@@ -23,20 +23,28 @@ A learner (of any framework) has
 import math
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import click
 from tqdm import tqdm
 
 from common import checkpoint, credit, rundir
-from common.batches import Batches
 from common.errors import UserError
 from common.events import Events
 from common.sums import READ_EVERY, Sums
 from common.world import Alone
 
 AGREE_EVERY = 16  # steps between two questions whether any process got a signal
+
+
+class Epochs(Protocol):
+    """Training batches, as `common.batches` and `common.torch_stream` make them."""
+
+    def __len__(self) -> int: ...
+
+    def epoch(self, epoch: int = 0, start: int = 0) -> Iterator[tuple[Any, Any]]:
+        """Those of an epoch, from batch `start`."""
 
 
 class Run:
@@ -209,7 +217,7 @@ class Run:
             if self._told(now=True):
                 self._answer_signal()
 
-    def batches(self, train: Batches) -> Iterator[tuple[Any, Any]]:
+    def batches(self, train: Epochs) -> Iterator[tuple[Any, Any]]:
         """The training batches of this epoch, from where the run stands."""
         every = self.options.checkpoint_every
         started, total = time.perf_counter(), len(train)
@@ -248,7 +256,7 @@ class Run:
         """Add a training step's (mean loss, number correct, ...) to the epoch's sums."""
         self._sums.add(result, self._count)
 
-    def evaluate(self, name: str, batches: Batches) -> tuple[float, ...]:
+    def evaluate(self, name: str, batches: Iterable[tuple[Any, Any]]) -> tuple[float, ...]:
         """Mean loss and accuracy (percent) over all of `batches`; logged as <name>_loss, ...
 
         Accuracies by the learner's further counts follow.

@@ -118,7 +118,7 @@ def test_a_folder_that_is_no_image_folder_is_named(folder, tmp_path) -> None:
 def test_a_results_directory_has_what_the_originals_users_parse(rule, tmp_path, capsys) -> None:
     """A file, a key, a tag or a printed line that somebody's script looks for in vain."""
     torch = pytest.importorskip("torch")
-    more = {"feedback_alignment": ["-weight_fa_learning", "False"],
+    more = {"feedback_alignment": ["-weight_fa_learning", "False", "--compat", "original"],
             "backprop": ["-use_backprop", "True"]}.get(rule, [])  # fmt: skip
     start(tmp_path, *DIGITS, "-n_epochs", 2, "-batch_size", 2, *more, "-info", "hello world")
     said = capsys.readouterr().out
@@ -176,7 +176,8 @@ def test_an_originals_checkpoint_is_gone_on_from(more, tmp_path, capsys) -> None
         group["lr"] = 123.0
     saved["best_acc1"] = torch.tensor(99.0)
     torch.save(saved, file)
-    start(tmp_path / "on", *DIGITS, *more, "-n_epochs", 3, "-resume_path", file)
+    spelling = "--resume" if more else "-resume_path"
+    start(tmp_path / "on", *DIGITS, *more, "-n_epochs", 3, spelling, file)
     whole, on = (torch.load(tmp_path / run / "checkpoint.pth.tar", weights_only=True)
                  for run in ("whole", "on"))  # fmt: skip
     assert on["epoch"] == 3 and on["best_acc1"] == 99.0
@@ -185,6 +186,7 @@ def test_an_originals_checkpoint_is_gone_on_from(more, tmp_path, capsys) -> None
         assert torch.equal(tensor, on["state_dict"][name]), name
     assert [line["epoch"] for line in lines(tmp_path / "on")] == [2, 3]
     assert lines(tmp_path / "on")[-1]["lr"] == 0.01
+    file.unlink()
     with pytest.raises(SystemExit):
         start("--resume", tmp_path / "on")
     assert "this run is finished (3 epochs)" in capsys.readouterr().out

@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 
 torch = pytest.importorskip("torch")
+from burstprop.evaluate import STORED  # noqa: E402
+from burstprop.evaluate import main as evaluate  # noqa: E402
+from burstprop.fig5 import main as fig5  # noqa: E402
 from burstprop.options import describe, resolve, rule_of  # noqa: E402
 from burstprop.train_cifar10 import main as cifar10  # noqa: E402
 from burstprop.train_mnist import main as mnist  # noqa: E402
-from common.errors import UsageError  # noqa: E402
+from common.errors import UsageError, UserError  # noqa: E402
 from tests.runs.conftest import tensorboard  # noqa: E402
 
 QUICK = ["--data", "digits", "--limit-train", "64", "--limit-test", "50", "--quiet",
@@ -230,3 +233,60 @@ def test_help_needs_no_torch(script: str) -> None:
             f"from burstprop.{script} import main\nmain(['--help'])")  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and "-weight_fa_std" in done.stdout, done.stderr
+
+
+def test_a_results_directory_its_file_and_its_export_are_one_network(results, tmp_path, capsys):
+    """Names that the evaluation would not find; weights that are lost on the way."""
+    final = json.loads((results / "metrics.jsonl").read_text().splitlines()[-1])
+    accuracies = []
+    for words in (
+        [results, "--export", tmp_path / "m.safetensors"],
+        [results / "model.pth", "--data", "digits"],
+        [tmp_path / "m.safetensors"],
+    ):
+        start(evaluate, *words, "--limit-test", 100)
+        printed = capsys.readouterr().out.splitlines()
+        accuracies.append(printed[-1])
+        angle = next(line for line in printed if "in fc2" in line)
+        assert f"{final['weight_angle/0']:.2f} degrees" in angle
+    assert len(set(accuracies)) == 1 and "test accuracy" in accuracies[0]
+
+
+def test_a_file_that_is_no_network_is_said_so(tmp_path: Path) -> None:
+    """A traceback, or a pickle that is executed."""
+    torch.save({"weights": torch.zeros(2)}, tmp_path / "other.pth")
+    torch.save({"fc1.weight": torch.zeros(2, 3)}, tmp_path / "shape.pth")
+    torch.save({"fc1.weight": print}, tmp_path / "code.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "shape.pth").read_bytes()[:100])
+    for name, part in (
+        ("other", "it has no fc1.weight"),
+        ("shape", "fc1.weight is (2, 3)"),
+        ("code", "not a whole checkpoint"),
+        ("cut", "not a whole checkpoint"),
+        ("none", "there is no such file"),
+    ):
+        with pytest.raises(UserError) as caught:
+            start(evaluate, tmp_path / f"{name}.pth", "--data", "digits")
+        assert part in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.data
+def test_the_stored_network_reaches_what_its_header_says(data_root, capsys) -> None:
+    """Weights whose accuracy nobody has measured since."""
+    from safetensors import safe_open
+
+    with safe_open(STORED, "pt") as tensors:
+        about = tensors.metadata()
+    start(evaluate, "--data-dir", data_root, "--no-download")
+    accuracy = float(capsys.readouterr().out.split()[-1])
+    assert accuracy == pytest.approx(float(about["test_accuracy"]), abs=0.02)
+    assert STORED.stat().st_size < 3_000_000
+
+
+def test_fig5_draws_what_runs_hold(results: Path, tmp_path: Path) -> None:
+    """A figure of nothing where a run measured no angles."""
+    start(fig5, results, "--out", tmp_path / "f.png")
+    assert (tmp_path / "f.png").stat().st_size > 10_000
+    start(mnist, tmp_path / "r", *QUICK, "-n_hidden_layers", 1, "-use_backprop", "True")
+    with pytest.raises(UserError, match="no weight angles"):
+        start(fig5, tmp_path / "r", "--out", tmp_path / "g.png")

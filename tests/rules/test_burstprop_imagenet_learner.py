@@ -47,6 +47,7 @@ def test_first_weights_have_the_spread_of_the_specification(std: float) -> None:
     """Fan in for fan out: the signal of the low layers is another."""
     net = imagenet(weight_fa_std=std)
     for layer in net.layers:
+        assert layer.weight_fa is not None
         W, Y = layer.weight.detach(), layer.weight_fa.detach()
         expected = math.sqrt(2 / (W.shape[0] * W[0, 0].numel())) if W.dim() == 4 else 0.01
         assert float(W.std()) == pytest.approx(expected, rel=0.05)

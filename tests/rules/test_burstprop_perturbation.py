@@ -21,7 +21,7 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
-def small(conv: bool = False) -> BurstNetwork:
+def small(conv: bool = False) -> Any:
     net = (
         networks.stack([(1, 3, 3, 2), (3, 4, 2, 1)], [16, 5, 4], feedback=None)
         if conv
@@ -127,9 +127,12 @@ def test_differences_keep_the_digits_that_float32_loses() -> None:
         one = (net.double() if double else net.float(), images.double() if double else images)
         draws = iter(noise)
         kind = one[1].dtype
-        mine = Perturbation(one[0], "all", lambda s, e, d=draws, k=kind: next(d).to(k), 1e-3,
-                            differences)  # fmt: skip
-        _, [taught] = mine.updates(one[1], target.to(one[1].dtype))
+
+        def draw(shape: Any, like: Any, draws: Any = draws, kind: Any = kind) -> Any:
+            return next(draws).to(kind)
+
+        mine: Any = Perturbation(one[0], "all", draw, 1e-3, differences)
+        _, [taught] = mine.updates(one[1], target.to(kind))
         found[name] = torch.cat([t.delta.flatten().double() for t in taught])
     errors = {n: float((found[n] - found["exact"]).norm() / found["exact"].norm())
               for n in ("kept", "lost")}  # fmt: skip

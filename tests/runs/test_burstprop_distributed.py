@@ -20,7 +20,10 @@ def learner(rule: str, world: Any = None) -> Any:
     from burstprop.update import BurstUpdate
 
     torch.manual_seed(5)
-    how = {"feedback": "fixed" if rule == "fixed" else "learned", "recurrent": "learned"}
+    how: dict[str, Any] = {
+        "feedback": "fixed" if rule == "fixed" else "learned",
+        "recurrent": "learned",
+    }
     conv = rule == "conv"
     net = networks.stack([(1, 3, 3, 2)] if conv else [], [27 if conv else 49, 8, 10], **how)
     net = net.double()

@@ -241,7 +241,7 @@ def replay_perturbation(trace: Trace) -> None:
             errors.append(torch.stack(original.errors))
             yield taught
 
-    original._passes = watched  # type: ignore[method-assign]
+    original._passes = watched  # type: ignore[assignment, method-assign]
 
     def before(step: int) -> None:
         calls.append(draw.used)
