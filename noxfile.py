@@ -116,6 +116,12 @@ def s3net(session: nox.Session) -> None:
         train = ("s3net.tinyimagenet.train", *digits, "--epochs", "1", "--limit-train", "200")
         session.run("python", "-m", *train, "--out", f"{folder}/run", env=ENVIRONMENT)
     smoke(session, "s3net.cifar100.train_S3Net")
+    with tempfile.TemporaryDirectory() as folder:
+        digits = ("--data", "digits", "-a", "s3net_small", "--image-size", "32", "-j", "0")
+        train = ("s3net.imagenet.train", *digits, "--epochs", "1", "--limit-train", "200", "-b")
+        session.run("python", "-m", *train, "50", "--out", f"{folder}/run", env=ENVIRONMENT)
+        few = (*digits, "--limit-test", "50", "--resume", f"{folder}/run")
+        session.run("python", "-m", "s3net.imagenet.validate_10crop", *few, env=ENVIRONMENT)
     few = ("--data", "digits", "--image-size", "32", "--epochs", "1", "--limit-train", "32")
     few += ("--limit-test", "32", "--batch-size", "16", "--no-epoch-models", "--quiet")
     for name in TINY:

@@ -82,5 +82,7 @@ class Learner(learner.Learner):
         n, crops = images.shape[:2]  # (N, crops, C, H, W)
         flat = images.flatten(0, 1)
         _, logits = super()._loss(forward, flat, labels.repeat_interleave(crops))
+        if logits.dtype == torch.bfloat16:  # of autocast: eight bits are too few for a mean
+            logits = logits.float()
         mean = logits.view(n, crops, -1).mean(1)
         return functional.cross_entropy(mean, labels), mean
