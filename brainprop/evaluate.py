@@ -43,7 +43,8 @@ def main(options: Options) -> None:
             )
     import tensorflow as tf
 
-    from brainprop.program import in_our_order, load_task, make_learner, test_set, tested
+    from brainprop.program import in_our_order, make_learner, test_set, tested
+    from brainprop.tasks import load_task
     from common import tf_backend
 
     names = ("dataset", "architecture", "learning_algorithm")

@@ -1,14 +1,11 @@
 """What brainprop.main does once its options are read."""
 
 import math
-import os
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
-import numpy as np
 import tensorflow as tf
 
 from brainprop import outputs, stored
@@ -17,24 +14,14 @@ from brainprop.inputs import note_weights
 from brainprop.learner import Learner, images_dtype
 from brainprop.networks import DROPOUT, build
 from brainprop.schedule import rate, stalled
+from brainprop.tasks import Task, load_task
 from common import tf_backend
 from common.checkpoint import of_run
-from common.datasets import Dataset, Split, data_root, enlarge, load
 from common.errors import UsageError, UserError
 from common.run import Run
 from common.tf_batches import TFBatches
 
 EVAL_BATCH = 1024  # about: evaluation depends on no batch
-
-
-class Task(NamedTuple):
-    """A data set as the network reads it; without a hold-out the test set validates."""
-
-    data: Dataset
-    train: Split
-    val: Split | None
-    test: Split
-    classes: list[str]
 
 
 def train(options: Any) -> None:
@@ -131,56 +118,6 @@ def check_last_batch(options: Any, images: int) -> None:
     if last < options.devices:
         raise UsageError(f"option --devices (={options.devices}): the last of {images} images' "
                          f"batches has {last}; choose another --batch-size")  # fmt: skip
-
-
-def load_task(options: Any) -> Task:
-    """The data that the options name, digits enlarged, with the validation images held out."""
-    shape = input_shape(options.dataset, options.architecture)
-    data = load(options.dataset, options.data_dir, download=not options.no_download)
-    held, training = None, data.train.limit(options.limit_train)
-    test = data.test.limit(options.limit_test, "--limit-test")
-    count = round(options.val_split * len(training))
-    if options.val_split and not 0 < count < len(training):
-        raise UsageError(f"option --val-split (={options.val_split}) holds out {count} of "
-                         f"{len(training)} images; it must leave some on both sides")  # fmt: skip
-    if count:
-        random = np.random.Generator(np.random.PCG64([options.seed, len(training)]))
-        order = random.permutation(len(training))
-        held, training = training.take(order[:count]), training.take(order[count:])
-    fit = _enlarged(shape)
-    classes = list(data.classes)
-    relabel = None
-    if options.dataset == "tiny_imagenet":
-        classes, relabel = tiny_classes(options)
-    splits = [
-        None if split is None else fit(_relabelled(split, relabel))
-        for split in (training, held, test)
-    ]
-    assert splits[0] is not None and splits[2] is not None
-    return Task(data, splits[0], splits[1], splits[2], classes)
-
-
-def _enlarged(shape: tuple[int, int, int]) -> Callable[[Split], Split]:
-    def fit(split: Split) -> Split:
-        return split if split.images.shape[1:] == shape else enlarge(split, shape[0], shape[2])
-
-    return fit
-
-
-def tiny_classes(options: Any) -> tuple[list[str], np.ndarray | None]:
-    """Tiny ImageNet's wnids as they are numbered, and how our labels become those (defect 13)."""
-    from common.tiny_imagenet import locate
-
-    folder = locate(data_root(options.data_dir), not options.no_download)
-    wnids = (folder / "wnids.txt").read_text().split()
-    if options.switches.class_order == "wnids":
-        return wnids, None
-    listed = [name for name in os.listdir(folder / "train") if name in set(wnids)]
-    return listed, np.array([listed.index(name) for name in wnids], np.int64)
-
-
-def _relabelled(split: Split, numbers: np.ndarray | None) -> Split:
-    return split if numbers is None else Split(split.images, numbers[split.labels])
 
 
 def make_learner(options: Any, classes: int, strategy: Any = None) -> Learner:

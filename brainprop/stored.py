@@ -22,6 +22,10 @@ KINDS = {"conv2d": "conv", "locally_connected2d": "lc", "batch_normalization": "
          "dense": "dense", "brain_prop_layer": "out"}  # fmt: skip
 
 
+LARGEST = 1 << 30  # bytes of one array; the largest of ours has 16 million
+DAMAGED = (OSError, LookupError, ValueError, AttributeError, TypeError, RuntimeError, MemoryError)
+
+
 class Stored(NamedTuple):
     """arrays in the network's order; names, where the file has ours; about: what made them."""
 
@@ -60,9 +64,9 @@ def _safetensors(path: Path) -> Stored:
             about |= json.loads(about.pop("about", "{}"))
             names = list(tensors.keys())
             arrays = [tensors.get_tensor(name) for name in names]
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, *DAMAGED) as error:
         raise UserError(f"{path}: not a whole safetensors file ({error})") from error
-    return Stored(arrays, names, about)
+    return _numbers(path, Stored(arrays, names, about))
 
 
 def _run(path: Path) -> Stored:
@@ -95,25 +99,37 @@ def _h5(path: Path) -> Stored:
             root = file["model_weights"] if "model_weights" in file else file
             about = json.loads(str(file.attrs.get("creditlab", "{}")))
             if "layer_names" in root.attrs:
-                return Stored(_keras2(root), None, about)
+                return _numbers(path, Stored(_keras2(root), None, dict(about)))
             if "layers" in root:
-                return Stored(_keras3(root["layers"]), None, about)
-    except (OSError, KeyError, ValueError, AttributeError) as error:
+                return _numbers(path, Stored(_keras3(root["layers"]), None, dict(about)))
+    except DAMAGED as error:
         raise UserError(f"{path}: not a whole HDF5 file of weights ({error})") from error
     raise UserError(f"{path}: an HDF5 file, but not of a Keras model's weights")
 
 
-def _refuse_links(path: Path, group: Any) -> None:
-    """Only what the file itself holds: an HDF5 file may point at any other."""
+def _numbers(path: Path, stored: Stored) -> Stored:
+    """UserError for arrays that are no numbers: text, references, records."""
+    if strange := [array.dtype for array in stored.arrays if array.dtype.kind not in "fiu"]:
+        raise UserError(f"{path}: holds weights of type {strange[0]}, which are no numbers")
+    return stored
+
+
+def _refuse_links(path: Path, group: Any, above: tuple[Any, ...] = ()) -> None:
+    """Only what the file itself holds, once: an HDF5 file may point at any other, or at itself,
+    and claim to be larger than it is."""
     import h5py
 
+    if group in above:
+        raise UserError(f"{path}: {group.name} holds itself")
     for name in group:
         if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
             raise UserError(f"{path}: {name} is a link to another file, which is not followed")
         if isinstance(group[name], h5py.Group):
-            _refuse_links(path, group[name])
-        elif group[name].external:
+            _refuse_links(path, group[name], (*above, group))
+        elif group[name].external or group[name].is_virtual:
             raise UserError(f"{path}: {name} lies in another file, which is not read")
+        elif group[name].nbytes > LARGEST:
+            raise UserError(f"{path}: {name} claims {group[name].nbytes:,} bytes, too many")
 
 
 def _text(name: Any) -> str:

@@ -3,6 +3,7 @@
 from tests.mutants import Mutation, Suite
 
 RULE, LEARNER, PASSES = "brainprop/rule.py", "brainprop/learner.py", "brainprop/passes.py"
+STEP = "brainprop/step.py"
 LAYERS, ATTENTION = "brainprop/layers.py", "brainprop/attention.py"
 LOSS, BUILD = "brainprop/loss.py", "brainprop/networks.py"
 UNSHARED, GAIN = "brainprop/locally_connected.py", "brainprop/gain_rule.py"
@@ -34,21 +35,21 @@ MUTATIONS = (
     ),
     Mutation(
         "divide a small batch by its own size, not by the nominal one",
-        LEARNER,
+        STEP,
         'n if self.partial_batch == "mean" else self.batch_size',
         'n if self.partial_batch == "nominal" else self.batch_size',
     ),
     Mutation(
         "decay half as fast as l2 says",
-        LEARNER,
-        "2 * l2 + self.decay",
-        "l2 + self.decay",
+        STEP,
+        "2 * l2 + decay.get",
+        "l2 + decay.get",
     ),
     Mutation(
         "forget weight decay on feedback weights",
-        LEARNER,
-        '[of_kernel[f"{name}.kernel"] for name in self.B]',
-        "[0.0 for name in self.B]",
+        STEP,
+        '(found[f"{name}.kernel"] for name in self.B)',
+        "(0.0 for name in self.B)",
     ),
     Mutation(
         "use the forward weight where the feedback weight belongs",
@@ -94,7 +95,7 @@ MUTATIONS = (
     ),
     Mutation(
         "backprop's twin divided by the nominal batch",
-        LEARNER,
+        STEP,
         "scale = 1 / tf.cast(n, q.dtype)",
         "scale = 1 / tf.cast(self.batch_size, q.dtype)",
     ),
@@ -142,7 +143,7 @@ MUTATIONS = (
     ),
     Mutation(
         "every second step with the masks of the one before",
-        LEARNER,
+        STEP,
         "tf.cast(step, tf.int64)]",
         "tf.cast(step // 2 * 2, tf.int64)]",
     ),
