@@ -21,7 +21,6 @@ A learner (of any framework) has
 """
 
 import math
-import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
@@ -32,10 +31,9 @@ from tqdm import tqdm
 from common import checkpoint, credit, rundir
 from common.errors import UserError
 from common.events import Events
+from common.signals import Signals
 from common.sums import READ_EVERY, Sums
 from common.world import Alone
-
-AGREE_EVERY = 16  # steps between two questions whether any process got a signal
 
 
 class Epochs(Protocol):
@@ -95,7 +93,7 @@ class Run:
         if start_best is not None:
             self._best = {"metric": best.lstrip("-"), "value": start_best, "epoch": start_epoch}
         self._line: dict[str, Any] = {}  # what the script logs for the epoch's line
-        self._signal: int | None = None
+        self._signals = Signals(self._world)
         self._stop: str | None = None
         every = getattr(options, "audit_every", None)
         self._audit_every = every
@@ -111,18 +109,15 @@ class Run:
             if self._lock:
                 self._lock.release()
             raise
-        self._handlers = {}
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._handlers[number] = signal.signal(number, self._on_signal)
+        self._signals.watch()
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+        self._signals.release()
         reason = None if error is None else (str(error) or kind.__name__)
         status = "finished" if error is None else "failed"
         if isinstance(error, SystemExit | KeyboardInterrupt):
-            status, reason = "interrupted", signal.Signals(self._signal or signal.SIGINT).name
+            status, reason = "interrupted", self._signals.name
         try:
             if self.main:
                 self._write_summary(status, self._stop if error is None else reason)
@@ -214,7 +209,7 @@ class Run:
             yield self.epoch
             self.epoch, self.batch = self.epoch + 1, 0
             self._finish_epoch()
-            if self._told(now=True):
+            if self._signals.told(self.step, now=True):
                 self._answer_signal()
 
     def batches(self, train: Epochs) -> Iterator[tuple[Any, Any]]:
@@ -242,7 +237,7 @@ class Run:
                 self._check_finite()
             if self._audit_every and self.step % self._audit_every == 0:
                 self._audit(images, labels)
-            told = self.batch < total and self._told()
+            told = self.batch < total and self._signals.told(self.step)
             if told or (self.batch < total and every and self.step % every == 0):
                 started = self._clock(started)
                 self._save(())
@@ -374,41 +369,14 @@ class Run:
         checkpoint.save(self.directory, self.step, self.learner, document, ("last", *links))
 
     def _audit(self, images: Any, labels: Any) -> None:
-        """A line of credit angles; generators are put back, so that the run's bits stay."""
-        backend, learner = self.learner.backend, self.learner
-        before = backend.rng_state()
-        line = {
-            "kind": "audit",
-            "epoch": self.epoch,
-            "step": self.step,
-            "credit": credit.credit_angles(learner.credit(images, labels), backend.to_numpy),
-        }
-        if hasattr(learner, "feedback"):
-            line["feedback"] = credit.weight_angles(learner.feedback(), backend.to_numpy)
-        backend.load_rng_state(before)
-        self._metrics.append(line)
-
-    def _on_signal(self, number: int, frame: Any) -> None:
-        # A second one: at once, without a checkpoint. torchrun hands on what the terminal has sent
-        # already, and stops waiting by itself: with several processes a second one says nothing.
-        if self._signal and self._world.size == 1:
-            raise SystemExit(128 + number)
-        self._signal = number
-
-    def _told(self, now: bool = False) -> bool:
-        """Whether a signal has come, to whichever process: all of them stop at the same step."""
-        if self._world.size > 1:
-            if not now and self.step % AGREE_EVERY:
-                return False
-            (number,) = max(self._world.gather([float(self._signal or 0)]))
-            self._signal = int(number) or None
-        return self._signal is not None
+        """A line of credit angles."""
+        line = {"kind": "audit", "epoch": self.epoch, "step": self.step}
+        self._metrics.append(line | credit.audit(self.learner, images, labels))
 
     def _answer_signal(self) -> None:
-        assert self._signal is not None
-        name = signal.Signals(self._signal).name
+        number, name = self._signals.number, self._signals.name
         self._say(f"{name}: checkpoint written; --resume {self.directory} goes on", err=True)
-        raise SystemExit(128 + self._signal)
+        raise SystemExit(128 + (number or 0))
 
 
 def _finite(value: float) -> float | None:
