@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from burstprop.layers import BurstLayer
 from burstprop.networks import BurstNetwork
+from burstprop.relu_rule import wide
 from common import torch_backend, torch_optim
 
 MakeOptimiser = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
@@ -104,8 +105,7 @@ class Learner:
     def _backprop(self, images: Tensor, labels: Tensor) -> Tensor:
         self.optimiser.zero_grad(set_to_none=True)
         logits = self._forward(images)
-        functional.cross_entropy(logits.float() if self.precision == "bfloat16" else logits,
-                                 labels).backward()  # fmt: skip
+        functional.cross_entropy(wide(logits), labels).backward()
         if self._world is not None:
             self._world.average_([p.grad for p in self.net.parameters() if p.grad is not None])
         return logits
@@ -122,7 +122,7 @@ class Learner:
         return images.bfloat16() if self.precision == "bfloat16" else images
 
     def _figures(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
-        logits = logits.float() if logits.dtype == torch.bfloat16 else logits
+        logits = wide(logits)
         best = logits.topk(min(5, logits.shape[1])).indices == labels[:, None]
         return functional.cross_entropy(logits, labels), best[:, 0].sum(), best.sum()
 
@@ -130,7 +130,7 @@ class Learner:
         """For each layer's W, the rule's descent direction and the gradient of the summed
         cross-entropy: at the output, the first is p_baseline times the second."""
         weights = [layer.weight for layer in self.net.layers]
-        loss = functional.cross_entropy(self._forward(images).float(), labels, reduction="sum")
+        loss = functional.cross_entropy(wide(self._forward(images)), labels, reduction="sum")
         true = torch.autograd.grad(loss, weights)
         if not self.bursts:
             return {name: (g, g) for name, g in zip(self.net.names, true, strict=True)}

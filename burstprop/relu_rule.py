@@ -45,7 +45,7 @@ class ReLUUnits:
 
     def bursts(self, e: Tensor, received: Tensor, Z: Tensor | None = None) -> Bursts:
         hidden = hidden_exact if self.exact else hidden_original
-        return Bursts(*hidden(_wide(e), _wide(received), self.kappa))
+        return Bursts(*hidden(wide(e), wide(received), self.kappa))
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class SoftmaxOutput:
 
     def bursts(self, e: Tensor, received: Tensor, Z: Tensor | None = None) -> Bursts:
         output = output_exact if self.exact else output_original
-        return Bursts(*output(_wide(e), received, self.p_baseline, self.kappa))
+        return Bursts(*output(wide(e), received, self.p_baseline, self.kappa))
 
 
 def output_original(
@@ -143,5 +143,6 @@ def sigmoid_difference(u: Tensor, v: Tensor, out: Tensor | None = None) -> Tenso
     return torch.mul(rises, step, out=out)
 
 
-def _wide(signal: Tensor) -> Tensor:
+def wide(signal: Tensor) -> Tensor:
+    """float32 of what autocast has made narrower; anything else as it is."""
     return signal.float() if signal.dtype in (torch.bfloat16, torch.float16) else signal

@@ -148,7 +148,7 @@ def conv_gradients(delta: Tensor, x: Tensor, W: Tensor, stride: int) -> tuple[Te
     """Weight and bias gradients of a convolution without padding: delta (B, C_out, h, w),
     x (B, C_in, H, W), W for its shape alone -> (C_out, C_in, k, k), (C_out,)."""
     _, weight, bias = torch.ops.aten.convolution_backward(
-        *(delta, x, W, [W.shape[0]]),
+        *(delta, x, W.to(x.dtype), [W.shape[0]]),
         *((stride, stride), (0, 0), (1, 1), False, (0, 0), 1),
         (False, True, True),
     )

@@ -102,6 +102,24 @@ MUTATIONS = (
         "step = torch.expm1(v.abs().neg_()).copysign_(v)",
         "step = v.clone()",
     ),
+    Mutation(
+        "scale down twice what kappa has scaled down",
+        "burstprop/relu_rule.py",
+        "v.div_(kappa)",
+        "v.mul_(kappa)",
+    ),
+    Mutation(
+        "undo kappa at the bottom",
+        "burstprop/imagenet_networks.py",
+        "ReLUUnits(kappa if i == count - 1 else 1.0, exact)",
+        "ReLUUnits(kappa if i == 0 else 1.0, exact)",
+    ),
+    Mutation(
+        "forget to train ImageNet's feedback weights",
+        "burstprop/imagenet_learner.py",
+        "layer.weight_fa.grad = layer.weight.grad",
+        "layer.weight_fa.grad = None",
+    ),
 )
 SUITE = Suite(
     tests=(

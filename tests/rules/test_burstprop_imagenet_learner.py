@@ -125,7 +125,7 @@ def test_credit_is_true_at_the_output_and_changes_nothing(feedback: str | None) 
     found = learner.credit(*batch())
     update, gradient = found["fc1"]
     share = 0.2 if feedback else 1.0
-    torch.testing.assert_close(update, share * gradient, rtol=1e-5, atol=1e-9)
+    torch.testing.assert_close(update, share * gradient, rtol=1e-6, atol=1e-12)
     assert list(found) == learner.net.names
     assert all(torch.equal(t, before[n]) for n, t in learner.net.state_dict().items())
 
