@@ -337,3 +337,25 @@ def test_a_net_learns_digits_by_reward_alone(here):
     assert lines[-1]["test_accuracy"] > 85 and lines[-1]["val_accuracy"] > 85
     summary = json.loads(Path("run/summary.json").read_text())
     assert summary["best"]["metric"] == "val_accuracy"
+
+
+def test_the_stored_model_is_what_its_metadata_say():
+    """The file in the repository is another network than its header tells."""
+    from brainprop.evaluate import STORED
+    from brainprop.stored import read
+
+    found = read(STORED)
+    assert sum(array.size for array in found.arrays) == found.about["parameters"]
+    assert STORED.stat().st_size < 3 << 20 and float(found.about["test_accuracy"]) > 98
+    assert found.about["classes"] == [str(digit) for digit in range(10)]
+
+
+@pytest.mark.data
+def test_the_stored_model_has_the_accuracy_that_it_states(data_root, capsys):
+    """Weights that were stored in another order, or from another epoch."""
+    pytest.importorskip("tensorflow")
+    from brainprop.evaluate import main as evaluate
+
+    evaluate.main(["--data-dir", data_root, "--no-download"], standalone_mode=False)
+    about, line = capsys.readouterr().out.splitlines()[-2:]
+    assert f"mnist: test accuracy {json.loads(about)['test_accuracy']} %" in line

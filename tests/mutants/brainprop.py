@@ -190,10 +190,10 @@ MUTATIONS = (
         "total",
     ),
     Mutation(
-        "torch: flip the prediction error",
+        "torch: reward every action but the right one",
         TORCH,
         "(selected == labels).to(q.dtype) - q_s",
-        "q_s - (selected == labels).to(q.dtype)",
+        "(selected != labels).to(q.dtype) - q_s",
     ),
     Mutation(
         "torch: the last best action for the first",

@@ -9,6 +9,7 @@ from torch.nn import functional as F  # noqa: E402
 
 from brainprop.torch_networks import (  # noqa: E402
     ARCHITECTURES,
+    BatchNorm2d,
     Conv2d,
     LocallyConnected2d,
     arrays,
@@ -125,6 +126,16 @@ def test_the_running_variance_is_the_one_asked_for(variance):
     expected = 0.99 + 0.01 * first.var((0, 2, 3), correction=int(variance == "unbiased"))
     moving = torch.as_tensor(arrays(net)["bn1.moving_variance"])
     assert torch.allclose(moving, expected, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("variance", ["unbiased", "biased"])
+def test_batch_norm_normalises_with_the_biased_variance_and_keras_epsilon(variance):
+    """torch's epsilon is 1e-5: weak channels would come out ten times as strong."""
+    x = 0.01 * torch.randn(4, 2, 3, 3, dtype=torch.float64)
+    flat = x.transpose(0, 1).flatten(1)
+    centred = x - flat.mean(1)[:, None, None]
+    expected = centred / (flat.var(1, correction=0) + 1e-3).sqrt()[:, None, None]
+    assert torch.allclose(BatchNorm2d(2, variance).double()(x), expected, atol=1e-12)
 
 
 def test_weights_go_out_in_keras_layout_and_come_back():
