@@ -134,7 +134,7 @@ class Perturbation:
 
     def _change(self, y: Tensor, e: Tensor, v: Tensor) -> Tensor:
         """sigmoid(y + v) - e, where e = sigmoid(y)."""
-        noisy = torch.sigmoid(y + v)
+        noisy = (y + v).sigmoid_()
         if not self.differences:
             return noisy.sub_(e)
-        return noisy.mul_(e - 1).mul_(torch.expm1(-v))
+        return noisy.mul_(e - 1).mul_(v.neg().expm1_())

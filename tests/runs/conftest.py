@@ -97,6 +97,23 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
+def of_two_processes(member, seconds: float = 300) -> dict:
+    """What each of two processes of one group put into the queue, by rank.
+
+    member(rank, port, results), a function of a module: joins with `gloo(rank, port)` and puts
+    (rank, value). AssertionError where one of them fails.
+    """
+    port, results = free_port(), SERVER.Queue()
+    members = [SERVER.Process(target=member, args=(rank, port, results)) for rank in range(2)]
+    for one in members:
+        one.start()
+    found = dict(results.get(timeout=seconds) for _ in members)
+    for one in members:
+        one.join(60)
+        assert one.exitcode == 0
+    return found
+
+
 def _script(arguments, folder, environment, limit, out, err):
     """The process: what `python -m tests.runs.toy ARGUMENTS` does, started in `folder`."""
     for path, number in ((out, 1), (err, 2)):

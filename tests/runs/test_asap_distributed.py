@@ -15,7 +15,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="torchrun is PyTorch's")
 from torch.nn import functional  # noqa: E402
 
-from tests.runs.conftest import free_port, gloo, run_with_signal, steady_lines  # noqa: E402
+from tests.runs.conftest import (  # noqa: E402
+    free_port,
+    gloo,
+    of_two_processes,
+    run_with_signal,
+    steady_lines,
+)
 
 MODES = {
     "bp": {}, "fa": {}, "dfa": {}, "kp": {}, "asap": {}, "wt": {"wt": True}, "asap_k4": {},
@@ -81,16 +87,7 @@ def alone(label: str) -> dict[str, Any]:
 
 def test_two_processes_equal_one_that_normalises_each_half() -> None:
     """Gradients summed instead of averaged, feedback that drifts apart, an unused parameter."""
-    port = free_port()
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    members = [context.Process(target=_member, args=(r, port, results)) for r in range(2)]
-    for member in members:
-        member.start()
-    found = dict(results.get(timeout=240) for _ in members)
-    for member in members:
-        member.join(60)
-        assert member.exitcode == 0
+    found = of_two_processes(_member)
     for label in MODES:
         expected = alone(label)
         for rank in (0, 1):

@@ -1,6 +1,5 @@
 """Burstprop, feedback alignment and backprop on two processes (gloo, CPU): one network, float64."""
 
-import multiprocessing
 import os
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torchrun is PyTorch's")
 
-from tests.runs.conftest import free_port, gloo  # noqa: E402
+from tests.runs.conftest import gloo, of_two_processes  # noqa: E402
 
 RULES = ("learned", "fixed", "conv", "by_batch", "backprop", "matched")
 STEPS = 4
@@ -65,16 +64,7 @@ def _member(rank: int, port: int, results: Any) -> None:
 
 def test_two_processes_equal_one() -> None:
     """Gradients averaged where the rule sums them, or each process's own; Z or a bias left out."""
-    port = free_port()
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    members = [context.Process(target=_member, args=(r, port, results)) for r in range(2)]
-    for member in members:
-        member.start()
-    found = dict(results.get(timeout=240) for _ in members)
-    for member in members:
-        member.join(60)
-        assert member.exitcode == 0
+    found = of_two_processes(_member)
     for rule in RULES:
         expected = trained(rule, slice(None))
         for rank in (0, 1):
