@@ -2,7 +2,7 @@
 
     python -m brainprop.curves RUN... [--out FOLDER]
 
-draws test accuracy against epochs, one line a rule (mean over seeds) in one panel a data set and
+draws test error against epochs, one line a rule (mean over seeds) in one panel a data set and
 network, and writes for each accuracy the first epoch that reaches it and the ratio of the rules:
 the paper's abstract says 1 to 3.5. OUT gets curves.png and curves.json.
 """
@@ -62,7 +62,8 @@ def draw(panels: dict[str, dict[str, list[list[float]]]], out: Path) -> None:
         figure = Figure(figsize=(4.6 * len(panels), 3.2), layout="constrained")
         for axes, (name, groups) in zip(figure.subplots(1, len(panels), squeeze=False)[0],
                                         panels.items(), strict=True):  # fmt: skip
-            for rule, curves in groups.items():
+            for rule, shown in groups.items():
+                curves = [[max(100 - value, 0.01) for value in curve] for curve in shown]
                 label = NAMES.get(rule, rule)
                 colour = colours.get(label, "#0072b2")
                 for curve in curves:
@@ -70,8 +71,8 @@ def draw(panels: dict[str, dict[str, list[list[float]]]], out: Path) -> None:
                 mean = [fmean(values) for values in zip(*curves, strict=False)]
                 axes.plot(range(1, len(mean) + 1), mean, color=colour, linewidth=2,
                           label=f"{label} (n = {len(curves)})")  # fmt: skip
-            axes.set(title=name, xlabel="epoch", ylabel="test accuracy (%)")
-            axes.legend(frameon=False, loc="lower right")
+            axes.set(title=name, xlabel="epoch", ylabel="test error (%)", yscale="log")
+            axes.legend(frameon=False, loc="upper right")
     if not save_png(figure, out):
         raise UserError(f"{out}: cannot be written")
 
@@ -86,7 +87,9 @@ def main(options: Options) -> None:
         run = read_run(folder)
         if run.options.get("architecture") is None:
             raise UserError(f"{folder}: not a run of brainprop.main")
+        width = run.options["width"]
         panel = f"{run.options['dataset']} {run.options['architecture']}"
+        panel += "" if width == 1 else f", widths × {width:g}"
         rule = str(run.options["learning_algorithm"]).lower()
         panels.setdefault(panel, {}).setdefault(rule, []).append(accuracies(run))
     options.out.mkdir(parents=True, exist_ok=True)

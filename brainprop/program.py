@@ -73,8 +73,8 @@ def train(options: Any) -> None:
 def told(
     epoch: int,
     options: Any,
-    seen: tuple[float, float],
-    figures: dict[str, tuple[float, float]],
+    seen: tuple[float, ...],
+    figures: dict[str, tuple[float, ...]],
     lr: float,
     run: Run,
 ) -> None:

@@ -80,7 +80,7 @@ def test_a_network_that_is_not_what_it_says_is_one_line(here):
     from brainprop import stored
 
     found = stored.read(Path("run"))
-    arrays = dict(zip(found.names, found.arrays, strict=True))
+    arrays = dict(zip(found.names or (), found.arrays, strict=True))
     for change, part in (
         ({"architecture": "dense"}, "does not match this network"),
         ({"width": 0.5}, "another data set, architecture or --width"),

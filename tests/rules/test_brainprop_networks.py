@@ -36,7 +36,9 @@ def test_every_pair_has_as_many_numbers_as_the_original(pair, algorithm):
     learning = sum(int(np.prod(v.shape)) for v in net.trainable_variables)
     assert (net.count_params(), learning) == (total, total - moving)
     assert Learner(net, algorithm, batch_size=8).parameters() == total - moving
-    assert configuration(*pair, algorithm).batch_size == (32 if pair[1] == "loccon" else 128)
+    assert configuration(pair[0], pair[1], algorithm).batch_size == (
+        32 if pair[1] == "loccon" else 128
+    )
 
 
 def test_all_pairs_are_counted():

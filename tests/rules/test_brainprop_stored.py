@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def test_a_file_cut_anywhere_is_one_line(tmp_path, kind):
             stored.read(path)
 
 
-def altered(file: "h5py.File", what: str) -> None:
+def altered(file: Any, what: str) -> None:
     """One thing in a whole file made wrong."""
     if what == "layers that are not there":
         file.attrs["layer_names"] = ["conv1", "conv2"]

@@ -5,6 +5,8 @@ import pytest
 from PIL import Image
 
 torch = pytest.importorskip("torch", reason="S3Net trains with torch")
+from torch import Tensor, nn  # noqa: E402
+
 from s3net.learner import Learner  # noqa: E402
 
 
@@ -13,8 +15,8 @@ def test_images_are_resized_as_the_recipe_has_it(side: int, size: int) -> None:
     """Corners that are aligned, or pixels left out: other images than torchvision's Resize."""
     seen = []
 
-    class Looking(torch.nn.Conv2d):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
+    class Looking(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
             seen.append(x)
             return super().forward(x).mean((2, 3))
 
