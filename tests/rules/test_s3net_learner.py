@@ -1,5 +1,7 @@
 """What S3Net's learner does with images before the network sees them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,7 +16,7 @@ def test_images_are_resized_as_the_recipe_has_it(side: int, size: int) -> None:
     seen = []
 
     class Looking(torch.nn.Conv2d):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
+        def forward(self, x: Any) -> Any:
             seen.append(x)
             return super().forward(x).mean((2, 3))
 
