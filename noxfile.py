@@ -49,7 +49,8 @@ def smoke(session: nox.Session, *modules: str) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, in one environment with every framework."""
     install(session, "all", groups=("test",))
-    pytest(session, "--durations=25")
+    # Two processes whatever the machine has: each holds three frameworks, about 3 GB.
+    pytest(session, "-n", "2", "--dist", "loadfile", "--durations=25")
 
 
 @nox.session
