@@ -9,6 +9,7 @@ where an epoch was resumed. Pixels travel as uint8, a quarter of the bytes of fl
 """
 
 import math
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -52,7 +53,8 @@ class TorchStream:
                 generator, which is seeded for each image and put back: `torchvision_transforms`
     mean, std   per channel, of pixels scaled to [0, 1]
     shuffle     draw an order for each epoch; else the source's own
-    workers     processes that read and decode; 0: this one
+    workers     processes that read and decode, for all parts together; no more than there are CPUs;
+                0: this one
     part        (rank, size): this process's share. Shuffled: its part of batches `size` times as
                 large, without the ragged end, so that processes take equally many steps. Else every
                 size-th image, all of them, so that sums over the processes count each image once
@@ -84,7 +86,8 @@ class TorchStream:
         if batch_size < 1 or (most is not None and batch_size > most):
             limit = f"between 1 and {most}, a process's share of {n} images" if most else "positive"
             raise UsageError(f"batch size (={batch_size}) must be {limit}")
-        self.batch_size, self.shuffle, self.seed, self.workers = batch_size, shuffle, seed, workers
+        self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
+        self.workers = math.ceil(min(workers, os.cpu_count() or 1) / self.size)
         self.device, self.dtype, self.channels_last = torch.device(device), dtype, channels_last
         self._n, self._images = n, _Images(source, transform)
         whole = batch_size * self.size

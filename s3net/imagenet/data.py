@@ -1,6 +1,5 @@
 """ImageNet's two halves, each a folder or an lmdb file; digits in their place for a quick look."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,15 +75,9 @@ def streams(options: Any, task: Task, device: Any, world: Any, dtype: Any) -> tu
     from common.torchvision_transforms import centre_crop, random_crop
 
     more: dict[str, Any] = {"device": device, "dtype": dtype, "channels_last": True}
-    more |= {"workers": workers(options, world), "part": (world.rank, world.size)}
+    more |= {"workers": options.workers, "part": (world.rank, world.size)}
     size, train = options.batch_size // world.size, None
     if task.train is not None:
         train = TorchStream(task.train, size, random_crop(options.image_size), shuffle=True,
                             seed=options.seed, **more)  # fmt: skip
     return train, TorchStream(task.val, size, centre_crop(options.image_size), **more)
-
-
-def workers(options: Any, world: Any) -> int:
-    """Reading processes of this process: its share of --workers, and of the CPUs."""
-    wanted = min(options.workers, os.cpu_count() or 1)
-    return -(-wanted // world.size)

@@ -10,7 +10,7 @@ from common import torch_backend, torch_distributed
 from common.sums import Sums
 from common.torch_stream import TorchStream
 from common.torchvision_transforms import centre_crop, ten_crop
-from s3net.imagenet.data import load_task, workers
+from s3net.imagenet.data import load_task
 from s3net.imagenet.learner import Learner
 from s3net.imagenet.models import arch_of
 from s3net.imagenet.program import check, describe, make_learner, said
@@ -48,7 +48,7 @@ def validate(options: Any, weights: Path | None, crop: Callable[[int], Any]) -> 
         task.val,
         options.batch_size // world.size,
         crop(options.image_size),
-        workers=workers(options, world),
+        workers=options.workers,
         part=(world.rank, world.size),
         device=device,
         dtype=torch_backend.floats(options.precision),
