@@ -106,7 +106,8 @@ def test_a_run_of_another_paper_is_refused(here):
 def run(folder: Path, rule: str, accuracies: list[float], **more: object) -> str:
     """A run directory as far as curves look at it."""
     folder.mkdir()
-    options = {"dataset": "mnist", "architecture": "conv", "learning_algorithm": rule, **more}
+    options = {"dataset": "mnist", "architecture": "conv", "width": 1.0}
+    options |= {"learning_algorithm": rule, **more}
     (folder / "config.json").write_text(json.dumps({"paper": "brainprop", "options": options}))
     first = {"kind": "epoch", "epoch": 0, "test_accuracy": 99.9}  # before training: no epoch
     lines = [first, *({"kind": "epoch", "epoch": e, "test_accuracy": value}
@@ -142,10 +143,11 @@ def test_networks_get_panels_of_their_own(tmp_path):
     runs = [
         run(tmp_path / "a", "BrainProp", [60]),
         run(tmp_path / "b", "EBP", [70], architecture="dense"),
+        run(tmp_path / "c", "EBP", [70], width=0.25),
     ]
     curves.main.main([*runs, "--out", str(tmp_path / "out")], standalone_mode=False)
     table = json.loads((tmp_path / "out/curves.json").read_text())
-    assert sorted(table) == ["mnist conv", "mnist dense"]
+    assert sorted(table) == ["mnist conv", "mnist conv, widths × 0.25", "mnist dense"]
     assert all(row["ratio"] is None for rows in table.values() for row in rows)
 
 
