@@ -11,6 +11,7 @@
 Every tensor has its name in the state dict: weight, bias, weight_fa (Y), weight_r (Z).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ from burstprop.rule import Bursts, SigmoidUnits, Units
 HELD = ("learned", "fixed", None)
 
 
-class BurstLayer(nn.Module):
+class BurstLayer(nn.Module, ABC):
     """What linear and convolutional layers have in common. W has `shape`, bias shape[0] entries."""
 
     weight: nn.Parameter
@@ -95,17 +96,17 @@ class BurstLayer(nn.Module):
         """Pre-activations y."""
         return self.drive(x, self.bias)
 
+    @abstractmethod
     def drive(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """What x brings about through W, on top of a bias."""
-        raise NotImplementedError
 
+    @abstractmethod
     def transport(self, sent: Tensor, weight: Tensor, shape: Sequence[int]) -> Tensor:
         """Down through `weight` (Y, or W for the reference): (N, *out) -> (N, *shape)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def gradients(self, delta: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """G_W, which is also Y's, and G_bias: sums over the batch and over space."""
-        raise NotImplementedError
 
 
 class BurstLinear(BurstLayer):

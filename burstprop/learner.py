@@ -4,6 +4,7 @@ A learner (see `common.run`) is made around a `BurstNetwork`, which is on its de
 precision already. The loss is the mean over batch and outputs of (e - T)^2; only backprop uses it.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from common import torch_backend, torch_optim
 Result = tuple[Tensor, Tensor]
 
 
-class Learner:
+class Learner(ABC):
     """What all of them have in common. rule: its name, for summary.json."""
 
     backend = torch_backend
@@ -39,9 +40,9 @@ class Learner:
         target = self.target(labels)
         return _figures(self._learn(images, target), target, labels)
 
+    @abstractmethod
     def _learn(self, images: Tensor, target: Tensor) -> Tensor:
         """Update what learns; the output before that, detached."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def eval_step(self, images: Tensor, labels: Tensor) -> Result:
@@ -63,8 +64,9 @@ class Learner:
                 found[name] = layer.gradients(mine.delta, mine.x)[0], gradient
         return found
 
+    @abstractmethod
     def _direction(self, images: Tensor, labels: Tensor) -> list[Taught | None]:
-        raise NotImplementedError
+        """What each layer would learn from; None for one that `credit` is to leave out."""
 
     def parameters(self) -> int:
         """How many numbers learn."""
