@@ -70,7 +70,7 @@ def weight_angles(
 
 
 def audit(learner: Any, images: Any, labels: Any) -> dict[str, Any]:
-    """ "credit" and, where the learner has feedback weights, "feedback" angles (see `common.run`).
+    """The angles "credit" and, where the learner has feedback weights, "feedback" (`common.run`).
 
     The framework's generators are put back, so that a run with audits has the bits of one without.
     """

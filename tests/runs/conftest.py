@@ -114,6 +114,27 @@ def of_two_processes(member, seconds: float = 300) -> dict:
     return found
 
 
+def two_runs(
+    log: Path, script: str, learner: str, *words: object, told_at: int = 0, seconds: float = 300
+) -> tuple[list[int | None], list[str]]:
+    """A script on two processes, of which the second gets SIGTERM before its step `told_at`: their
+    exit codes, and what each said (into log0 and log1)."""
+    port, rest = free_port(), ([str(w) for w in words], script, learner, told_at, log)
+    members = [SERVER.Process(target=_run_of_two, args=(rank, port, *rest)) for rank in range(2)]
+    for one in members:
+        one.start()
+    for one in members:
+        one.join(seconds)
+        one.kill()
+    return [m.exitcode for m in members], [Path(f"{log}{r}").read_text() for r in range(2)]
+
+
+def _run_of_two(rank, port, words, script, learner, told_at, log):
+    os.environ |= gloo(rank, port)
+    at = told_at if rank == 1 else 0
+    run_with_signal(words, script, learner, at, signal.SIGTERM, Path(f"{log}{rank}"))
+
+
 def _script(arguments, folder, environment, limit, out, err):
     """The process: what `python -m tests.runs.toy ARGUMENTS` does, started in `folder`."""
     for path, number in ((out, 1), (err, 2)):

@@ -1,9 +1,7 @@
 """asap.train on two processes: gloo on the CPU, DistributedDataParallel, one network."""
 
 import json
-import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,8 +17,8 @@ from tests.runs.conftest import (  # noqa: E402
     free_port,
     gloo,
     of_two_processes,
-    run_with_signal,
     steady_lines,
+    two_runs,
 )
 
 MODES = {
@@ -97,24 +95,9 @@ def test_two_processes_equal_one_that_normalises_each_half() -> None:
                 assert gap <= 1e-10 * size, (label, rank, name, gap)
 
 
-def _run(rank: int, port: int, words: list[str], told_at: int, log: str) -> None:
-    """One of two processes that run asap.train; the second gets SIGTERM before a step."""
-    os.environ |= gloo(rank, port)
-    at = told_at if rank == 1 else 0
-    run_with_signal(words, "asap.train", "asap.learner", at, signal.SIGTERM, Path(f"{log}{rank}"))
-
-
 def run_two(log: Path, *words: object, told_at: int = 0) -> tuple[list[int | None], list[str]]:
     """Exit codes, and what each of the two said."""
-    port, context = free_port(), multiprocessing.get_context("spawn")
-    rest = ([str(w) for w in words], told_at, str(log))
-    members = [context.Process(target=_run, args=(rank, port, *rest)) for rank in range(2)]
-    for member in members:
-        member.start()
-    for member in members:
-        member.join(120)
-        member.kill()
-    return [m.exitcode for m in members], [Path(f"{log}{r}").read_text() for r in range(2)]
+    return two_runs(log, "asap.train", "asap.learner", *words, told_at=told_at, seconds=120)
 
 
 def test_a_signal_to_one_process_stops_both_and_they_resume_to_the_same_bits(

@@ -1,7 +1,6 @@
 """train_imagenet on two processes: hand-made gradients are summed before they are applied."""
 
 import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torchrun is PyTorch's")
 
-from tests.runs.conftest import (  # noqa: E402
-    SERVER,
-    free_port,
-    gloo,
-    run_with_signal,
-    steady_lines,
-)
+from tests.runs.conftest import gloo, of_two_processes, steady_lines, two_runs  # noqa: E402
 
 RULES: dict[str, str | None] = {"burstprop": "learned", "feedback": "fixed", "backprop": None}
 STEPS, RATES = 5, [0.05] * 7 + [0.02]
@@ -57,14 +50,7 @@ def _member(rank: int, port: int, results: Any) -> None:
 
 def test_two_processes_equal_one() -> None:
     """Sums that are averaged, a mean that is summed, feedback or momenta that drift apart."""
-    port, results = free_port(), SERVER.Queue()
-    members = [SERVER.Process(target=_member, args=(r, port, results)) for r in range(2)]
-    for member in members:
-        member.start()
-    found = dict(results.get(timeout=300) for _ in members)
-    for member in members:
-        member.join(60)
-        assert member.exitcode == 0
+    found = of_two_processes(_member)
     for rule in RULES:
         expected = train(rule, slice(0, 4))
         for rank in (0, 1):
@@ -75,30 +61,10 @@ def test_two_processes_equal_one() -> None:
                 assert gap <= 1e-9 * size + 1e-15, (rule, rank, name, gap, size)
 
 
-def _run(rank: int, port: int, words: list[str], told_at: int, log: str) -> None:
-    """One of two processes that run the program; the second gets SIGTERM before a step."""
-    os.environ |= gloo(rank, port)
-    at = told_at if rank == 1 else 0
-    run_with_signal(
-        words,
-        "burstprop.train_imagenet",
-        "burstprop.imagenet_learner",
-        at,
-        signal.SIGTERM,
-        Path(f"{log}{rank}"),
-    )
-
-
 def run_two(log: Path, *words: object, told_at: int = 0) -> tuple[list[int | None], list[str]]:
     """Exit codes, and what each of the two said."""
-    port, rest = free_port(), ([str(w) for w in words], told_at, str(log))
-    members = [SERVER.Process(target=_run, args=(rank, port, *rest)) for rank in range(2)]
-    for member in members:
-        member.start()
-    for member in members:
-        member.join(300)
-        member.kill()
-    return [m.exitcode for m in members], [Path(f"{log}{r}").read_text() for r in range(2)]
+    module = "burstprop.imagenet_learner"
+    return two_runs(log, "burstprop.train_imagenet", module, *words, told_at=told_at)
 
 
 def test_two_processes_make_one_run_stop_together_and_go_on(tmp_path: Path) -> None:

@@ -1,13 +1,12 @@
 """Several processes that train one network: what they average, add up and see of the data."""
 
-import multiprocessing
 import os
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torchrun is PyTorch's")
-from tests.runs.conftest import free_port, gloo  # noqa: E402
+from tests.runs.conftest import gloo, of_two_processes  # noqa: E402
 
 
 def _member(rank, port, results):
@@ -26,23 +25,14 @@ def _member(rank, port, results):
     seen = np.concatenate([labels.numpy() for _, labels in batches.epoch(1)])
     total = world.gather([rank + 1.0, 10.0])
     world.close()
-    results.put((rank, [t.tolist() for t in tensors], total, seen, world.main))
+    results.put((rank, ([t.tolist() for t in tensors], total, seen, world.main)))
 
 
 def test_two_processes_average_updates_and_share_the_batches():
     """Updates that are summed for averaged train at twice the rate; halves that overlap train on
     half the data."""
-    port = free_port()
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    members = [context.Process(target=_member, args=(r, port, results)) for r in range(2)]
-    for member in members:
-        member.start()
-    found = sorted(results.get(timeout=120) for _ in members)
-    for member in members:
-        member.join(60)
-        assert member.exitcode == 0
-    for rank, tensors, total, _, main in found:
+    found = of_two_processes(_member, seconds=120)
+    for rank, (tensors, total, _, main) in found.items():
         assert tensors == [[[1.5] * 3] * 2, [0.0, 0.5, 1.0, 1.5]]
         assert total == [[1.0, 10.0], [2.0, 10.0]]
         assert main == (rank == 0)
@@ -52,7 +42,7 @@ def test_two_processes_average_updates_and_share_the_batches():
     train = load("digits").train
     order = draw_plan(len(train), 3, 1).order
     whole = train.labels[order][: len(train) // 16 * 16].reshape(-1, 2, 8)
-    for rank, _, _, seen, _ in found:
+    for rank, (_, _, seen, _) in found.items():
         assert (seen == whole[:, rank].ravel()).all()
 
 
