@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from burstprop.angles import delta_angles
 from burstprop.networks import BurstNetwork, Lesson, Taught
@@ -174,7 +175,7 @@ class BackpropLearner(Learner):
     def _learn(self, images: Tensor, target: Tensor) -> Tensor:
         output = self.net(images)
         self.optimiser.zero_grad()
-        ((output - target) ** 2).mean().backward()
+        functional.mse_loss(output, target).backward()
         if self._world is not None:
             self._world.average_([p.grad for p in self.net.parameters() if p.grad is not None])
         self.optimiser.step()
@@ -262,4 +263,4 @@ class PerturbationLearner(Learner):
 
 
 def _figures(output: Tensor, target: Tensor, labels: Tensor) -> Result:
-    return ((output - target) ** 2).mean(), (output.argmax(1) == labels).sum()
+    return functional.mse_loss(output, target), (output.argmax(1) == labels).sum()
