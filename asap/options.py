@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from asap.recipes import RECIPES
 from common.cli import option
-from common.options import choice, positive
+from common.options import choice, positive, together
 
 MODES = ("bp", "fa", "dfa", "kp", "asap", "asap_k4")
 MODELS = ("convnet", "resnet18_not", "resnet18", "resnet34")
@@ -13,17 +13,13 @@ DATASETS = tuple(name for name in RECIPES if name != "digits")
 
 def network_options(function: Callable) -> Callable:
     """A decorator: which network in which mode."""
-    for add in reversed(
-        [
-            option("--model", type=choice(*MODELS), default="convnet",
-                   help="Network; _not: without shortcuts."),
-            option("--feedback", type=choice(*MODES), default="bp",
-                   help="Learning rule; kp is asap with every layer's own input."),
-            option("--wt", is_flag=True, default=False,
-                   help="Share activations, but send errors through W (kp, asap, asap_k4)."),
-            option("--width", type=positive, default=1.0, original=False,
-                   help="Factor of the network's widths."),
-        ]
-    ):  # fmt: skip
-        function = add(function)
-    return function
+    return together(
+        option("--model", type=choice(*MODELS), default="convnet",
+               help="Network; _not: without shortcuts."),
+        option("--feedback", type=choice(*MODES), default="bp",
+               help="Learning rule; kp is asap with every layer's own input."),
+        option("--wt", is_flag=True, default=False,
+               help="Share activations, but send errors through W (kp, asap, asap_k4)."),
+        option("--width", type=positive, default=1.0, original=False,
+               help="Factor of the network's widths."),
+    )(function)  # fmt: skip

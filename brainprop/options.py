@@ -24,6 +24,7 @@ from common.options import (
     path,
     positive,
     positive_int,
+    together,
 )
 from common.switches import switch_options
 
@@ -47,68 +48,64 @@ TYPES: dict[str, Any] = {
 
 def brainprop_options(function: Callable) -> Callable:
     """A decorator: words, the original's options, ours, the common ones and the switches."""
-    for add in reversed(
-        [
-            training_options(
-                dataset="mnist",
-                datasets=[name for name in PAIRS if name != "digits"],
-                epochs=500,
-                seed=1,
-            ),
-            argument("words", nargs=-1, type=str, required=False, metavar=WHAT),
-            option("-l", "--load", type=path, default=None, bare="",
-                   help="Only evaluate these weights (.h5, .safetensors or a run); with an input "
-                   "file the name may be left out."),
-            option("-s", "--save", is_flag=True, default=False,
-                   help="Save the plot of accuracies, history and weights in this folder."),
-            option("--save-plots", is_flag=True, default=False, original=False,
-                   help="Of these the plot alone."),
-            option("--save-history", is_flag=True, default=False, original=False,
-                   help="Of these the history alone."),
-            option("--save-weights", is_flag=True, default=False, original=False,
-                   help="Of these the weights alone."),
-            option("--architecture", type=choice(*ARCHITECTURES), default=None, original=False,
-                   show_default="conv where only --data is given", help="As the second word."),
-            option("--learning-algorithm", "--algorithm", type=choice(*ALGORITHMS),
-                   default="BrainProp", original=False, help="As the third word."),
-            option("--batch-size", type=positive_int, default=None, show_default="128; loccon 32",
-                   original=False, help="Images a step, the nominal B."),
-            option("--learning-rate", "--lr", type=positive, default=None, show_default="0.1",
-                   original=False, help="In the first epochs."),
-            option("--halve-every", type=positive_int, default=None, show_default="100",
-                   original=False, help="Epochs between two halvings of the rate."),
-            option("--patience", type=positive_int, default=None, show_default="45",
-                   original=False, help="Epochs without improvement before training stops."),
-            option("--min-delta", type=nonnegative, default=None, show_default="0.001",
-                   original=False, help="What counts as an improvement (a fraction)."),
-            option("--val-split", type=fraction, default=0.0, original=False,
-                   help="Part of the training set held out to validate on; 0: the test set "
-                   "validates, as in the original (defect 7)."),
-            option("--epsilon", type=fraction, default=None, show_default="0.02", original=False,
-                   help="How often an action is drawn."),
-            option("--std", type=positive, default=None, show_default="0.005; dense 0.01",
-                   original=False, help="Of the first weights."),
-            option("--l2", type=nonnegative, default=None, show_default="0; deep 5e-4",
-                   original=False, help="Penalty on every kernel."),
-            option("--width", type=positive, default=1.0, original=False,
-                   help="Factor of the hidden layers' widths."),
-            option("--feedback", type=choice("shared", "separate"), default="shared",
-                   original=False, help="Errors go down through the forward weights, or through "
-                   "weights of their own that learn reciprocally."),
-            option("--feedback-decay", type=nonnegative, default=1e-3, original=False,
-                   help="Decay of both with separate feedback."),
-            option("--devices", type=positive_int, default=1, original=False,
-                   help="Divide each batch among so many (logical CPU devices without GPUs)."),
-            option("--jit-compile", is_flag=True, default=False, original=False,
-                   help="Compile the step with XLA (slower on CPUs)."),
-            option("--classes", type=path, default=None, original=False,
-                   help="With -l: a file that names the classes, one a line, in the order in which "
-                   "the weights number them."),
-            switch_options(Fidelity),
-        ]
-    ):  # fmt: skip
-        function = add(function)
-    return function
+    return together(
+        training_options(
+            dataset="mnist",
+            datasets=[name for name in PAIRS if name != "digits"],
+            epochs=500,
+            seed=1,
+        ),
+        argument("words", nargs=-1, type=str, required=False, metavar=WHAT),
+        option("-l", "--load", type=path, default=None, bare="",
+               help="Only evaluate these weights (.h5, .safetensors or a run); with an input "
+               "file the name may be left out."),
+        option("-s", "--save", is_flag=True, default=False,
+               help="Save the plot of accuracies, history and weights in this folder."),
+        option("--save-plots", is_flag=True, default=False, original=False,
+               help="Of these the plot alone."),
+        option("--save-history", is_flag=True, default=False, original=False,
+               help="Of these the history alone."),
+        option("--save-weights", is_flag=True, default=False, original=False,
+               help="Of these the weights alone."),
+        option("--architecture", type=choice(*ARCHITECTURES), default=None, original=False,
+               show_default="conv where only --data is given", help="As the second word."),
+        option("--learning-algorithm", "--algorithm", type=choice(*ALGORITHMS),
+               default="BrainProp", original=False, help="As the third word."),
+        option("--batch-size", type=positive_int, default=None, show_default="128; loccon 32",
+               original=False, help="Images a step, the nominal B."),
+        option("--learning-rate", "--lr", type=positive, default=None, show_default="0.1",
+               original=False, help="In the first epochs."),
+        option("--halve-every", type=positive_int, default=None, show_default="100",
+               original=False, help="Epochs between two halvings of the rate."),
+        option("--patience", type=positive_int, default=None, show_default="45",
+               original=False, help="Epochs without improvement before training stops."),
+        option("--min-delta", type=nonnegative, default=None, show_default="0.001",
+               original=False, help="What counts as an improvement (a fraction)."),
+        option("--val-split", type=fraction, default=0.0, original=False,
+               help="Part of the training set held out to validate on; 0: the test set "
+               "validates, as in the original (defect 7)."),
+        option("--epsilon", type=fraction, default=None, show_default="0.02", original=False,
+               help="How often an action is drawn."),
+        option("--std", type=positive, default=None, show_default="0.005; dense 0.01",
+               original=False, help="Of the first weights."),
+        option("--l2", type=nonnegative, default=None, show_default="0; deep 5e-4",
+               original=False, help="Penalty on every kernel."),
+        option("--width", type=positive, default=1.0, original=False,
+               help="Factor of the hidden layers' widths."),
+        option("--feedback", type=choice("shared", "separate"), default="shared",
+               original=False, help="Errors go down through the forward weights, or through "
+               "weights of their own that learn reciprocally."),
+        option("--feedback-decay", type=nonnegative, default=1e-3, original=False,
+               help="Decay of both with separate feedback."),
+        option("--devices", type=positive_int, default=1, original=False,
+               help="Divide each batch among so many (logical CPU devices without GPUs)."),
+        option("--jit-compile", is_flag=True, default=False, original=False,
+               help="Compile the step with XLA (slower on CPUs)."),
+        option("--classes", type=path, default=None, original=False,
+               help="With -l: a file that names the classes, one a line, in the order in which "
+               "the weights number them."),
+        switch_options(Fidelity),
+    )(function)  # fmt: skip
 
 
 def resolve(options: Options) -> Options:

@@ -16,6 +16,7 @@ from common.options import (
     path,
     positive,
     positive_int,
+    together,
 )
 from common.switches import switch_options
 
@@ -26,54 +27,50 @@ BURSTPROP_ONLY = ("hidden_lr", "p_baseline", "weight_fa_std", "weight_fa_learnin
 
 def imagenet_options(function: Callable) -> Callable:
     """A decorator: the common options, the original's in its order, ours, the switches."""
-    for add in reversed(
-        [
-            argument("directory", same_as="out", help="Results directory."),
-            argument("data_path", same_as="data_dir", optional_with=("dataset",),
-                     help="Folder that holds train/ and val/, one folder a class."),
-            training_options(
-                dataset="image_folder",
-                datasets=("image_folder",),
-                epochs=50,
-                original={"epochs": ("-n_epochs",)},
-                resume_file=True,
-            ),
-            option("-batch_size", type=positive_int, default=128,
-                   help="Images a step, in all, and a test batch."),
-            option("-validation", type=boolean, default=False,
-                   help="Hold out 3.9 % of the training images and test on them."),
-            option("-hidden_lr", type=positive, default=0.01,
-                   help="Learning rate of all layers but the last."),
-            option("-output_lr", type=positive, default=0.01,
-                   help="Learning rate of the last layer; with backprop, of all."),
-            option("-weight_fa_std", type=float, default=0.01,
-                   help="Standard deviation of the initial feedback weights; 0 or less: they are "
-                        "drawn like the forward ones."),
-            option("-momentum", type=fraction, default=0.9, help="Momentum of SGD."),
-            option("-weight_decay", type=nonnegative, default=1e-4, help="Weight decay of SGD."),
-            option("-p_baseline", type=fraction, default=0.2,
-                   help="Burst probability of the output without a teacher."),
-            option("-use_backprop", type=boolean, default=False, help="Train with backprop."),
-            option("-weight_fa_learning", type=boolean, default=True,
-                   help="Train the feedback weights; False: a wider net."),
-            option("-kappa", type=positive, default=1e-5,
-                   help="Factor of the teaching signal at the output, undone one layer below."),
-            option("-use_adam", type=boolean, default=False, help="Adam in the place of SGD."),
-            option("-resume_path", type=path, default="", numbers=False,
-                   help="Go on from a checkpoint.pth.tar, the original's or ours."),
-            option("-info", type=str, default="", numbers=False,
-                   help="Free text for params.txt."),
-            option("--workers", type=nonnegative_int, default=4, numbers=False, original=False,
-                   help="Processes that read images; 0: none but this one."),
-            option("--width", type=positive, default=1.0, original=False,
-                   help="Factor of the convolutions' channels."),
-            option("--image-size", type=Number(int, SMALLEST), default=224, original=False,
-                   help="Side of the images."),
-            switch_options(Fidelity),
-        ]
-    ):  # fmt: skip
-        function = add(function)
-    return function
+    return together(
+        argument("directory", same_as="out", help="Results directory."),
+        argument("data_path", same_as="data_dir", optional_with=("dataset",),
+                 help="Folder that holds train/ and val/, one folder a class."),
+        training_options(
+            dataset="image_folder",
+            datasets=("image_folder",),
+            epochs=50,
+            original={"epochs": ("-n_epochs",)},
+            resume_file=True,
+        ),
+        option("-batch_size", type=positive_int, default=128,
+               help="Images a step, in all, and a test batch."),
+        option("-validation", type=boolean, default=False,
+               help="Hold out 3.9 % of the training images and test on them."),
+        option("-hidden_lr", type=positive, default=0.01,
+               help="Learning rate of all layers but the last."),
+        option("-output_lr", type=positive, default=0.01,
+               help="Learning rate of the last layer; with backprop, of all."),
+        option("-weight_fa_std", type=float, default=0.01,
+               help="Standard deviation of the initial feedback weights; 0 or less: they are "
+                    "drawn like the forward ones."),
+        option("-momentum", type=fraction, default=0.9, help="Momentum of SGD."),
+        option("-weight_decay", type=nonnegative, default=1e-4, help="Weight decay of SGD."),
+        option("-p_baseline", type=fraction, default=0.2,
+               help="Burst probability of the output without a teacher."),
+        option("-use_backprop", type=boolean, default=False, help="Train with backprop."),
+        option("-weight_fa_learning", type=boolean, default=True,
+               help="Train the feedback weights; False: a wider net."),
+        option("-kappa", type=positive, default=1e-5,
+               help="Factor of the teaching signal at the output, undone one layer below."),
+        option("-use_adam", type=boolean, default=False, help="Adam in the place of SGD."),
+        option("-resume_path", type=path, default="", numbers=False,
+               help="Go on from a checkpoint.pth.tar, the original's or ours."),
+        option("-info", type=str, default="", numbers=False,
+               help="Free text for params.txt."),
+        option("--workers", type=nonnegative_int, default=4, numbers=False, original=False,
+               help="Processes that read images; 0: none but this one."),
+        option("--width", type=positive, default=1.0, original=False,
+               help="Factor of the convolutions' channels."),
+        option("--image-size", type=Number(int, SMALLEST), default=224, original=False,
+               help="Side of the images."),
+        switch_options(Fidelity),
+    )(function)  # fmt: skip
 
 
 def resolve(options: Options) -> Options:

@@ -22,6 +22,7 @@ from common.options import (
     nonnegative_int,
     positive,
     positive_int,
+    together,
 )
 from common.switches import switch_options
 
@@ -34,74 +35,63 @@ def script_options(script: str) -> Callable:
     about = SCRIPTS[script]
     rates = about.defaults
 
-    def add_nets() -> list[Callable]:
-        if script != "mnist":
-            return []
-        return [
-            option("-conv_net", type=boolean, default=False, help="Convolutional net."),
-            option("-n_hidden_layers", type=nonnegative_int, default=3,
-                   help="Hidden layers of 500 units in the fully connected net."),
-        ]  # fmt: skip
-
-    def decorate(function: Callable) -> Callable:
-        for add in reversed(
-            [
-                argument("directory", same_as="out", help="Results directory."),
-                training_options(
-                    dataset=about.dataset,
-                    datasets=about.datasets,
-                    epochs=500,
-                    original={"epochs": ("-n_epochs",)},
-                ),
-                option("-batch_size", type=positive_int, default=32,
-                       help="Training images a step; 100 a step in tests."),
-                option("-validation", type=boolean, default=False,
-                       help=f"Hold out {round(100 * about.hold_out, 1):g} % of the training images "
-                            "and test on them."),
-                *add_nets(),
-                option("-hidden_lr", type=positive, default=rates["hidden_lr"],
-                       help="Learning rate of all layers but the last."),
-                option("-output_lr", type=positive, default=0.01,
-                       help="Learning rate of the last layer; with backprop, of all."),
-                option("-weight_fa_std", type=nonnegative, default=1.0,
-                       help="Standard deviation of the initial feedback weights."),
-                option("-momentum", type=fraction, default=rates["momentum"], help="Momentum."),
-                option("-weight_decay", type=fraction, default=1e-6,
-                       help="Decay a step, multiplied by no rate; with backprop, of SGD."),
-                option("-p_baseline", type=fraction, default=0.2,
-                       help="Burst probability of the output without a teacher."),
-                option("-use_backprop", type=boolean, default=False, help="Train with backprop."),
-                option("-weight_fa_learning", type=boolean, default=rates["weight_fa_learning"],
-                       help="Train the feedback weights."),
-                option("-recurrent_input", type=boolean, default=True,
-                       help="Recurrent apical input in fully connected hidden layers."),
-                option("-weight_r_range", type=nonnegative, default=0.01,
-                       help="Recurrent weights start uniform in +- so much."),
-                option("-weight_r_learning", type=boolean, default=True,
-                       help="Train the recurrent weights."),
-                option("-recurrent_lr", type=nonnegative, default=1e-4,
-                       help="Learning rate of the recurrent weights."),
-                option("-use_node_pertubation", "--use-node-perturbation", "use_node_pertubation",
-                       type=boolean, default=False, help="Train with node perturbation."),
-                option("-sequential_pertubation", "--sequential-perturbation",
-                       "sequential_pertubation", type=boolean, default=False,
-                       help="Perturb one layer at a time."),
-                option("-perturb_units", type=boolean, default=False,
-                       help="With the former: one unit a batch."),
-                option("-xi_mean", type=float, default=0.0, help="Mean of the noise."),
-                option("-xi_std", type=positive, default=0.001,
-                       help="Standard deviation of the noise."),
-                option("-info", type=str, default="", numbers=False,
-                       help="Free text for params.txt."),
-                option("--recipe", type=choice(*RECIPES), default="script", original=False,
-                       help="Defaults of what is not typed: the program's, or a recipe's."),
-                switch_options(Fidelity),
-            ]
-        ):  # fmt: skip
-            function = add(function)
-        return function
-
-    return decorate
+    nets = [
+        option("-conv_net", type=boolean, default=False, help="Convolutional net."),
+        option("-n_hidden_layers", type=nonnegative_int, default=3,
+               help="Hidden layers of 500 units in the fully connected net."),
+    ]  # fmt: skip
+    return together(
+        argument("directory", same_as="out", help="Results directory."),
+        training_options(
+            dataset=about.dataset,
+            datasets=about.datasets,
+            epochs=500,
+            original={"epochs": ("-n_epochs",)},
+        ),
+        option("-batch_size", type=positive_int, default=32,
+               help="Training images a step; 100 a step in tests."),
+        option("-validation", type=boolean, default=False,
+               help=f"Hold out {round(100 * about.hold_out, 1):g} % of the training images "
+                    "and test on them."),
+        *(nets if script == "mnist" else ()),
+        option("-hidden_lr", type=positive, default=rates["hidden_lr"],
+               help="Learning rate of all layers but the last."),
+        option("-output_lr", type=positive, default=0.01,
+               help="Learning rate of the last layer; with backprop, of all."),
+        option("-weight_fa_std", type=nonnegative, default=1.0,
+               help="Standard deviation of the initial feedback weights."),
+        option("-momentum", type=fraction, default=rates["momentum"], help="Momentum."),
+        option("-weight_decay", type=fraction, default=1e-6,
+               help="Decay a step, multiplied by no rate; with backprop, of SGD."),
+        option("-p_baseline", type=fraction, default=0.2,
+               help="Burst probability of the output without a teacher."),
+        option("-use_backprop", type=boolean, default=False, help="Train with backprop."),
+        option("-weight_fa_learning", type=boolean, default=rates["weight_fa_learning"],
+               help="Train the feedback weights."),
+        option("-recurrent_input", type=boolean, default=True,
+               help="Recurrent apical input in fully connected hidden layers."),
+        option("-weight_r_range", type=nonnegative, default=0.01,
+               help="Recurrent weights start uniform in +- so much."),
+        option("-weight_r_learning", type=boolean, default=True,
+               help="Train the recurrent weights."),
+        option("-recurrent_lr", type=nonnegative, default=1e-4,
+               help="Learning rate of the recurrent weights."),
+        option("-use_node_pertubation", "--use-node-perturbation", "use_node_pertubation",
+               type=boolean, default=False, help="Train with node perturbation."),
+        option("-sequential_pertubation", "--sequential-perturbation",
+               "sequential_pertubation", type=boolean, default=False,
+               help="Perturb one layer at a time."),
+        option("-perturb_units", type=boolean, default=False,
+               help="With the former: one unit a batch."),
+        option("-xi_mean", type=float, default=0.0, help="Mean of the noise."),
+        option("-xi_std", type=positive, default=0.001,
+               help="Standard deviation of the noise."),
+        option("-info", type=str, default="", numbers=False,
+               help="Free text for params.txt."),
+        option("--recipe", type=choice(*RECIPES), default="script", original=False,
+               help="Defaults of what is not typed: the program's, or a recipe's."),
+        switch_options(Fidelity),
+    )  # fmt: skip
 
 
 def resolve(options: Options) -> Options:

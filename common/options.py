@@ -170,6 +170,17 @@ class FilePath(click.ParamType):
         return path
 
 
+def together(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Decorators as one; `--help` lists their options in this order."""
+
+    def decorate(function: Any) -> Any:
+        for each in reversed(decorators):
+            function = each(function)
+        return function
+
+    return decorate
+
+
 boolean = Boolean()
 layers = Layers()
 path = FilePath()

@@ -4,35 +4,28 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common.cli import option
-from common.options import Device, path, positive_int
+from common.options import Device, path, positive_int, together
 from s3net.tinyimagenet.models import SMALL
 
 
 def study_options(out: str) -> Callable:
     """A decorator: photos, networks, and where the results go."""
 
-    def decorate(function: Callable) -> Callable:
-        for add in reversed(
-            [
-                option("--images", type=path, required=True, help="Folder of photographs.",
-                       original=False),
-                option("--model", "models", multiple=True, default=SMALL, original=False,
-                       metavar="NAME[=FILE]",
-                       help="Network: a small one of ours, one of torchvision, or any of them "
-                       "with your weights (safetensors, .pth, run directory). Repeat for more."),
-                option("--image-size", type=positive_int, default=None, original=False,
-                       help="Side of the images (default: the network's, else 224)."),
-                option("--limit", type=positive_int, default=None, original=False,
-                       help="The first so many photographs only."),
-                option("--batch-size", type=positive_int, default=10, original=False,
-                       help="Photographs a pass."),
-                option("--device", type=Device(), default="auto", original=False,
-                       help="cpu, cuda, cuda:1 or an index."),
-                option("--out", type=path, default=Path(out), original=False,
-                       help="Folder of the results."),
-            ]
-        ):  # fmt: skip
-            function = add(function)
-        return function
-
-    return decorate
+    return together(
+        option("--images", type=path, required=True, help="Folder of photographs.",
+               original=False),
+        option("--model", "models", multiple=True, default=SMALL, original=False,
+               metavar="NAME[=FILE]",
+               help="Network: a small one of ours, one of torchvision, or any of them "
+               "with your weights (safetensors, .pth, run directory). Repeat for more."),
+        option("--image-size", type=positive_int, default=None, original=False,
+               help="Side of the images (default: the network's, else 224)."),
+        option("--limit", type=positive_int, default=None, original=False,
+               help="The first so many photographs only."),
+        option("--batch-size", type=positive_int, default=10, original=False,
+               help="Photographs a pass."),
+        option("--device", type=Device(), default="auto", original=False,
+               help="cpu, cuda, cuda:1 or an index."),
+        option("--out", type=path, default=Path(out), original=False,
+               help="Folder of the results."),
+    )  # fmt: skip

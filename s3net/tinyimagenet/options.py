@@ -4,7 +4,15 @@ from collections.abc import Callable
 
 from common.cli import Options, option, training_options
 from common.errors import UsageError
-from common.options import choice, fraction, nonnegative, nonnegative_int, positive, positive_int
+from common.options import (
+    choice,
+    fraction,
+    nonnegative,
+    nonnegative_int,
+    positive,
+    positive_int,
+    together,
+)
 from common.switches import switch_options
 from s3net.fidelity import Tiny
 from s3net.tinyimagenet.data import DATASETS
@@ -19,7 +27,7 @@ def trainer_options(*models: str) -> Callable:
     """
     first = models[0] if models else "s3net_new"
     theirs = recipe(first) if models else None
-    table = [
+    return together(
         training_options(
             dataset="tiny_imagenet", datasets=DATASETS, epochs=90, epochs_alter_numbers=True
         ),
@@ -54,14 +62,7 @@ def trainer_options(*models: str) -> Callable:
         option("--compile", is_flag=True, default=False, original=False,
                help="torch.compile the network."),
         switch_options(Tiny),
-    ]  # fmt: skip
-
-    def decorate(function: Callable) -> Callable:
-        for add in reversed(table):
-            function = add(function)
-        return function
-
-    return decorate
+    )  # fmt: skip
 
 
 def _shown(theirs: object) -> str | bool:
