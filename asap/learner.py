@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from asap.layers import FeedbackConv2d, FeedbackLinear, backprop
 from asap.networks import Network
-from common import torch_backend, torch_optim
+from common import torch_backend, torch_distributed, torch_optim
 
 MakeOptimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
@@ -58,13 +58,8 @@ class Learner:
             bias.grad = torch.zeros_like(bias)
         self.optimiser = make_optimiser([*self._learning, *decaying])
         torch_optim.materialise(self.optimiser)
-        self._forward: Callable[[Tensor], Tensor] = net
         self._world = world
-        if world is not None and world.size > 1:
-            ids = [self.device.index] if self.device.type == "cuda" else None
-            self._forward = nn.parallel.DistributedDataParallel(net, device_ids=ids)
-        if compile:
-            self._forward = torch.compile(self._forward)
+        self._forward = torch_distributed.in_training(net, world, compile)
         with torch.no_grad():
             self._differences = [W - B for W, B in self._pairs.values()]
         self._c, self._u = 1.0, 0.0

@@ -5,11 +5,11 @@ its descent directions here before they are applied.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import distributed
+from torch import distributed, nn
 
 
 class World(NamedTuple):
@@ -77,3 +77,15 @@ def join(device: torch.device) -> tuple[World, torch.device]:
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     return World(distributed.get_rank(), distributed.get_world_size()), device
+
+
+def in_training(
+    net: nn.Module, world: World | None, compile: bool = False
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What a learner that uses autograd calls instead of the network: its gradients are averaged
+    over the processes; `compile`: by torch.compile."""
+    if world is not None and world.size > 1:
+        device = next(net.parameters()).device
+        ids = [device.index] if device.type == "cuda" else None
+        net = nn.parallel.DistributedDataParallel(net, device_ids=ids)
+    return torch.compile(net) if compile else net

@@ -1,13 +1,12 @@
 """Training one of the networks: plain backpropagation, as everything in this paper is trained."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from common import torch_backend, torch_optim
+from common import torch_backend, torch_distributed, torch_optim
 
 
 class Learner:
@@ -44,13 +43,8 @@ class Learner:
             net.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True
         )
         torch_optim.materialise(self.optimiser)
-        self._forward: Callable[[Tensor], Tensor] = net
         self._world = world
-        if world is not None and world.size > 1:
-            ids = [self.device.index] if self.device.type == "cuda" else None
-            self._forward = nn.parallel.DistributedDataParallel(net, device_ids=ids)
-        if compile:
-            self._forward = torch.compile(self._forward)
+        self._forward = torch_distributed.in_training(net, world, compile)
 
     def train_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
         """One update from images (N, C, H, W), labels (N,); mean loss and number correct before."""
