@@ -16,18 +16,13 @@ from typing import Any
 import click
 
 from common.cli import Options, argument, command, option
+from common.curves import Panels, accuracies, save
 from common.errors import UserError
-from common.figures import STYLE, palette, save_png
 from common.options import path
-from common.report import Run, Series, read_run
+from common.report import read_run
 
-LEVELS = (50, 80, 90, 95, 97, 98, 98.5, 99, 99.2)
+LEVELS = (50, 80, 90, 95, 97, 98, 98.5, 99, 99.2, 99.3)
 NAMES = {"brainprop": "BrainProp", "ebp": "EBP"}
-
-
-def accuracies(run: Run) -> list[float]:
-    """Test accuracy (percent) by epoch, from the first."""
-    return [line["test_accuracy"] for line in run.epochs if line["epoch"] > 0]
 
 
 def first_epochs(curves: Sequence[list[float]], level: float) -> list[int | None]:
@@ -51,38 +46,12 @@ def compare(groups: dict[str, list[list[float]]]) -> list[dict[str, Any]]:
     return rows
 
 
-def draw(panels: dict[str, dict[str, list[list[float]]]], out: Path) -> None:
-    """curves.png."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    kinds = [Series(NAMES.get(r, r), r, ()) for r in ("brainprop", "ebp")]
-    colours = palette(kinds)
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.6 * len(panels), 3.2), layout="constrained")
-        for axes, (name, groups) in zip(figure.subplots(1, len(panels), squeeze=False)[0],
-                                        panels.items(), strict=True):  # fmt: skip
-            for rule, shown in groups.items():
-                curves = [[max(100 - value, 0.01) for value in curve] for curve in shown]
-                label = NAMES.get(rule, rule)
-                colour = colours.get(label, "#0072b2")
-                for curve in curves:
-                    axes.plot(range(1, len(curve) + 1), curve, color=colour, alpha=0.3, linewidth=1)
-                mean = [fmean(values) for values in zip(*curves, strict=False)]
-                axes.plot(range(1, len(mean) + 1), mean, color=colour, linewidth=2,
-                          label=f"{label} (n = {len(curves)})")  # fmt: skip
-            axes.set(title=name, xlabel="epoch", ylabel="test error (%)", yscale="log")
-            axes.legend(frameon=False, loc="upper right")
-    if not save_png(figure, out):
-        raise UserError(f"{out}: cannot be written")
-
-
 @command(paper="brainprop", name="curves")
 @argument("runs", nargs=-1, type=path, help="run directories")
 @option("--out", type=path, default=Path("."), help="Folder of curves.png and curves.json.")
 def main(options: Options) -> None:
     """Compare the learning curves of BrainProp and backprop."""
-    panels: dict[str, dict[str, list[list[float]]]] = {}
+    panels: Panels = {}
     for folder in options.runs:
         run = read_run(folder)
         if run.options.get("architecture") is None:
@@ -95,7 +64,7 @@ def main(options: Options) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     table = {name: compare(groups) for name, groups in panels.items()}
     (options.out / "curves.json").write_text(json.dumps(table, indent=1) + "\n")
-    draw(panels, options.out / "curves.png")
+    save(panels, options.out / "curves.png", NAMES)
     for name, rows in table.items():
         click.echo(name)
         for row in rows:

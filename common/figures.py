@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from common.report import Run, Series
 
-BACKPROP = frozenset({"bp", "ebp", "backprop"})
+BACKPROP = frozenset({"bp", "ebp", "backprop", "backprop_matched"})
 GREYS = ("#6b7280", "#9aa1ab")
 COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
 INK, GRID = "#1f2430", "#e3e5ea"  # replaced by the page's own text and line colours in an SVG
