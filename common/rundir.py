@@ -26,6 +26,7 @@ from common.errors import UsageError, UserError
 PACKAGES = (
     "numpy torch torchvision tensorflow keras jax jaxlib neural-tangents scikit-learn safetensors"
 ).split()
+PARTS = ("time", "git_commit", "git_dirty", "command")  # what each part of a resumed run has anew
 # Where the bits of a resumed run may come to differ.
 EXACT = ("python", "packages", "hardware", "precision", "deterministic", "data")
 
@@ -141,7 +142,7 @@ def record(directory: Path, now: dict[str, Any], resumed_at: int | None) -> list
     if resumed_at is not None and path.exists():
         before = checkpoint.read_json(path)
         changed = differences(before, now)
-        entry = {"step": resumed_at, "time": now["time"], "differences": changed}
+        entry = {"step": resumed_at, **{key: now.get(key) for key in PARTS}, "differences": changed}
         now = before | {"resumed": [*before.get("resumed", []), entry]}
     checkpoint.write_json(path, now)
     return changed

@@ -251,7 +251,7 @@ def _measured(row: Row, folder: Path) -> Row:
         interval=None if half is None else round(half, 4),
         n=len(values),
         hardware=_distinct(_hardware(run) for run in runs),
-        commit=_distinct(_commit(run) for run in runs),
+        commit=_distinct(commit for run in runs for commit in _commits(run)),
     )
 
 
@@ -290,9 +290,13 @@ def _hardware(run: Run) -> str:
     return ", ".join(str(part) for part in parts if part)
 
 
-def _commit(run: Run) -> str:
-    commit = str(run.environment.get("git_commit") or "")[:12]
-    return commit + ("+changes" if commit and run.environment.get("git_dirty") else "")
+def _commits(run: Run) -> list[str]:
+    """What the run was begun with, and what it was resumed with."""
+    found = []
+    for part in (run.environment, *run.environment.get("resumed", ())):
+        commit = str(part.get("git_commit") or "")[:12]
+        found.append(commit + ("+changes" if commit and part.get("git_dirty") else ""))
+    return found
 
 
 def _distinct(values: Iterable[str]) -> str:

@@ -155,6 +155,17 @@ def house(tmp_path, monkeypatch, make_run):
     return root
 
 
+def test_a_row_names_the_code_of_every_part_of_its_runs(house):
+    """A run that was resumed with other code, ascribed to the code that began it."""
+    environment = house.parent / "runs/reproduce/lra_e/digits/seed-2/environment.json"
+    begun = json.loads(environment.read_text())
+    later = {"git_commit": "fedcba9876543210", "git_dirty": True}
+    environment.write_text(json.dumps(begun | {"resumed": [{"step": 3}, later]}))
+    call("collect")
+    (filled,) = read_targets(house / "lra_e" / "targets.csv")
+    assert filled.commit == "0123456789ab; fedcba987654+changes"
+
+
 def call(*words: str) -> None:
     targets.main(list(words), standalone_mode=False)
 
