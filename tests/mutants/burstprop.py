@@ -14,8 +14,14 @@ MUTATIONS = (
     Mutation(
         "forget the derivative's factor in the apical potential",
         RULE,
-        "sent = received.mul_(1 - e).sigmoid_().mul_(e)",
-        "sent = received.sigmoid_().mul_(e)",
+        "return received.addcmul_(received, e, value=-1)",
+        "return received",
+    ),
+    Mutation(
+        "leave what was in memory where no part of a small transport falls",
+        RULE,
+        "found[:, h:], found[:, :h, :, w:] = 0, 0",
+        "found[:, h:] = 0",
     ),
     Mutation(
         "give the recurrent input that factor too",

@@ -88,6 +88,27 @@ def test_with_learned_feedback_W_minus_Y_shrinks_by_the_decay(conv: bool) -> Non
             torch.testing.assert_close(now, (1 - decay) ** t * first, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize(
+    "kernel, stride, left_over",
+    [(3, 2, 1), (3, 2, 0), (4, 2, 1), (5, 2, 1), (3, 1, 0), (1, 2, 1), (2, 3, 2), (1, 1, 0)],
+)
+def test_the_small_transport_is_the_transposed_convolution(
+    kernel: int, stride: int, left_over: int, monkeypatch: Any
+) -> None:
+    """Places of the input that no kernel reaches, filled with whatever was in memory before."""
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    sent, Y, h = randn(6, 5, 4, 3), randn(5, 2, kernel, kernel), (4, 3)
+    size = tuple((n - 1) * stride + kernel + left_over for n in h)
+    torch.use_deterministic_algorithms(True)  # fresh memory holds NaN
+    try:
+        mine = rule.conv_transport(sent, Y, stride, (size[0], size[1]))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    theirs = functional.conv_transpose2d(sent, Y, stride=stride)
+    theirs = functional.pad(theirs, (0, left_over, 0, left_over))
+    torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
+
+
 def test_with_fixed_feedback_Y_is_no_parameter_and_stays() -> None:
     """Feedback alignment whose feedback drifts."""
     net = small(feedback="fixed")
