@@ -15,6 +15,7 @@ from asap.recipes import Task, load_task
 from common import torch_backend, torch_distributed
 from common.errors import UsageError
 from common.run import Run
+from common.torch_files import write_pth
 
 
 def train(options: Any) -> None:
@@ -120,10 +121,7 @@ def original_file(run: Path, options: Any) -> Path:
 
 def save(net: Network, accuracy: float, epoch: int, path: Path) -> None:
     """The original's file: net (a state dict under its names), acc (percent) and epoch."""
-    path.parent.mkdir(exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save({"net": to_original(net), "acc": accuracy, "epoch": epoch}, partial)
-    partial.replace(path)
+    write_pth(path, {"net": to_original(net), "acc": accuracy, "epoch": epoch})
 
 
 def show_sharing(net: Network, task: Task) -> None:

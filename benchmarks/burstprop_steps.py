@@ -4,7 +4,8 @@
     learned, fixed     feedback weights that learn or stay; _rec: with recurrent apical input
     perturbation       node perturbation, all layers at once; _original: in the program's form
     learned_rec_angles measuring delta angles in every step (off in training but for one step)
-    products_*         the floor of a rule: its matrix products and convolutions, nothing else
+    products_*         the floor of a rule: its matrix products and convolutions, and one copy of
+                       the rates, which stands for the second phase; nothing else
 
 CIFAR-10's net with fixed feedback has the narrow one's width here, unlike in `train_cifar10`.
 """

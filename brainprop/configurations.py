@@ -14,6 +14,10 @@ NAMES = {
 }
 ARCHITECTURES = ("dense", "conv", "loccon", "deep")
 ALGORITHMS = ("BrainProp", "EBP")
+# Rates of dropout in order, standard deviation of the first kernels, l2 of every kernel.
+DROPOUT = {"dense": (), "conv": (0.3, 0.3), "loccon": (0.3, 0.3), "deep": (0.3, 0.3, 0.8, 0.3)}
+STD = {"dense": 0.01, "conv": 0.005, "loccon": 0.005, "deep": 0.005}
+L2 = {"dense": 0.0, "conv": 0.0, "loccon": 0.0, "deep": 5e-4}
 # Architectures that the original trains on each; digits stands in for any of them.
 PAIRS = {
     "mnist": ("dense", "loccon", "conv"),
@@ -62,8 +66,8 @@ def configuration(dataset: str, architecture: str, learning_algorithm: str) -> C
         architecture,
         learning_algorithm,
         batch_size=32 if architecture == "loccon" else 128,
-        std=0.01 if architecture == "dense" else 0.005,
-        l2=5e-4 if architecture == "deep" else 0.0,
+        std=STD[architecture],
+        l2=L2[architecture],
     )
 
 

@@ -59,8 +59,7 @@ def main(options: Options) -> None:
         width = run.options["width"]
         panel = f"{run.options['dataset']} {run.options['architecture']}"
         panel += "" if width == 1 else f", widths × {width:g}"
-        rule = str(run.options["learning_algorithm"]).lower()
-        panels.setdefault(panel, {}).setdefault(rule, []).append(accuracies(run))
+        panels.setdefault(panel, {}).setdefault(run.rule, []).append(accuracies(run))
     options.out.mkdir(parents=True, exist_ok=True)
     table = {name: compare(groups) for name, groups in panels.items()}
     (options.out / "curves.json").write_text(json.dumps(table, indent=1) + "\n")

@@ -36,18 +36,18 @@ def main(options: Options) -> None:
     where = options.model or STORED
     found = stored.read(where)
     settings = {**found.about, **({"dataset": options.dataset} if options.dataset else {})}
-    for name in ("dataset", "architecture", "learning_algorithm"):
+    names = ("dataset", "architecture", "learning_algorithm")
+    for name in names:
         if name not in settings:
             raise UsageError(
                 f"argument MODEL (={where}) does not say its {name}; use brainprop.main -l"
             )
     import tensorflow as tf
 
-    from brainprop.program import in_our_order, make_learner, test_set, tested
+    from brainprop.program import in_large, in_our_order, make_learner, tested
     from brainprop.tasks import load_task
     from common import tf_backend
 
-    names = ("dataset", "architecture", "learning_algorithm")
     chosen = configuration(*(settings[name] for name in names))
     given = vars(chosen) | {"width": float(settings.get("width", 1.0)), "val_split": 0.0}
     given |= {"limit_train": None, "feedback": "shared", "feedback_decay": 0.0, "classes": None}
@@ -59,7 +59,7 @@ def main(options: Options) -> None:
         task = load_task(options)
         learner = make_learner(options, len(task.classes))
         stored.load(learner.net, in_our_order(options, found, task.classes, where), where)
-        _, accuracy = tested(learner, test_set(options, learner, task))
+        _, accuracy = tested(learner, in_large(options, learner, task.test))
     click.echo(json.dumps({n: v for n, v in found.about.items() if n != "classes"}))
     click.echo(f"{options.dataset}: test accuracy {accuracy:.2f} % ({len(task.test)} images)")
     if options.export:

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from brainprop import gain_rule
 from brainprop.gain_learner import Learner
+from brainprop.tasks import held_out
 from common import tf_backend
 from common.datasets import Split, load
 from common.errors import UsageError
@@ -24,12 +25,7 @@ def train(options: Any) -> None:
     data = load(options.dataset, options.data_dir, download=not options.no_download)
     images = data.train.limit(options.limit_train)
     test = data.test.limit(options.limit_test, "--limit-test")
-    held = round(len(images) * options.val_split)
-    if not 0 < held < len(images):
-        raise UsageError(
-            f"option --val-split (={options.val_split}) holds out {held} of {len(images)} images; "
-            "it must leave some on both sides"
-        )
+    held = held_out(options.val_split, len(images))
     with tf.device(device):
         learner = build(options, data.shape, data.n_classes)
         dtype = tf_backend.DTYPES[options.precision]

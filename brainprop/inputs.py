@@ -9,11 +9,11 @@ Python: whoever is given one by somebody else should read it first. With save_we
 adds the name of the weights to the file (weights_file), and `-l` evaluates those.
 """
 
-import os
 import runpy
 from pathlib import Path
 from typing import Any
 
+from common.checkpoint import write_text
 from common.errors import UsageError, UserError, unknown
 
 # Variable of an input file -> the option that it sets.
@@ -85,12 +85,5 @@ def note_weights(path: Path, weights: str) -> bool:
         return False
     text = path.read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if not line.startswith(f"{WEIGHTS} =")]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(
-            "\n".join([*lines, f"{WEIGHTS} = {weights!r}"]) + "\n", encoding="utf-8"
-        )
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(path, "\n".join([*lines, f"{WEIGHTS} = {weights!r}"]) + "\n")
     return True

@@ -12,15 +12,10 @@ import keras
 import numpy as np
 
 from brainprop import rule
+from brainprop.configurations import ALGORITHMS, ARCHITECTURES, DROPOUT, L2, STD
 from brainprop.layers import BatchNormalization, BrainPropLayer
 from brainprop.locally_connected import LocallyConnected2D
 from common.errors import UsageError, unknown
-
-ARCHITECTURES = ("dense", "conv", "loccon", "deep")
-ALGORITHMS = ("BrainProp", "EBP")
-DROPOUT = {"dense": (), "conv": (0.3, 0.3), "loccon": (0.3, 0.3), "deep": (0.3, 0.3, 0.8, 0.3)}
-STD = {"dense": 0.01, "conv": 0.005, "loccon": 0.005, "deep": 0.005}
-L2 = {"deep": 5e-4}  # of every kernel
 
 
 def build(
@@ -43,7 +38,7 @@ def build(
 ) -> keras.Sequential:
     """A network for images `input_shape` (H, W, C), its kernels drawn from N(0, std^2).
 
-    std, l2, dropout    None: the architecture's own (STD, L2, DROPOUT above); l2 0: none
+    std, l2, dropout    None: the architecture's own (`configurations`); l2 0: none
     padding             of the 3 x 3 kernels; None: "valid" for loccon, else "same"
     widths              original width -> the one to use, for narrow nets
     variance            of batch norm's moving average (defect 4)
@@ -61,7 +56,7 @@ def build(
         raise UsageError(f"dropout (={rates}) must be {len(DROPOUT[architecture])} rates")
     maker = _Maker(
         STD[architecture] if std is None else std,
-        L2.get(architecture) if l2 is None else l2 or None,
+        (L2[architecture] if l2 is None else l2) or None,
         padding or ("valid" if architecture == "loccon" else "same"),
         dict(widths or {}),
         list(rates),

@@ -9,14 +9,15 @@ import click
 import tensorflow as tf
 
 from brainprop import outputs, stored
-from brainprop.configurations import NAMES, input_shape, scaled
+from brainprop.configurations import DROPOUT, NAMES, input_shape, scaled
 from brainprop.inputs import note_weights
 from brainprop.learner import Learner, images_dtype
-from brainprop.networks import DROPOUT, build
+from brainprop.networks import build
 from brainprop.schedule import rate, stalled
 from brainprop.tasks import Task, load_task
 from common import tf_backend
 from common.checkpoint import of_run
+from common.datasets import Split
 from common.errors import UsageError, UserError
 from common.run import Run
 from common.tf_batches import TFBatches
@@ -35,12 +36,16 @@ def train(options: Any) -> None:
         task = load_task(options)
         check_last_batch(options, len(task.train))
         learner = make_learner(options, len(task.classes), strategy)
-        place: dict[str, Any] = {"dtype": images_dtype(learner.net), "layout": "NHWC"}
-        size = options.batch_size
-        train_set = TFBatches(task.train, size, shuffle=True, seed=options.seed, **place)
-        whole = size * max(1, EVAL_BATCH // size)  # so that a smaller batch is the set's last one
+        train_set = TFBatches(
+            task.train,
+            options.batch_size,
+            shuffle=True,
+            seed=options.seed,
+            dtype=images_dtype(learner.net),
+            layout="NHWC",
+        )
         sets = {"val": task.val, "test": task.test}
-        evaluated = {n: TFBatches(s, whole, **place) for n, s in sets.items() if s is not None}
+        evaluated = {n: in_large(options, learner, s) for n, s in sets.items() if s is not None}
         validation = "val" if task.val is not None else "test"
         click.echo(f"Preprocessing: {time.monotonic() - started:.1f} s")
         learner.net.summary(print_fn=click.echo)
@@ -214,14 +219,15 @@ def evaluate(options: Any) -> None:
         click.echo(f"Loading weights {where}")
         found = in_our_order(options, found, task.classes, where)
         stored.load(learner.net, found, where)
-        loss, accuracy = tested(learner, test_set(options, learner, task))
+        loss, accuracy = tested(learner, in_large(options, learner, task.test))
     click.echo(f"loss: {loss:.4f} - accuracy: {accuracy / 100:.4f} ({len(task.test)} images)")
 
 
-def test_set(options: Any, learner: Learner, task: Task) -> TFBatches:
-    """The test images in large batches, each a multiple of the nominal one."""
+def in_large(options: Any, learner: Learner, split: Split) -> TFBatches:
+    """Images to evaluate in large batches, each a multiple of the nominal one, so that a smaller
+    one is the set's last."""
     size = options.batch_size * max(1, EVAL_BATCH // options.batch_size)
-    return TFBatches(task.test, size, dtype=images_dtype(learner.net), layout="NHWC")
+    return TFBatches(split, size, dtype=images_dtype(learner.net), layout="NHWC")
 
 
 def tested(learner: Learner, batches: TFBatches) -> tuple[float, float]:

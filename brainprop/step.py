@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from brainprop import rule
+from brainprop.configurations import ALGORITHMS
 from brainprop.passes import WEIGHTED, forward
 from common.errors import unknown
 
@@ -71,8 +72,8 @@ class Step:
         zero_is_unselected: bool = False,
         seed: int = 0,
     ) -> None:
-        if algorithm not in ("BrainProp", "EBP"):
-            raise unknown("learning algorithm", algorithm, ("BrainProp", "EBP"))
+        if algorithm not in ALGORITHMS:
+            raise unknown("learning algorithm", algorithm, ALGORITHMS)
         if feedback not in FEEDBACK:
             raise unknown("feedback", feedback, FEEDBACK)
         self.net, self.algorithm, self.batch_size = net, algorithm, batch_size

@@ -27,11 +27,8 @@ def load_task(options: Any) -> Task:
     data = load(options.dataset, options.data_dir, download=not options.no_download)
     held, training = None, data.train.limit(options.limit_train)
     test = data.test.limit(options.limit_test, "--limit-test")
-    count = round(options.val_split * len(training))
-    if options.val_split and not 0 < count < len(training):
-        raise UsageError(f"option --val-split (={options.val_split}) holds out {count} of "
-                         f"{len(training)} images; it must leave some on both sides")  # fmt: skip
-    if count:
+    if options.val_split:
+        count = held_out(options.val_split, len(training))
         random = np.random.Generator(np.random.PCG64([options.seed, len(training)]))
         order = random.permutation(len(training))
         held, training = training.take(order[:count]), training.take(order[count:])
@@ -46,6 +43,15 @@ def load_task(options: Any) -> Task:
     ]
     assert splits[0] is not None and splits[2] is not None
     return Task(data, splits[0], splits[1], splits[2], classes)
+
+
+def held_out(share: float, images: int) -> int:
+    """How many of so many training images --val-split holds out. UsageError for none or all."""
+    count = round(share * images)
+    if not 0 < count < images:
+        raise UsageError(f"option --val-split (={share}) holds out {count} of {images} images; it "
+                         "must leave some on both sides")  # fmt: skip
+    return count
 
 
 def _enlarged(shape: tuple[int, int, int]) -> Callable[[Split], Split]:

@@ -54,14 +54,14 @@ def extract(archive: Path | None, out: Path) -> str:
     from common.tiny_imagenet import ARCHIVE, FOLDER, inventory
 
     packed = archive or Path(ARCHIVE.place)
-    target = out / (folder_of(packed) if archive else FOLDER)
+    there = archive is None and (out / FOLDER).is_dir()
+    if not there and not packed.is_file():
+        raise UserError(f"{packed} is missing in this folder; download it from {ARCHIVE.urls[0]}, "
+                        "or name the file")  # fmt: skip
+    folder = FOLDER if there else folder_of(packed)
+    target = out / folder
     if target.is_dir():
         return f"{target} is there already: {counted(target)}"
-    if not packed.is_file():
-        raise UserError(f"{packed} is missing in this folder; download it from {ARCHIVE.urls[0]}, "
-                        f"or name the file")  # fmt: skip
-    folder = folder_of(packed)
-    target = out / folder
     with alone(target):
         if not target.is_dir():
             click.echo(f"Extracting {packed} to {target}")

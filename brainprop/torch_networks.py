@@ -17,10 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-ARCHITECTURES = ("dense", "conv", "loccon", "deep")
-DROPOUT = {"dense": (), "conv": (0.3, 0.3), "loccon": (0.3, 0.3), "deep": (0.3, 0.3, 0.8, 0.3)}
-STD = {"dense": 0.01, "conv": 0.005, "loccon": 0.005, "deep": 0.005}
-L2 = {"dense": 0.0, "conv": 0.0, "loccon": 0.0, "deep": 5e-4}
+from brainprop.configurations import ARCHITECTURES, DROPOUT, STD
 
 
 def same_padding(size: Sequence[int], kernel: int, stride: int) -> list[int]:

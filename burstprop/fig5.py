@@ -12,10 +12,10 @@ import click
 
 from common.cli import Options, argument, command, option
 from common.errors import UserError
+from common.figures import COLOURS
 from common.options import path
 from common.report import Run, read_run
 
-COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 LABELS = {
     (True, True): "learned feedback, recurrent input",
     (True, False): "learned feedback",

@@ -5,7 +5,6 @@ of the network (conv1.weight, .bias, .weight_fa), with or without the "module." 
 training puts before them, and the optimiser's entries follow the order of the names.
 """
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,11 @@ from torch import Tensor
 
 from burstprop.imagenet_learner import Learner
 from common.errors import UserError
-from common.torch_files import read_pth
+from common.torch_files import read_pth, write_pth
 
 
 def save(learner: Learner, epochs: int, best: float, path: Path, best_path: Path | None) -> None:
-    """Write a checkpoint after so many epochs, and a copy of it to `best_path`."""
+    """Write a checkpoint after so many epochs, and the same to `best_path`."""
     state = {n: t.detach().cpu().contiguous() for n, t in learner.net.state_dict().items()}
     document = {
         "epoch": epochs,
@@ -27,12 +26,9 @@ def save(learner: Learner, epochs: int, best: float, path: Path, best_path: Path
         "best_acc1": best,
         "optimizer": learner.optimiser.state_dict(),
     }
-    partial = path.with_name(f".{path.name}.partial")
-    torch.save(document, partial)
-    partial.replace(path)
+    write_pth(path, document)
     if best_path is not None:
-        shutil.copyfile(path, partial)
-        partial.replace(best_path)
+        write_pth(best_path, document)
 
 
 def load(learner: Learner, path: Path) -> tuple[int, float]:

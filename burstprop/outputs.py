@@ -10,8 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
+
+from common.torch_files import write_pth
 
 FOLDER = Path(__file__).parent
 
@@ -31,7 +32,4 @@ def copy_sources(directory: Path, *names: str) -> None:
 
 def save_network(net: nn.Module, path: Path) -> None:
     """The state dict, contiguous and on the CPU, whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    state = {name: t.detach().cpu().contiguous() for name, t in net.state_dict().items()}
-    torch.save(state, partial)
-    partial.replace(path)
+    write_pth(path, {n: t.detach().cpu().contiguous() for n, t in net.state_dict().items()})

@@ -16,18 +16,22 @@ from common.errors import UserError
 FORMAT = 2
 
 
-def write_json(path: Path, document: Any) -> None:
-    """Write a JSON file so that at any instant the old or the new one is there, whole."""
+def write_text(path: Path, text: str) -> None:
+    """Write a text file so that at any instant the old or the new one is there, whole."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(temporary, "w") as file:
-            json.dump(document, file, indent=1, allow_nan=False)
-            file.write("\n")
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """`write_text` a document as JSON."""
+    write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:

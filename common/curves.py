@@ -8,14 +8,13 @@ Errors are on a logarithmic axis, on which curves that still fall do not look fl
 
 from collections.abc import Mapping
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 import click
 
 from common.cli import Options, argument, command, option
 from common.errors import UserError
-from common.figures import STYLE, palette, save_png
+from common.figures import STYLE, Curve, mean, palette, save_png
 from common.options import path
 from common.report import Run, Series, number, read_run
 
@@ -47,18 +46,14 @@ def errors(panels: Panels, names: Mapping[str, str] | None = None) -> "Figure":
             figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
         ):
             for rule, shown in groups.items():
-                curves = [[max(100 - value, LEAST) for value in curve] for curve in shown]
+                curves: list[Curve] = [
+                    [(epoch, max(100 - value, LEAST)) for epoch, value in enumerate(each, 1)]
+                    for each in shown
+                ]
                 for curve in curves:
-                    axes.plot(
-                        *(range(1, len(curve) + 1), curve),
-                        **{"color": colours[rule], "alpha": 0.3, "linewidth": 1},
-                    )
-                mean = [fmean(values) for values in zip(*curves, strict=False)]
-                axes.plot(
-                    *(range(1, len(mean) + 1), mean),
-                    **{"color": colours[rule], "linewidth": 2},
-                    label=f"{names.get(rule, rule)} (n = {len(curves)})",
-                )
+                    axes.plot(*zip(*curve, strict=True), color=colours[rule], alpha=0.3, lw=1)
+                label = f"{names.get(rule, rule)} (n = {len(curves)})"
+                axes.plot(*zip(*mean(curves), strict=True), color=colours[rule], lw=2, label=label)
             axes.set(title=panel, xlabel="epoch", ylabel="test error (%)", yscale="log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter("{x:g}")

@@ -9,7 +9,6 @@ to has no cache.
 """
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -116,4 +115,4 @@ def _keep(cache: Path, images: np.ndarray, digest: str) -> None:
 
 
 def _digest(images: np.ndarray) -> str:
-    return hashlib.md5(images.reshape(-1).data, usedforsecurity=False).hexdigest()
+    return md5(images.reshape(-1).data)

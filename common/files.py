@@ -23,7 +23,7 @@ def read(path: str | Path) -> bytes:
         raise damaged(path, f"cannot be read ({error.strerror or error})") from error
 
 
-def md5(data: bytes) -> str:
+def md5(data: bytes | memoryview) -> str:
     """MD5 in hexadecimal: it recognises a published file, it is no protection against forgery."""
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.cli import argument, command, option
 from common.errors import UserError
+from common.rundir import rule_of
 
 if TYPE_CHECKING:
     from common.page import Section
@@ -50,8 +51,7 @@ class Run:
 
     @property
     def rule(self) -> str:
-        known = self._fact("rule") or self.options.get("feedback") or self.options.get("algorithm")
-        return str(known or "?")
+        return str(self.summary.get("rule") or rule_of(self.options) or "?")
 
     @property
     def dataset(self) -> str:

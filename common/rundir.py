@@ -12,6 +12,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -101,16 +102,20 @@ def _essence(document: dict[str, Any]) -> dict[str, Any]:
     return {"script": document.get("script"), "name": document.get("name"), **chosen}
 
 
+def rule_of(given: Mapping[str, Any]) -> str | None:
+    """The learning rule that a run's options name, whatever its paper calls that option."""
+    names = ("rule", "learning_algorithm", "feedback", "algorithm")
+    return next((str(given[name]).lower() for name in names if given.get(name)), None)
+
+
 def labels(options: Any, name: str) -> dict[str, Any]:
     """What a report needs to tell runs apart."""
     given = options.as_dict()
-    names = ("rule", "learning_algorithm", "feedback", "algorithm")
-    rule = next((str(given[name]).lower() for name in names if given.get(name)), None)
     return {
         "paper": options.paper,
         "script": options.script,
         "name": name,
-        "rule": rule,
+        "rule": rule_of(given),
         "dataset": given.get("dataset"),
         "seed": given.get("seed"),
     }

@@ -16,6 +16,7 @@ from s3net.cifar100.s3model import CifarS3, layers_of
 from s3net.data import load_task
 from s3net.learner import Learner
 from s3net.optim import quarter_rate
+from s3net.outputs import enough
 
 MEAN = tuple(m / 255 for m in (129.3, 124.1, 112.4))
 STD = tuple(s / 255 for s in (68.2, 65.4, 70.4))
@@ -90,10 +91,7 @@ def depth(options: Any) -> int:
 
 def network(options: Any, classes: int) -> CifarS3:
     """The network of the options, drawn from the seed. UsageError for too few outputs."""
-    outputs = options.num_class or classes
-    if outputs < classes:
-        raise UsageError(f"option --num-class (={outputs}) must be >= {classes}, the classes of "
-                         f"{options.dataset}")  # fmt: skip
+    outputs = enough(options.num_class or classes, classes, "--num-class", options.dataset)
     switches = options.switches
     asked = "augmentation" in options.typed and options.augmentation
     gated = switches.dropout_needs_augmentation and not asked

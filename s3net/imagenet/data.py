@@ -69,15 +69,20 @@ def open_half(where: Path, half: str) -> tuple[Any, tuple[str, ...], str]:
     return records, records.classes, records.checksum
 
 
-def streams(options: Any, task: Task, device: Any, world: Any, dtype: Any) -> tuple[Any, Any]:
-    """Batches to train on (None without) and to validate on: random and central crops."""
+def stream(options: Any, source: Any, crop: Any, device: Any, world: Any, **order: Any) -> Any:
+    """This process's batches of a source. crop: of `common.torchvision_transforms`, for a side;
+    order: shuffle and seed."""
+    from common.torch_backend import floats
     from common.torch_stream import TorchStream
-    from common.torchvision_transforms import centre_crop, random_crop
 
-    more: dict[str, Any] = {"device": device, "dtype": dtype, "channels_last": True}
-    more |= {"workers": options.workers, "part": (world.rank, world.size)}
-    size, train = options.batch_size // world.size, None
-    if task.train is not None:
-        train = TorchStream(task.train, size, random_crop(options.image_size), shuffle=True,
-                            seed=options.seed, **more)  # fmt: skip
-    return train, TorchStream(task.val, size, centre_crop(options.image_size), **more)
+    return TorchStream(
+        source,
+        options.batch_size // world.size,
+        crop(options.image_size),
+        workers=options.workers,
+        part=(world.rank, world.size),
+        device=device,
+        dtype=floats(options.precision),
+        channels_last=True,
+        **order,
+    )

@@ -14,6 +14,7 @@ from common.options import (
     path,
     positive,
     positive_int,
+    together,
 )
 from common.switches import switch_options
 from s3net.imagenet.fidelity import Fidelity
@@ -29,7 +30,7 @@ def imagenet_options(
 
     without: common options that the script does not have.
     """
-    parts = [
+    return together(
         training_options(
             dataset="imagenet",
             datasets=DATASETS,
@@ -84,14 +85,7 @@ def imagenet_options(
         option("--compile", is_flag=True, default=False, original=False,
                help="torch.compile the network."),
         switch_options(Fidelity),
-    ]  # fmt: skip
-
-    def decorate(function: Callable) -> Callable:
-        for part in reversed(parts):
-            function = part(function)
-        return function
-
-    return decorate
+    )  # fmt: skip
 
 
 def settle(options: Any, environment: Any = os.environ) -> None:

@@ -10,12 +10,14 @@ from common import torch_backend, torch_distributed
 from common.errors import UsageError
 from common.run import Run
 from common.torch_files import write_pth
+from common.torchvision_transforms import centre_crop, random_crop
 from s3net.counts import multiplications
-from s3net.imagenet.data import Task, load_task, streams
+from s3net.imagenet.data import Task, load_task, stream
 from s3net.imagenet.learner import Learner
 from s3net.imagenet.models import arch_of, make
 from s3net.imagenet.progress import Progress
 from s3net.optim import step_rate
+from s3net.outputs import enough
 
 
 def train(options: Any) -> None:
@@ -32,8 +34,9 @@ def train(options: Any) -> None:
     if start >= options.epochs:
         raise UsageError(f"option --epochs (={options.epochs}) must be more than the {start} "
                          "before it begins")  # fmt: skip
-    dtype = torch_backend.floats(options.precision)
-    train_set, val_set = streams(options, task, device, world, dtype)
+    order = {"shuffle": True, "seed": options.seed}
+    train_set = stream(options, task.train, random_crop, device, world, **order)
+    val_set = stream(options, task.val, centre_crop, device, world)
     describe(options, learner, world)
     arch = arch_of(options)
     with Run(options, learner, data=task, device=device, name=f"{options.dataset}-{arch}",
@@ -81,9 +84,7 @@ def make_learner(options: Any, task: Task, device: torch.device, world: Any) -> 
     outputs = options.num_classes or len(task.classes)
     if options.switches.thousand_outputs and "num_classes" not in options.typed:
         outputs = 1000
-    if outputs < len(task.classes):
-        raise UsageError(f"option --num-classes (={outputs}) must be >= {len(task.classes)}, the "
-                         "classes of the images")  # fmt: skip
+    enough(outputs, len(task.classes), "--num-classes", "the images")
     net = make(arch_of(options), outputs)
     return Learner(
         net.to(device=device, dtype=torch_backend.floats(options.precision)),

@@ -10,7 +10,7 @@ from common import torch_backend, torch_distributed
 from common.sums import Sums
 from common.torch_stream import TorchStream
 from common.torchvision_transforms import centre_crop, ten_crop
-from s3net.imagenet.data import load_task
+from s3net.imagenet.data import load_task, stream
 from s3net.imagenet.learner import Learner
 from s3net.imagenet.models import arch_of
 from s3net.imagenet.program import check, describe, make_learner, said
@@ -44,16 +44,7 @@ def validate(options: Any, weights: Path | None, crop: Callable[[int], Any]) -> 
     learner = make_learner(options, task, device, world)
     if weights is not None:
         load(learner.net, read(weights), weights)
-    batches = TorchStream(
-        task.val,
-        options.batch_size // world.size,
-        crop(options.image_size),
-        workers=options.workers,
-        part=(world.rank, world.size),
-        device=device,
-        dtype=torch_backend.floats(options.precision),
-        channels_last=True,
-    )
+    batches = stream(options, task.val, crop, device, world)
     describe(options, learner, world)
     loss, accuracies = figures(learner, batches, world)
     if world.main:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from common.cli import Options, option, training_options
-from common.errors import UsageError
 from common.options import (
     choice,
     fraction,
@@ -15,6 +14,7 @@ from common.options import (
 )
 from common.switches import switch_options
 from s3net.fidelity import Tiny
+from s3net.outputs import enough
 from s3net.tinyimagenet.data import DATASETS
 from s3net.tinyimagenet.models import MODELS, TABLE_LR, recipe
 from s3net.topology import WIRINGS
@@ -84,7 +84,4 @@ def resolve(options: Options) -> Options:
 def outputs(options: Options, classes: int) -> int:
     """Of the network, for a data set of so many classes. UsageError for too few."""
     count = options.num_classes or (1000 if options.switches.thousand_outputs else classes)
-    if count < classes:
-        raise UsageError(f"option --num-classes (={count}) must be >= {classes}, the classes of "
-                         f"{options.dataset}")  # fmt: skip
-    return count
+    return enough(count, classes, "--num-classes", options.dataset)

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from common import torch_backend
+from common.checkpoint import write_text
 from common.run import Run
 from common.torch_batches import TorchBatches
 from common.torch_files import write_pth
@@ -94,6 +95,4 @@ def keep_graphs(drawn: graphs.Wiring | None, run: Path, copy: Path | None) -> No
     for folder in (run, copy):
         if drawn is not None and folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            partial = folder / f"{graphs.FILE}.partial"
-            partial.write_text(drawn.text(), encoding="utf-8")
-            partial.replace(folder / graphs.FILE)
+            write_text(folder / graphs.FILE, drawn.text())

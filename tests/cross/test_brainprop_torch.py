@@ -6,7 +6,7 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 torch = pytest.importorskip("torch")
 
-from brainprop import networks, torch_networks  # noqa: E402
+from brainprop import configurations, networks, torch_networks  # noqa: E402
 from brainprop.learner import Draws, Learner  # noqa: E402
 from brainprop.passes import forward  # noqa: E402
 from brainprop.torch_rule import brainprop_loss, select  # noqa: E402
@@ -49,7 +49,9 @@ def draws(learner, n: int, random) -> tuple:
     return u, explore, masks
 
 
-CASES = [(a, b, "unbiased") for a in networks.ARCHITECTURES for b in networks.ALGORITHMS]
+CASES = [
+    (a, b, "unbiased") for a in configurations.ARCHITECTURES for b in configurations.ALGORITHMS
+]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,7 @@ CASES = [(a, b, "unbiased") for a in networks.ARCHITECTURES for b in networks.AL
 def test_both_frameworks_take_the_same_steps(architecture, algorithm, variance):
     """Padding, batch norm's statistics, dropout, l2, 1/B: whatever one of them gets wrong alone."""
     learner, twin = both(architecture, algorithm, variance)
-    random, l2 = DRAWN(5), torch_networks.L2[architecture]
+    random, l2 = DRAWN(5), configurations.L2[architecture]
     for n in (BATCH, BATCH, BATCH - 3):
         images = random.random((n, *SHAPES[architecture]))
         labels = random.integers(0, CLASSES, n)

@@ -165,3 +165,10 @@ def test_the_command_writes_page_and_figures(tmp_path, make_run, capsys):
     out = tmp_path / "x" / "page.html"
     assert capsys.readouterr().out.strip() == str(out)
     assert ">b<" in out.read_text() and (tmp_path / "a" / "figures" / "accuracy.png").stat().st_size
+
+
+def test_an_unfinished_run_has_the_rule_that_its_options_name(tmp_path, make_run):
+    """BrainProp's runs, whose feedback option says "shared", shown as that until they end."""
+    named = {"rule": None, "learning_algorithm": "BrainProp", "feedback": "shared"}
+    run = read_run(make_run(tmp_path / "r", [epoch(1, 90.0)], status=None, options=named))
+    assert run.rule == "brainprop"

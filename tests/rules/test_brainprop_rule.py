@@ -9,10 +9,11 @@ tf = pytest.importorskip("tensorflow")
 keras = pytest.importorskip("keras")
 
 from brainprop import attention, rule  # noqa: E402
+from brainprop.configurations import ARCHITECTURES  # noqa: E402
 from brainprop.layers import BatchNormalization, BrainPropLayer, normalise  # noqa: E402
 from brainprop.learner import Draws, Learner  # noqa: E402
 from brainprop.loss import BrainPropLoss, reward_rate  # noqa: E402
-from brainprop.networks import ARCHITECTURES, build  # noqa: E402
+from brainprop.networks import build  # noqa: E402
 from brainprop.passes import forward  # noqa: E402
 from common.errors import UsageError  # noqa: E402
 

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from brainprop.torch_networks import L2, arrays, build, load_arrays
+from brainprop.configurations import L2
+from brainprop.torch_networks import arrays, build, load_arrays
 from brainprop.torch_rule import (
     accuracy_as_the_original,
     brainprop_loss,
