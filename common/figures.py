@@ -25,6 +25,7 @@ GREYS = ("#6b7280", "#9aa1ab")
 COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
 INK, GRID = "#1f2430", "#e3e5ea"  # replaced by the page's own text and line colours in an SVG
 SIZE = (4.6, 3.0)  # inches
+LEGEND_ROW = 0.19  # inches a row of a legend takes above the panel
 STYLE: dict[Any, Any] = {
     "font.size": 10,
     "text.color": INK,
@@ -250,7 +251,10 @@ def _label_ends(axes: "Axes", ends: list[tuple[tuple[float, float], str, Any]]) 
         from matplotlib.lines import Line2D
 
         lines = [Line2D([], [], color=colour, linewidth=2, label=text) for _, text, colour in ends]
-        axes.figure.legend(handles=lines, loc="outside upper left", frameon=False, fontsize=8.5)
+        figure = axes.get_figure(root=True)
+        assert figure is not None
+        figure.set_figheight(SIZE[1] + LEGEND_ROW * len(lines))  # the panel keeps its own height
+        figure.legend(handles=lines, loc="outside upper left", frameon=False, fontsize=8.5)
         return
     axes.autoscale_view()
     to_axes = axes.transData + axes.transAxes.inverted()

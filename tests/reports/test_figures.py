@@ -138,3 +138,13 @@ def test_curves_of_run_directories(tmp_path, make_run, capsys):
     assert curves.accuracies(read_run(folder)) == [90.0, 92.0]
     curves.main.main([str(folder), "--out", str(tmp_path / "c.png")], standalone_mode=False)
     assert (tmp_path / "c.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_many_long_names_leave_the_panel_its_height(tmp_path, make_run, recwarn):
+    """A legend of fifteen layers printed over a panel that has collapsed under it."""
+    layers = {f"features.denseblock{i}.denselayer1.conv2": 10.0 * i for i in range(15)}
+    run = read_run(make_run(tmp_path / "r", [audit(0, layers), epoch(1, 90.0), audit(10, layers)]))
+    figure = figures.draw(group([run]))["credit_angles"]
+    figures.svg(figure)
+    assert not [str(w.message) for w in recwarn if "collapsed" in str(w.message)]
+    assert figure.axes[0].get_window_extent().height / figure.dpi > 1.8  # inches
