@@ -36,3 +36,19 @@ def unknown(what: str, value: object, allowed: Iterable[object]) -> UsageError:
     if near:
         message += f"; did you mean {folded[near[0]]}?"
     return UsageError(message)
+
+
+class ArgumentError(UsageError, ValueError):
+    """An argument of a library call is wrong: a ValueError to a program, one line to a person.
+
+    argument  its name in the call; problem  the rest of the sentence, value and allowed values
+    included ("(=7) must be between 0 and 1"). A command whose option has that name shows the
+    option's spelling in place of the argument's.
+    """
+
+    def __init__(self, argument: str, problem: str) -> None:
+        self.argument, self.problem = argument, problem
+        super().__init__(f"{argument} {problem}")
+
+    def __reduce__(self) -> tuple:  # an exception's own pickling would call __init__(message)
+        return type(self), (self.argument, self.problem)
