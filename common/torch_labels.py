@@ -3,6 +3,9 @@
 A user's labels come as classes (B,) of any integer type, as (B, 1) from a data frame, or one-hot;
 numpy arrays and lists too. What a rule computes with is made here, so that no rule broadcasts a
 column over a batch, reads uint8 as a mask, or takes a class that the network does not have.
+
+Shapes and types are checked by Python, values by the device that holds them: at once on the CPU;
+on a GPU by an assertion of its own that nobody waits for, and so inside `torch.compile`.
 """
 
 from typing import Any
@@ -13,7 +16,10 @@ from torch import Tensor
 
 from common.errors import ArgumentError
 
-ALLOWED = "classes (B,) or (B, 1) of an integer type, or one-hot rows (B, {0}) of any type"
+ALLOWED = "classes ({0},) or ({0}, 1) of an integer type, or one-hot rows ({0}, {1}) of any type"
+# Sums of rows in the coarsest type that autocast knows, bfloat16, are this exact.
+TOLERANCE = 1e-2
+WIDE = (torch.uint16, torch.uint32, torch.uint64)  # torch does not compare these
 
 
 def classes(labels: Any, outputs: Tensor, argument: str = "labels") -> Tensor:
@@ -23,37 +29,62 @@ def classes(labels: Any, outputs: Tensor, argument: str = "labels") -> Tensor:
     a class outside 0 to C - 1. On a GPU the values are checked by the device, without waiting.
     """
     labels = _tensor(labels, outputs, argument)
-    width = outputs.shape[1]
-    if labels.dim() == 2 and labels.shape[1] == width > 1:
+    if _are_rows(labels, outputs):
         return _of_rows(labels, argument)
     return _checked(labels, outputs, argument)
 
 
-def rows(labels: Any, outputs: Tensor, argument: str = "labels") -> Tensor:
+def classes_or_rows(labels: Any, outputs: Tensor, argument: str = "labels") -> Tensor:
+    """`classes` (B,) of labels that are classes, `rows` (B, C) of those that are rows."""
+    labels = _tensor(labels, outputs, argument)
+    make = rows if _are_rows(labels, outputs) else classes
+    return make(labels, outputs, argument)
+
+
+def rows(
+    labels: Any, outputs: Tensor, argument: str = "labels", *, rates: bool = False
+) -> Tensor:
     """Labels as rows (B, C) in the outputs' type and device: one-hot from classes.
 
-    Rows that are given may be any distribution over the classes. Raises ArgumentError as
-    `classes` does.
+    Rows of an integer type must be one-hot. Those of a floating type may be any distribution over
+    the classes, or with `rates` whatever lies between 0 and 1: what each unit alone is to give,
+    also for a single one. Raises ArgumentError as `classes` does.
     """
     labels = _tensor(labels, outputs, argument)
-    width = outputs.shape[1]
-    if labels.dim() == 2 and labels.shape[1] == width > 1:
-        return labels.to(outputs.dtype)
-    wanted = _checked(labels, outputs, argument)
-    made = torch.zeros(len(wanted), width, dtype=outputs.dtype, device=outputs.device)
-    return made.scatter_(1, wanted[:, None], 1.0)
+    if rates and outputs.shape[1] == 1 and labels.dim() == 2 and labels.shape[1] == 1:
+        return _inside(labels, outputs, argument, None)
+    if not _are_rows(labels, outputs):
+        return _one_hot(_checked(labels, outputs, argument), outputs)
+    if not labels.is_floating_point():
+        return _one_hot(_of_rows(labels, argument), outputs)
+    return _inside(labels, outputs, argument, None if rates else TOLERANCE)
 
 
 def _tensor(labels: Any, outputs: Tensor, argument: str) -> Tensor:
+    """Labels as a tensor of as many samples as the outputs, on their device."""
     if outputs.dim() != 2:
         raise ArgumentError("outputs", f"(shape {_shape(outputs)}) must be (B, C)")
     if not isinstance(labels, Tensor):
-        labels = torch.from_numpy(np.ascontiguousarray(labels))
+        labels = _of_array(labels, outputs, argument)
     if len(outputs) == 0:
         raise ArgumentError(argument, "are of an empty batch; leave such a batch out")
     if labels.dim() == 0 or len(labels) != len(outputs):
         raise _refused(labels, outputs, argument)
-    return labels.to(outputs.device)
+    if labels.dtype in WIDE:
+        labels = labels.long()
+    return labels if labels.device == outputs.device else labels.to(outputs.device)
+
+
+def _of_array(labels: Any, outputs: Tensor, argument: str) -> Tensor:
+    try:
+        return torch.tensor(np.asarray(labels))
+    except (TypeError, ValueError, RuntimeError):
+        kind = type(labels).__name__
+        raise ArgumentError(argument, f"({kind}) must be {_allowed(outputs)}") from None
+
+
+def _are_rows(labels: Tensor, outputs: Tensor) -> bool:
+    return labels.dim() == 2 and labels.shape[1] == outputs.shape[1] > 1
 
 
 def _checked(labels: Tensor, outputs: Tensor, argument: str) -> Tensor:
@@ -62,35 +93,65 @@ def _checked(labels: Tensor, outputs: Tensor, argument: str) -> Tensor:
     if not whole or labels.dim() > 2 or (labels.dim() == 2 and labels.shape[1] != 1):
         raise _refused(labels, outputs, argument)
     wanted, width = labels.reshape(-1).long(), outputs.shape[1]
-    if wanted.device.type == "cpu" and not torch.compiler.is_compiling():
-        low, high = (int(v) for v in torch.aminmax(wanted))
+    if _at_once(wanted):
+        low, high = torch.aminmax(wanted)
         if low < 0 or high >= width:
-            wrong = low if low < 0 else high
+            wrong = int(low if low < 0 else high)
             raise ArgumentError(
                 argument, f"hold class {wrong}, and the network has classes 0 to {width - 1}"
             )
-    else:
-        inside = ((wanted >= 0) & (wanted < width)).all()
+    elif wanted.device.type != "meta":
+        inside = (wanted == wanted.clamp(0, width - 1)).all()
         torch._assert_async(inside, f"{argument} hold a class outside 0 to {width - 1}")
     return wanted
 
 
 def _of_rows(labels: Tensor, argument: str) -> Tensor:
-    ones = (labels == 1).sum(1) == 1
-    one_hot = (ones & ((labels != 0).sum(1) == 1)).all()
-    if labels.device.type == "cpu" and not torch.compiler.is_compiling():
-        if not one_hot:
-            raise ArgumentError(argument, "(rows) must be one-hot: a single 1, else 0")
-    else:
-        torch._assert_async(one_hot, f"{argument} (rows) must be one-hot")
-    return (labels == 1).to(torch.uint8).argmax(1)
+    """Classes (B,) int64 of one-hot rows (B, C) of any type."""
+    ones = labels == 1
+    good = ones.sum(1) == 1
+    good &= (labels != 0).sum(1) == 1
+    _demand(good.all(), argument, "(rows) must be one-hot: a single 1, else 0")
+    return ones.to(torch.uint8).argmax(1)
+
+
+def _inside(labels: Tensor, outputs: Tensor, argument: str, off: float | None) -> Tensor:
+    """Rows in the outputs' type; 0 to 1, and summing to 1 within `off` where it is given."""
+    found = labels.to(outputs.dtype)
+    good = ((found >= 0) & (found <= 1)).all()  # false for nan as well
+    if off is None:
+        _demand(good, argument, "(rows) must lie between 0 and 1")
+        return found
+    good = good & ((found.sum(1) - 1).abs() <= off).all()
+    _demand(good, argument, "(rows) must be one-hot or a distribution: from 0 to 1, of sum 1")
+    return found
+
+
+def _one_hot(wanted: Tensor, outputs: Tensor) -> Tensor:
+    made = torch.zeros(outputs.shape, dtype=outputs.dtype, device=outputs.device)
+    return made.scatter_(1, wanted[:, None], 1.0)
+
+
+def _at_once(tensor: Tensor) -> bool:
+    """Whether to look at the values costs nothing but the look."""
+    return tensor.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _demand(good: Tensor, argument: str, problem: str) -> None:
+    if _at_once(good):
+        if not good:
+            raise ArgumentError(argument, problem)
+    elif good.device.type != "meta":
+        torch._assert_async(good, f"{argument} {problem}")
 
 
 def _refused(labels: Tensor, outputs: Tensor, argument: str) -> ArgumentError:
-    batch, width = outputs.shape
     kind = str(labels.dtype).removeprefix("torch.")
-    allowed = ALLOWED.format(width).replace("B", str(batch))
-    return ArgumentError(argument, f"(shape {_shape(labels)}, {kind}) must be {allowed}")
+    return ArgumentError(argument, f"(shape {_shape(labels)}, {kind}) must be {_allowed(outputs)}")
+
+
+def _allowed(outputs: Tensor) -> str:
+    return ALLOWED.format(*outputs.shape)
 
 
 def _shape(tensor: Tensor) -> str:

@@ -1,8 +1,9 @@
 """What the rule may be set to, in either framework."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from common.errors import UsageError, unknown
+from common.arguments import integer, number, shown
+from common.errors import ArgumentError, unknown
 
 CHOICES = {
     "activation": ("tanh", "sigmoid", "relu", "linear", "sign"),
@@ -13,15 +14,25 @@ CHOICES = {
 
 
 def checked(layer_sizes: Sequence[int], beta: float, gamma: float, **chosen: str) -> list[int]:
-    """The layer sizes as a list; UsageError naming the argument whose value cannot be."""
-    sizes = [int(n) for n in layer_sizes]
-    if len(sizes) < 2 or min(sizes) < 1:
-        raise UsageError(f"layer_sizes (={sizes}) must be two or more positive widths")
-    if not beta > 0:
-        raise UsageError(f"beta (={beta}) must be > 0")
-    if not gamma >= 0:
-        raise UsageError(f"gamma (={gamma}) must be >= 0")
+    """The layer sizes as a list; ArgumentError naming the argument whose value cannot be."""
+    sizes = widths(layer_sizes)
+    number("beta", beta, above=0)
+    number("gamma", gamma, least=0)
     for what, value in chosen.items():
         if value not in CHOICES[what]:
             raise unknown(what, value, CHOICES[what])
     return sizes
+
+
+def widths(layer_sizes: Sequence[int]) -> list[int]:
+    """Two or more positive integers as a list, else ArgumentError."""
+    if isinstance(layer_sizes, str) or not isinstance(layer_sizes, Iterable):
+        layer_sizes = [layer_sizes]  # type: ignore[list-item]
+    sizes = list(layer_sizes)
+    try:
+        found = [integer("layer_sizes", n) for n in sizes]
+    except ArgumentError:
+        found = []
+    if len(found) < 2:
+        raise ArgumentError("layer_sizes", f"(={shown(sizes)}) must be two or more positive widths")
+    return found

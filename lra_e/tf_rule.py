@@ -19,14 +19,17 @@ transpose of the same; no derivative of phi and no forward weight takes part in 
 All methods may be called inside a `tf.function`, compiled by XLA or not. `torch_rule` is the twin.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
-from common.errors import UsageError
+from common import tf_images, tf_labels
+from common.arguments import number
+from common.errors import ArgumentError
 from lra_e.settings import checked
+from lra_e.tf_activations import ACTIVATIONS, Activation
 
 
 class Update(NamedTuple):
@@ -40,47 +43,6 @@ class Update(NamedTuple):
     gW: list[tf.Tensor]  # descent directions of W, layers 1..L
     gE: list[tf.Tensor] | None  # of E, layers 2..L; None where E does not learn
     gb: list[tf.Tensor] | None  # of b; None without trained biases
-
-
-class Activation(NamedTuple):
-    """phi, its derivative from (h, z), and phi(h) - phi(h - s) written without cancellation."""
-
-    phi: Callable[[tf.Tensor], tf.Tensor]
-    derivative: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-    displaced: Callable[..., tuple[tf.Tensor, tf.Tensor]]  # h, z, s -> y, z - y
-
-
-def _tanh_displaced(h: tf.Tensor, z: tf.Tensor, s: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    # tanh a - tanh b = tanh(a - b) (1 - tanh a tanh b)
-    y = tf.tanh(h - s)
-    return y, tf.tanh(s) * (1 - z * y)
-
-
-def _sigmoid_displaced(h: tf.Tensor, z: tf.Tensor, s: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    y = tf.sigmoid(h - s)
-    return y, tf.tanh(s / 2) * (1 - (2 * z - 1) * (2 * y - 1)) / 2
-
-
-def _relu_displaced(h: tf.Tensor, z: tf.Tensor, s: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    y = tf.nn.relu(h - s)
-    return y, tf.where((z > 0) & (y > 0), s, z - y)
-
-
-def _sign_displaced(h: tf.Tensor, z: tf.Tensor, s: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    y = tf.sign(h - s)
-    return y, z - y
-
-
-ACTIVATIONS = {
-    "tanh": Activation(tf.tanh, lambda h, z: 1 - z * z, _tanh_displaced),
-    "sigmoid": Activation(tf.sigmoid, lambda h, z: z * (1 - z), _sigmoid_displaced),
-    "relu": Activation(tf.nn.relu, lambda h, z: tf.cast(h > 0, h.dtype), _relu_displaced),
-    "linear": Activation(
-        lambda h: h, lambda h, z: tf.ones_like(h), lambda h, z, s: (h - s, tf.identity(s))
-    ),
-    # The rule needs no derivative, so it also trains units that have none.
-    "sign": Activation(tf.sign, lambda h, z: tf.zeros_like(h), _sign_displaced),
-}
 
 
 class MLP:
@@ -99,7 +61,10 @@ class MLP:
     bias          add b^l, starting at zero; train_bias=False keeps it constant
 
     W, E and b (None without biases) are lists of Keras variables that start at N(0, 0.1^2) and 0;
-    `W[i].assign` gives another start. Raises UsageError for a value outside these ranges.
+    `W[i].assign` gives another start. Raises ArgumentError for a value outside these ranges.
+
+    Images (B, n_0) are tensors or arrays of any floating type, labels what `common.tf_labels`
+    takes. `W[i].trainable = False` freezes a variable.
     """
 
     def __init__(
@@ -128,12 +93,13 @@ class MLP:
             error_form=error_form,
             reduction=reduction,
         )
-        self.layer_sizes, self.beta, self.gamma = sizes, beta, gamma
+        self.layer_sizes, self.beta, self.gamma = sizes, float(beta), float(gamma)
         self.activation, self.local_loss = activation, local_loss
         self.error_form, self.transposed_e = error_form, transposed_e
         self.reduction, self.normalise, self.train_bias = reduction, normalise, train_bias
         self.dtype = tf.as_dtype(dtype or tf.float32)
-        self._phi = ACTIVATIONS[activation]
+        if not self.dtype.is_floating:
+            raise ArgumentError("dtype", f"(={self.dtype.name}) must be a floating type")
 
         def weights(
             letter: str, first: int, shapes: Sequence[tuple[int, ...]], std: float
@@ -153,10 +119,14 @@ class MLP:
             self.E = weights("E", 2, [(above, below) for below, above in pairs[1:]], 0.1)
             self.b = weights("b", 1, [(n,) for n in sizes[1:]], 0.0) if bias else None
 
+    @property
+    def _phi(self) -> Activation:  # not an attribute: functions without a name are not pickled
+        return ACTIVATIONS[self.activation]
+
     def activities(self, x: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Pre-activations h^1..h^L and activities z^0..z^{L-1} of images x (B, n_0)."""
         h: list[tf.Tensor] = []
-        z = [tf.convert_to_tensor(x)]
+        z = [tf_images.rows(x, self.dtype, self.layer_sizes[0])]
         for i, W in enumerate(self.W):
             h.append(tf.matmul(z[i], W) if self.b is None else tf.matmul(z[i], W) + self.b[i])
             if i < len(self.W) - 1:
@@ -182,8 +152,8 @@ class MLP:
     ) -> Update:
         """Errors, targets and descent directions for images x (B, n_0) and labels; changes nothing.
 
-        labels are classes (B,) or one-hot rows (B, n_L). Errors go down through the tensors `E`
-        where given, else through the model's own. learn_E=False leaves gE out.
+        labels are classes (B,) or rows (B, n_L), one-hot or a distribution. Errors go down through
+        the tensors `E` where given, else through the model's own. learn_E=False leaves gE out.
         """
         E = self.E if E is None else E
         h, z = self.activities(x)
@@ -212,25 +182,29 @@ class MLP:
         return Update(loss, h[-1], e, [], [], self._outer(z, e), None, self._bias_update(e))
 
     def backward(self, x: tf.Tensor, labels: tf.Tensor, lr: float = 0.001) -> Update:
-        """Backprop and one step of plain gradient descent on W (and trained b), in place."""
+        """Backprop and one step of plain gradient descent on W (and trained b), in place; what is
+        frozen stays."""
+        lr = number("lr", lr, least=0)
         update = self.compute_backprop_update(x, labels)
-        for W, g in zip(self.W, update.gW, strict=True):
-            W.assign_sub(lr * g)
-        for b, g in zip(self.b or (), update.gb or (), strict=False):
-            b.assign_sub(lr * g)
+        pairs = [*zip(self.W, update.gW, strict=True)]
+        pairs += zip(self.b or (), update.gb or (), strict=False)
+        for variable, g in pairs:
+            if variable.trainable:
+                variable.assign_sub(lr * g)
         return update
 
     def apply_update(self, update: Update, optimiser: keras.optimizers.Optimizer) -> None:
-        """Hand an update to any Keras optimiser and step; what has no update is not handed over.
+        """Hand an update to any Keras optimiser and step; what has no update, or is frozen
+        (trainable=False), is not handed over.
 
         An optimiser that is not yet built is built on what this update holds.
         """
-        parameters, gradients = [*self.W], [*update.gW]
+        pairs = [*zip(self.W, update.gW, strict=True)]
         for more, given in ((self.E, update.gE), (self.b, update.gb)):
-            if given is not None:
-                parameters += more or []
-                gradients += given
-        optimiser.apply(gradients, parameters)
+            pairs += zip(more or (), given or (), strict=given is not None)
+        pairs = [(variable, g) for variable, g in pairs if variable.trainable]
+        if pairs:
+            optimiser.apply([g for _, g in pairs], [variable for variable, _ in pairs])
 
     def _local_error(self, h: tf.Tensor, z: tf.Tensor, d: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Target and error of one hidden layer from the displacement d that reaches it."""
@@ -260,7 +234,9 @@ class MLP:
         """Descent direction of E^{i+1} (python index i of W) from that of W^{i+1}."""
         wrong = self.transposed_e and i < len(self.W) - 1
         if wrong and gW.shape[0] != gW.shape[1]:
-            raise UsageError(f"transposed_e needs equal hidden widths, got {self.layer_sizes}")
+            raise ArgumentError(
+                "transposed_e", f"(=True) needs equal hidden widths, got {self.layer_sizes}"
+            )
         return self.gamma * (gW if wrong else tf.transpose(gW))
 
     def _bias_update(self, e: list[tf.Tensor]) -> list[tf.Tensor] | None:
@@ -272,9 +248,6 @@ class MLP:
 
 def _output_error(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Mean cross-entropy () and e^L = softmax(logits) - onehot (B, n_L)."""
-    labels = tf.convert_to_tensor(labels)
-    if labels.shape.rank == 1:
-        labels = tf.one_hot(labels, logits.shape[1], dtype=logits.dtype)
-    labels = tf.cast(labels, logits.dtype)
+    labels = tf_labels.rows(labels, logits)
     log_p = tf.nn.log_softmax(logits)
     return -tf.reduce_mean(tf.reduce_sum(labels * log_p, 1)), tf.exp(log_p) - labels

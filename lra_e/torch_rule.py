@@ -13,17 +13,21 @@ transpose of the same; no derivative of phi and no forward weight takes part in 
 
     >>> model = MLP([784, 256, 256, 10])
     >>> update = model.compute_lra_update(images, labels)
-    >>> model.apply(update, torch.optim.AdamW(model.parameters(), lr=1e-3))
+    >>> model.apply_update(update, torch.optim.AdamW(model.parameters(), lr=1e-3))
 """
 
+import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from common.errors import UsageError
+from common import torch_images, torch_labels
+from common.arguments import number
+from common.errors import ArgumentError
 from lra_e.settings import checked
+from lra_e.torch_activations import ACTIVATIONS, Activation
 
 
 class Update(NamedTuple):
@@ -39,43 +43,18 @@ class Update(NamedTuple):
     gb: list[Tensor] | None  # of b; None without trained biases
 
 
-class Activation(NamedTuple):
-    """phi, its derivative from (h, z), and phi(h) - phi(h - s) written without cancellation."""
+def _in_own_precision(method: Callable[..., Update]) -> Callable[..., Update]:
+    """Without autocast: what the rule subtracts and divides keeps the digits of the weights."""
 
-    phi: Callable[[Tensor], Tensor]
-    derivative: Callable[[Tensor, Tensor], Tensor]
-    change: Callable[[Tensor, Tensor, Tensor], Tensor]  # of h, z = phi(h), s
+    @functools.wraps(method)
+    def run(model: "MLP", *arguments: Any, **named: Any) -> Update:
+        kind = model._zero.device.type
+        if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
+            return method(model, *arguments, **named)
+        with torch.autocast(kind, enabled=False):
+            return method(model, *arguments, **named)
 
-
-def _tanh_change(h: Tensor, z: Tensor, s: Tensor) -> Tensor:
-    # tanh a - tanh b = tanh(a - b) (1 - tanh a tanh b). Only the first factor can be tiny and needs
-    # torch.tanh; in the second tanh b = 2 sigmoid(2b) - 1 will do, at an eighth of the price.
-    b = h - s
-    half_y = torch.add(b, b, out=b).sigmoid_().sub_(0.5)
-    t = s.tanh()
-    return torch.addcmul(t, t * z, half_y, value=-2)
-
-
-def _sigmoid_change(h: Tensor, z: Tensor, s: Tensor) -> Tensor:
-    y = (h - s).sigmoid_()
-    return (s / 2).tanh_() * (1 - (2 * z - 1) * (2 * y - 1)) / 2
-
-
-def _relu_change(h: Tensor, z: Tensor, s: Tensor) -> Tensor:
-    y = (h - s).relu_()
-    return torch.where((z > 0) & (y > 0), s, z - y)
-
-
-ACTIVATIONS = {
-    "tanh": Activation(torch.tanh, lambda h, z: 1 - z * z, _tanh_change),
-    "sigmoid": Activation(torch.sigmoid, lambda h, z: z * (1 - z), _sigmoid_change),
-    "relu": Activation(torch.relu, lambda h, z: (h > 0).to(h.dtype), _relu_change),
-    "linear": Activation(lambda h: h, lambda h, z: torch.ones_like(h), lambda h, z, s: s.clone()),
-    # The rule needs no derivative, so it also trains units that have none.
-    "sign": Activation(
-        torch.sign, lambda h, z: torch.zeros_like(h), lambda h, z, s: z - torch.sign(h - s)
-    ),
-}
+    return run
 
 
 class MLP(nn.Module):
@@ -94,7 +73,11 @@ class MLP(nn.Module):
     bias          add b^l, starting at zero; train_bias=False keeps it constant
 
     Weights start at N(0, 0.1^2); assign to `W[i].data`, `E[i].data` for another start.
-    Raises UsageError for a value outside these ranges.
+    Raises ArgumentError for a value outside these ranges.
+
+    Images (B, n_0) are tensors or arrays of any floating type, labels what `common.torch_labels`
+    takes. `requires_grad_(False)` freezes a tensor. Updates are computed in the weights' own type,
+    under autocast too.
     """
 
     _zero: Tensor
@@ -126,11 +109,12 @@ class MLP(nn.Module):
             error_form=error_form,
             reduction=reduction,
         )
-        self.layer_sizes, self.beta, self.gamma = sizes, beta, gamma
+        if dtype is not None and not dtype.is_floating_point:
+            raise ArgumentError("dtype", f"(={dtype}) must be a floating type")
+        self.layer_sizes, self.beta, self.gamma = sizes, float(beta), float(gamma)
         self.activation, self.local_loss = activation, local_loss
         self.error_form, self.transposed_e = error_form, transposed_e
         self.reduction, self.normalise, self.train_bias = reduction, normalise, train_bias
-        self._phi = ACTIVATIONS[activation]
         self.register_buffer("_zero", torch.zeros((), dtype=dtype, device=device), persistent=False)
 
         def weights(shapes: Sequence[tuple[int, ...]], std: float) -> nn.ParameterList:
@@ -142,10 +126,14 @@ class MLP(nn.Module):
         self.E = weights([(above, below) for below, above in pairs[1:]], 0.1)
         self.b = weights([(n,) for n in sizes[1:]], 0.0) if bias else None
 
+    @property
+    def _phi(self) -> Activation:  # not an attribute: functions without a name are not pickled
+        return ACTIVATIONS[self.activation]
+
     def activities(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Pre-activations h^1..h^L and activities z^0..z^{L-1} of images x (B, n_0)."""
         h: list[Tensor] = []
-        z = [x]
+        z = [torch_images.rows(x, self.W[0], self.layer_sizes[0])]
         for i, W in enumerate(self.W):
             h.append(z[i] @ W if self.b is None else torch.addmm(self.b[i], z[i], W))
             if i < len(self.W) - 1:
@@ -161,6 +149,7 @@ class MLP(nn.Module):
         with torch.no_grad():
             return self(x)
 
+    @_in_own_precision
     @torch.no_grad()
     def compute_lra_update(
         self,
@@ -171,8 +160,8 @@ class MLP(nn.Module):
     ) -> Update:
         """Errors, targets and descent directions for images x (B, n_0) and labels; changes nothing.
 
-        labels are classes (B,) or one-hot rows (B, n_L). Descent directions of W are written into
-        the tensors `into` where given. detail=False leaves d, y and gE out.
+        labels are classes (B,) or rows (B, n_L), one-hot or a distribution. Descent directions of W
+        are written into the tensors `into` where given. detail=False leaves d, y and gE out.
         """
         h, z = self.activities(x)
         loss, error = _output_error(h[-1], labels)
@@ -193,6 +182,7 @@ class MLP(nn.Module):
         gE = [self.error_weight_update(i, gW[i]) for i in range(1, len(gW))]
         return Update(loss, h[-1], e, d, y, gW, gE, gb)
 
+    @_in_own_precision
     @torch.no_grad()
     def compute_backprop_update(
         self, x: Tensor, labels: Tensor, into: Sequence[Tensor] | None = None
@@ -212,26 +202,33 @@ class MLP(nn.Module):
 
     @torch.no_grad()
     def backward(self, x: Tensor, labels: Tensor, lr: float = 0.001) -> Update:
-        """Backprop and one step of plain gradient descent on W (and trained b), in place."""
+        """Backprop and one step of plain gradient descent on W (and trained b), in place; what is
+        frozen stays."""
+        lr = number("lr", lr, least=0)
         update = self.compute_backprop_update(x, labels)
-        for W, g in zip(self.W, update.gW, strict=True):
-            W.sub_(g, alpha=lr)
-        for b, g in zip(self.b or (), update.gb or (), strict=False):
-            b.sub_(g, alpha=lr)
+        pairs = [*zip(self.W, update.gW, strict=True)]
+        pairs += zip(self.b or (), update.gb or (), strict=False)
+        for parameter, g in pairs:
+            if parameter.requires_grad:
+                parameter.sub_(g, alpha=lr)
         return update
 
     def apply_update(self, update: Update, optimiser: torch.optim.Optimizer) -> None:
-        """Hand an update to any torch optimiser as `.grad` and step; no update, no `.grad`."""
+        """Hand an update to any torch optimiser as `.grad` and step; no update, no `.grad`.
+
+        A frozen tensor (requires_grad=False) has none, so that optimisers leave it as it is.
+        """
         for parameters, gradients in (
             (self.W, update.gW),
             (self.E, update.gE),
             (self.b, update.gb),
         ):
             for i, parameter in enumerate(parameters or ()):
+                if gradients is None or not parameter.requires_grad:
+                    parameter.grad = None
+                    continue
                 # In the parameter's own layout: torch's fused optimisers do not look at strides.
-                parameter.grad = (
-                    None if gradients is None else torch.empty_like(parameter).copy_(gradients[i])
-                )
+                parameter.grad = torch.empty_like(parameter).copy_(gradients[i])
         optimiser.step()
 
     def _change(self, h: Tensor, z: Tensor, s: Tensor) -> Tensor:
@@ -260,7 +257,9 @@ class MLP(nn.Module):
         """Descent direction of E^{i+1} (python index i of W) from that of W^{i+1}."""
         wrong = self.transposed_e and i < len(self.W) - 1
         if wrong and gW.shape[0] != gW.shape[1]:
-            raise UsageError(f"transposed_e needs equal hidden widths, got {self.layer_sizes}")
+            raise ArgumentError(
+                "transposed_e", f"(=True) needs equal hidden widths, got {self.layer_sizes}"
+            )
         return self.gamma * (gW if wrong else gW.t())
 
     def _bias_update(self, e: list[Tensor]) -> list[Tensor] | None:
@@ -271,9 +270,12 @@ class MLP(nn.Module):
 
 def _output_error(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy () and e^L = softmax(logits) - onehot (B, n_L)."""
+    labels = torch_labels.classes_or_rows(labels, logits)
     log_p = torch.log_softmax(logits, 1)
     if labels.dim() == 2:
-        return -(labels * log_p).sum(1).mean(), log_p.exp() - labels
+        each = (labels * log_p).sum(1, keepdim=True)  # averaged by the routine that classes take
+        first = torch.zeros(len(each), dtype=torch.int64, device=each.device)
+        return nn.functional.nll_loss(each, first), log_p.exp() - labels
     loss = nn.functional.nll_loss(log_p, labels)
     rows = torch.arange(len(labels), device=labels.device)
     log_p.exp_()[rows, labels] -= 1

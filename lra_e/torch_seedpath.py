@@ -20,7 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from common.errors import UsageError, unknown
+from common.arguments import integer, number
+from common.errors import ArgumentError, unknown
+from lra_e.settings import widths
 
 INITS = ("normal", "linear")
 DRAWS_PER_EPOCH = 3
@@ -38,7 +40,8 @@ class SeedPath:
     `train_indices` (n - n_val,) and `val_indices` (n_val,) are positions in the training set,
     int64. `W` and `E` are float32 CPU tensors in canonical layout: W[i] (n_i, n_{i+1}) and
     E[i] (n_{i+2}, n_{i+1}).
-    Raises UsageError for an unknown init or a hold-out that leaves nothing to train on.
+    Raises UsageError for an unknown init, ArgumentError for a number out of its range or a hold-out
+    that leaves nothing to train on.
     """
 
     def __init__(
@@ -54,8 +57,12 @@ class SeedPath:
     ) -> None:
         if init not in INITS:
             raise unknown("init", init, INITS)
-        if not 0 <= n_val < n:
-            raise UsageError(f"n_val (={n_val}) must be at least 0 and less than n (={n})")
+        layer_sizes, n = widths(layer_sizes), integer("n", n)
+        n_val = integer("n_val", n_val, least=0)
+        if n_val >= n:
+            raise ArgumentError("n_val", f"(={n_val}) must be less than n (={n})")
+        std_w, std_e = number("std_w", std_w, least=0), number("std_e", std_e, least=0)
+        seed = integer("seed", seed, least=-(2**63), most=2**64 - 1)
         generator = torch.Generator().manual_seed(seed)
         split = torch.randperm(n, generator=generator).numpy()
         self.train_indices: np.ndarray = split[: n - n_val]
@@ -73,10 +80,9 @@ class SeedPath:
     def epoch_order(self, epoch: int) -> np.ndarray:
         """Order of the training images in an epoch, 1 for the first: positions in `train_indices`.
 
-        (n - n_val,) int64. ValueError for an epoch below 1.
+        (n - n_val,) int64. ArgumentError for an epoch below 1.
         """
-        if epoch < 1:
-            raise ValueError(f"epoch (={epoch}) must be at least 1")
+        epoch = integer("epoch", epoch)
         generator = torch.Generator()
         generator.set_state(self._before_epochs)
         for _ in range(DRAWS_PER_EPOCH * (epoch - 1) + 1):  # ending with this epoch's base seed
