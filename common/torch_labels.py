@@ -60,6 +60,16 @@ def rows(
     return _inside(labels, outputs, argument, None if rates else TOLERANCE)
 
 
+def correct(outputs: Tensor, labels: Any) -> Tensor:
+    """How many of the outputs (B, C) are largest at their labels; () int64.
+
+    Classes (B,) int64 are taken as they are: a step has let them in before it learned from them.
+    """
+    if not (isinstance(labels, Tensor) and labels.dtype == torch.int64 and labels.dim() == 1):
+        labels = classes(labels, outputs)
+    return (outputs.argmax(1) == labels).sum()
+
+
 def _tensor(labels: Any, outputs: Tensor, argument: str) -> Tensor:
     """Labels as a tensor of as many samples as the outputs, on their device."""
     if outputs.dim() != 2:

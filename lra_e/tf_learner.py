@@ -15,8 +15,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from common import tf_backend
-from common.errors import unknown
+from common import tf_backend, tf_images, tf_labels
+from common.errors import ArgumentError, unknown
 from lra_e.tf_rule import MLP, Update
 
 RULES = ("lra_e", "bp", "fixed_e")
@@ -62,6 +62,7 @@ class Learner:
     jit_compile          compile the step with XLA, which fuses the optimiser's passes
 
     While training, E is kept here; read it from `learner.model`, which brings it up to date.
+    Raises ArgumentError for a model with frozen variables.
     """
 
     backend = tf_backend
@@ -76,6 +77,11 @@ class Learner:
     ) -> None:
         if rule not in RULES:
             raise unknown("rule", rule, RULES)
+        for variable in (*model.W, *model.E, *((model.b or []) if model.train_bias else [])):
+            if not variable.trainable:
+                raise ArgumentError("model", f"must not have frozen variables ({variable.name} is) "
+                                    "in a learner; rule='fixed_e' keeps E, `MLP.apply_update` what "
+                                    "is frozen")  # fmt: skip
         self._model, self.optimiser, self.rule = model, optimiser, rule
         self._report_after = report_after_update
         self._trained = [*model.W, *((model.b or []) if model.train_bias else [])]
@@ -111,11 +117,17 @@ class Learner:
 
     def train_step(self, images: tf.Tensor, labels: tf.Tensor) -> Result:
         """One update from images (B, n_0) and labels (B,); mean loss and number correct before."""
-        return self._train(images, labels)
+        return self._train(*self._entering(images, labels))
 
     def eval_step(self, images: tf.Tensor, labels: tf.Tensor) -> Result:
         """Mean loss and number correct."""
-        return self._eval(images, labels)
+        return self._eval(*self._entering(images, labels))
+
+    def _entering(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What the compiled step takes; XLA would look at nothing."""
+        sizes = self._model.layer_sizes
+        images = tf_images.rows(images, self._model.dtype, sizes[0])
+        return images, tf_labels.entering(labels, images.shape[0], sizes[-1])
 
     def _train_step(self, images: tf.Tensor, labels: tf.Tensor) -> Result:
         update = self._update(images, labels)

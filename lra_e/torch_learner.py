@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from common import torch_backend, torch_optim
-from common.errors import unknown
+from common import torch_backend, torch_labels, torch_optim
+from common.errors import ArgumentError, unknown
 from lra_e.torch_rule import MLP, Update
 
 RULES = ("lra_e", "bp", "fixed_e")
@@ -30,6 +30,10 @@ class Learner:
     make_optimiser       parameters -> torch optimiser; it must treat every number alike
                          (SGD, Adam and their kin do), for it sees one flat parameter
     report_after_update  defect 6: training loss and accuracy of the batch just trained on
+
+    W and E that `load_state_dict` or a user's own assignment in place changes are trained on from
+    there. Raises ArgumentError for a model with frozen tensors, which one buffer cannot leave out,
+    and in the next step for one that was converted (`.double()`, `.to(...)`) under the learner.
     """
 
     backend = torch_backend
@@ -43,6 +47,7 @@ class Learner:
     ) -> None:
         if rule not in RULES:
             raise unknown("rule", rule, RULES)
+        _demand_unfrozen(model)
         self.model, self.rule, self._report_after = model, rule, report_after_update
         biases = list(model.b) if model.b is not None and model.train_bias else []
         self._flat, views = _flatten([*model.W, *biases])
@@ -71,6 +76,7 @@ class Learner:
         self._scale = 1.0
         if self._decay is not None:
             self._difference = self._flat_E - self._upper
+        self._seen = self._versions()
 
     def _shared_decay(self) -> float | None:
         """The factor by which a step shrinks E - W^T, where that is all that a step does to it."""
@@ -87,6 +93,7 @@ class Learner:
     @torch.no_grad()
     def train_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """One update from images (B, n_0) and labels (B,); mean loss and number correct before."""
+        self._look_at_model()
         update = self._update(images, labels, self._gW)
         for gradient, mean in zip(self._gb, update.gb or (), strict=True):
             gradient.copy_(mean)
@@ -98,13 +105,14 @@ class Learner:
             torch.add(self._upper, self._difference, alpha=self._scale, out=self._flat_E)
         if self._report_after:
             return self.eval_step(images, labels)
-        return update.loss, _correct(update.logits, labels)
+        return update.loss, torch_labels.correct(update.logits, labels)
 
     @torch.no_grad()
     def eval_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Mean loss and number correct."""
         logits = self.model(images)
-        return nn.functional.cross_entropy(logits, labels), _correct(logits, labels)
+        labels = torch_labels.classes(labels, logits)
+        return nn.functional.cross_entropy(logits, labels), torch_labels.correct(logits, labels)
 
     def credit(self, images: Tensor, labels: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         """For each layer's W the rule's descent direction and backprop's gradient."""
@@ -151,6 +159,24 @@ class Learner:
             self._scale = state["E.scale"]
             torch.add(self._upper, self._difference, alpha=self._scale, out=self._flat_E)
 
+    def _versions(self) -> int:
+        """Grows with every change in place that comes through W and E themselves, as ours do not:
+        those go through the buffers."""
+        return sum(t._version for t in (*self.model.W, *self.model.E))
+
+    def _look_at_model(self) -> None:
+        """Notice what happened to the model between two steps."""
+        first = self.model.W[0]
+        if first.dtype != self._flat.dtype or first.data_ptr() != self._flat.data_ptr():
+            raise ArgumentError("model", "was converted or moved after its learner was made; make "
+                                "the learner after that")  # fmt: skip
+        if self._versions() == self._seen:
+            return
+        if self._decay is not None:
+            torch.sub(self._flat_E, self._upper, out=self._difference)
+            self._scale = 1.0
+        self._seen = self._versions()
+
     def _update(
         self, images: Tensor, labels: Tensor, into: Sequence[Tensor] | None = None
     ) -> Update:
@@ -182,8 +208,11 @@ def sgd(lr: float, momentum: float = 0.0) -> MakeOptimiser:
     return lambda parameters: torch.optim.SGD(parameters, lr=lr, momentum=momentum, fused=True)
 
 
-def _correct(logits: Tensor, labels: Tensor) -> Tensor:
-    return (logits.argmax(1) == labels).sum()
+def _demand_unfrozen(model: MLP) -> None:
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad and (model.train_bias or not name.startswith("b.")):
+            raise ArgumentError("model", f"must not have frozen tensors ({name} is) in a learner; "
+                                "rule='fixed_e' keeps E, `MLP.apply_update` what is frozen")  # fmt: skip
 
 
 def _flatten(tensors: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
