@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from asap.layers import FeedbackConv2d, FeedbackLinear, backprop
 from asap.networks import Network
-from common import torch_backend, torch_distributed, torch_optim
+from common import torch_backend, torch_distributed, torch_labels, torch_optim
 
 MakeOptimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
@@ -73,14 +73,14 @@ class Learner:
         loss.backward()
         self.optimiser.step()
         self._move_feedback()
-        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+        return loss.detach(), torch_labels.correct(logits.detach(), labels)
 
     @torch.no_grad()
     def eval_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Mean loss and number correct, with running statistics."""
         self.net.eval()
         loss, logits = self._loss(self.net, images, labels)
-        return loss, (logits.argmax(1) == labels).sum()
+        return loss, torch_labels.correct(logits, labels)
 
     def share_statistics(self) -> None:
         """Running statistics of the first process for all, so that they test one network."""
@@ -149,6 +149,7 @@ class Learner:
         images = images.contiguous(memory_format=self.format)
         with torch_backend.autocast(self.device, self.precision):
             logits = forward(images)
+            labels = torch_labels.classes(labels, logits)
             return functional.cross_entropy(logits, labels), logits
 
     @torch.no_grad()

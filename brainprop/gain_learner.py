@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from brainprop import gain_rule, rule
-from common import tf_backend
+from common import tf_backend, tf_labels
+from common.arguments import integer, number
 
 
 class Update(NamedTuple):
@@ -34,6 +35,8 @@ class Learner:
     max_gain        gains are clipped to -max_gain ... max_gain
     double_softmax  defect 20: draw from softmax(p), not p
     seed            of the draws
+
+    Raises ArgumentError for a number out of its range, and for labels as `common.tf_labels` does.
     """
 
     backend = tf_backend
@@ -53,8 +56,10 @@ class Learner:
         seed: int = 0,
     ) -> None:
         self.layers, self.W, self.b = list(layers), list(W), list(b)
-        self.span, self.lr_a, self.lr_w, self.max_gain = span, lr_a, lr_w, max_gain
-        self.epsilon, self.double_softmax, self.seed = epsilon, double_softmax, seed
+        self.span, self.max_gain = integer("span", span), number("max_gain", max_gain, above=0)
+        self.lr_a, self.lr_w = number("lr_a", lr_a, above=0), number("lr_w", lr_w, above=0)
+        self.epsilon = number("epsilon", epsilon, least=0, most=1)
+        self.double_softmax, self.seed = double_softmax, integer("seed", seed, least=0)
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._train = tf.function(self._train_step, autograph=False, reduce_retracing=True)
         self._eval = tf.function(self._eval_step, autograph=False, reduce_retracing=True)
@@ -64,11 +69,14 @@ class Learner:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """One update from images (n, H, W, C) and labels (n,): mean cross-entropy, and the number
         of rewards. u and drawn (n,): the random numbers; None draws them."""
-        return self._train(images, labels, u, drawn)
+        return self._train(images, self._entering(images, labels), u, drawn)
 
     def eval_step(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The same without exploration or attention, changing nothing."""
-        return self._eval(images, labels)
+        return self._eval(images, self._entering(images, labels))
+
+    def _entering(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        return tf_labels.entering(labels, len(images), self.W[-1].shape[1])
 
     def logits(self, images: tf.Tensor) -> tf.Tensor:
         """q (n, C) at rest."""
@@ -80,6 +88,7 @@ class Learner:
         """The whole step without its assignments."""
         rest = gain_rule.forward(self.layers, self.W, self.b, images)
         q = gain_rule.logits(rest)
+        labels = tf_labels.classes(labels, q)
         p = tf.nn.softmax(q)
         if u is None:
             u = self._uniform(0, tf.shape(p)[:1])

@@ -33,6 +33,7 @@ import tensorflow as tf
 
 from brainprop import rule
 from brainprop.locally_connected import geometry
+from common.tf_labels import classes
 
 LOWEST, HIGHEST = -2.0, 4.0  # of the prediction error; never reached, for it lies in (-1, 1)
 
@@ -142,7 +143,7 @@ def select(
 
 def prediction_error(p: tf.Tensor, s: tf.Tensor, labels: tf.Tensor, lr_w: float) -> tf.Tensor:
     """delta (n,) = lr_w clip(r - p_s)."""
-    reward = tf.cast(s == labels, p.dtype)
+    reward = tf.cast(s == classes(labels, p), p.dtype)
     error = reward - tf.gather(p, s, batch_dims=1)
     return lr_w * tf.clip_by_value(error, LOWEST, HIGHEST)
 

@@ -11,8 +11,12 @@ adds the name of the weights to the file (weights_file), and `-l` evaluates thos
 
 import runpy
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numpy as np
+
+from common.arguments import shown
 from common.checkpoint import write_text
 from common.errors import UsageError, UserError, unknown
 
@@ -54,7 +58,9 @@ def find(name: str) -> Path | None:
 def read(path: Path) -> dict[str, Any]:
     """Run an input file; option's name -> value, and `weights_file` where it has one.
 
-    Raises UserError for a file that does not run, UsageError for a variable that says nothing here.
+    Values are plain ones or NumPy's scalars; imports and functions of the file's own are let be.
+    Raises UserError for a file that does not run, UsageError for a variable that says nothing here
+    or whose value is none of those.
     """
     try:
         found = runpy.run_path(str(path.expanduser()))
@@ -64,18 +70,36 @@ def read(path: Path) -> dict[str, Any]:
         ) from error
     values: dict[str, Any] = {}
     for name, value in found.items():
-        if name.startswith("_") or not isinstance(value, str | int | float | bool | type(None)):
+        known = name in OPTIONS or name == WEIGHTS
+        if name.startswith("_") or (
+            not known and (isinstance(value, ModuleType) or callable(value))
+        ):
             continue
-        if name == WEIGHTS:
-            values[WEIGHTS] = value
-        elif name in OPTIONS:
-            values[OPTIONS[name]] = value
-        else:
+        if not known:
             raise unknown(f"{path}: variable", name, [*OPTIONS, WEIGHTS])
+        values[OPTIONS.get(name, name)] = _plain(path, name, value)
     for name in ("dataset", "architecture"):
         if name not in values:
             raise UsageError(f"{path}: variable {name} is missing")
     return values
+
+
+def _plain(path: Path, name: str, value: Any) -> str | int | float | bool | None:
+    """A variable's value without NumPy: a float32 is the number as it prints, 0.05."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, np.floating):
+        return float(str(value))
+    if isinstance(value, np.generic):
+        value = value.item()
+    if name == WEIGHTS and isinstance(value, Path):
+        return str(value)
+    wanted = str if name == WEIGHTS else str | int | float | bool
+    if not isinstance(value, wanted | None):
+        what = "a file's name" if name == WEIGHTS else "one number, text, True or False"
+        kind = type(value).__name__
+        raise UsageError(f"{path}: variable {name} (={shown(value)}, {kind}) must be {what}")
+    return value
 
 
 def note_weights(path: Path, weights: str) -> bool:

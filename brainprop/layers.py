@@ -13,7 +13,8 @@ import keras
 import tensorflow as tf
 
 from brainprop import rule
-from common.errors import UsageError
+from common.arguments import integer, number
+from common.errors import ArgumentError
 
 
 @keras.saving.register_keras_serializable(package="brainprop")
@@ -30,7 +31,8 @@ class BrainPropLayer(keras.layers.Layer):
                         as the smallest positive number.
     seed                of the draws
 
-    Raises UsageError for units or epsilon outside these ranges.
+    Raises ArgumentError for units or epsilon outside these ranges, and for inputs that are not
+    (n, inputs).
     """
 
     def __init__(
@@ -45,11 +47,9 @@ class BrainPropLayer(keras.layers.Layer):
         **named: Any,
     ) -> None:
         super().__init__(**named)
-        if units < 2:
-            raise UsageError(f"units (={units}) must be >= 2")
-        if not 0 <= epsilon <= 1:
-            raise UsageError(f"epsilon (={epsilon}) must be between 0 and 1")
-        self.units, self.epsilon, self.seed = units, epsilon, seed
+        self.units = integer("units", units, least=2)
+        self.epsilon = number("epsilon", epsilon, least=0, most=1)
+        self.seed = None if seed is None else integer("seed", seed, least=0)
         self.zero_is_unselected = zero_is_unselected
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
@@ -57,6 +57,8 @@ class BrainPropLayer(keras.layers.Layer):
 
     def build(self, input_shape: Any) -> None:
         """Create the kernel (inputs, units)."""
+        if len(input_shape) != 2 or input_shape[1] is None:
+            raise ArgumentError("input_shape", f"(={tuple(input_shape)}) must be (n, inputs)")
         self.kernel = self.add_weight(
             name="kernel",
             shape=(input_shape[-1], self.units),
@@ -102,24 +104,44 @@ class BrainPropLayer(keras.layers.Layer):
 
 
 def normalise(
-    x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float, unbiased: bool = True
+    x: tf.Tensor,
+    gamma: tf.Tensor | None,
+    beta: tf.Tensor | None,
+    epsilon: float,
+    unbiased: bool = True,
+    mask: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Batch norm by the batch's own statistics over all axes but the last: output, mean, variance.
 
     Outputs use the biased variance; the one returned, for the moving average, has N / (N - 1) where
-    `unbiased`, as TensorFlow's fused kernel has it (defect 4).
+    `unbiased`, as TensorFlow's fused kernel has it (defect 4). mask, without the last axis: the
+    values that the statistics are of. No gamma is 1, no beta is 0.
     """
-    gamma, beta = tf.cast(gamma, x.dtype), tf.cast(beta, x.dtype)
-    if x.dtype == tf.float32 and x.shape.rank == 4:
+    channels = x.shape[-1]
+    gamma = tf.ones(channels, x.dtype) if gamma is None else tf.cast(gamma, x.dtype)
+    beta = tf.zeros(channels, x.dtype) if beta is None else tf.cast(beta, x.dtype)
+    if x.dtype == tf.float32 and x.shape.rank == 4 and mask is None:
         y, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             x, gamma, beta, epsilon=epsilon, is_training=True
         )[:3]
         return y, mean, variance if unbiased else variance / _bessel(x)
     wide = tf.cast(x, tf.float32) if x.dtype.size < 4 else x
-    mean, variance = tf.nn.moments(wide, list(range(x.shape.rank - 1)))
+    mean, variance, bessel = _moments(wide, mask)
     scale, shift = tf.cast(gamma, wide.dtype), tf.cast(beta, wide.dtype)
     y = tf.nn.batch_normalization(wide, mean, variance, shift, scale, epsilon)
-    return tf.cast(y, x.dtype), mean, variance * _bessel(wide) if unbiased else variance
+    return tf.cast(y, x.dtype), mean, variance * bessel if unbiased else variance
+
+
+def _moments(x: tf.Tensor, mask: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Mean, variance and N / (N - 1) of all x, or of those that a mask leaves."""
+    axes = list(range(x.shape.rank - 1))
+    if mask is None:
+        return *tf.nn.moments(x, axes), _bessel(x)
+    weight = tf.cast(mask, x.dtype)[..., None] * tf.ones_like(x[..., :1])
+    count = tf.reduce_sum(weight)
+    mean = tf.math.divide_no_nan(tf.reduce_sum(weight * x, axes), count)
+    squares = tf.reduce_sum(weight * tf.square(x - mean), axes)
+    return mean, tf.math.divide_no_nan(squares, count), count / tf.maximum(count - 1, 1)
 
 
 def _bessel(x: tf.Tensor) -> tf.Tensor:
@@ -130,24 +152,31 @@ def _bessel(x: tf.Tensor) -> tf.Tensor:
 
 @keras.saving.register_keras_serializable(package="brainprop")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras' batch norm over the last axis whose moving variance is unbiased, as in TensorFlow 2.
+    """Keras' batch norm whose moving variance is unbiased, as in TensorFlow 2.
 
     variance   "unbiased" (N / (N - 1)), or "biased" as Keras 3 and the float64 traces have it
+
+    Keras' own arguments mean what they mean there, `axis`, `center`, `scale` and the mask of a call
+    included. Raises ArgumentError for those that it does not have here (`renorm`, `synchronized`)
+    and for values out of their range.
     """
 
     def __init__(self, *, variance: str = "unbiased", **named: Any) -> None:
+        for name in ("renorm", "synchronized"):
+            if named.get(name):
+                raise ArgumentError(name, f"(={named[name]}) must be False in this batch norm")
         super().__init__(**named)
         if variance not in ("unbiased", "biased"):
-            raise UsageError(f"variance (={variance}) must be unbiased or biased")
+            raise ArgumentError("variance", f"(={variance}) must be unbiased or biased")
+        number("momentum", self.momentum, least=0, most=1)
+        number("epsilon", self.epsilon, least=0)
         self.variance = variance
 
     def call(self, inputs: tf.Tensor, training: bool = False, mask: Any = None) -> tf.Tensor:
         """As in Keras, which does the rest when not training."""
         if not training or not self.trainable:
             return super().call(inputs, training=False, mask=mask)
-        y, mean, variance = normalise(
-            inputs, self.gamma, self.beta, self.epsilon, self.variance == "unbiased"
-        )
+        y, mean, variance = normalise_by(self, inputs, mask)
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
             old = tf.convert_to_tensor(moving)
             moving.assign(old + (tf.cast(batch, old.dtype) - old) * (1 - self.momentum))
@@ -156,3 +185,20 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def get_config(self) -> dict[str, Any]:
         """What `from_config` needs."""
         return super().get_config() | {"variance": self.variance}
+
+
+def normalise_by(
+    layer: keras.layers.BatchNormalization, x: tf.Tensor, mask: tf.Tensor | None = None
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """`normalise` as a batch norm has it: its gamma, beta, epsilon, axis and kind of variance."""
+    unbiased = getattr(layer, "variance", "biased") == "unbiased"
+    last, axis = x.shape.rank - 1, layer.axis % x.shape.rank
+    if mask is not None and (axis != last or len(mask.shape) != last):
+        raise ArgumentError("mask", f"(shape {mask.shape}) must be the inputs' without the last "
+                            "axis, which must be the layer's")  # fmt: skip
+    if axis == last:
+        return normalise(x, layer.gamma, layer.beta, layer.epsilon, unbiased, mask)
+    order = [i for i in range(last + 1) if i != axis] + [axis]
+    turned = tf.transpose(x, order)
+    y, mean, variance = normalise(turned, layer.gamma, layer.beta, layer.epsilon, unbiased)
+    return tf.transpose(y, [order.index(i) for i in range(last + 1)]), mean, variance

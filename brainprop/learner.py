@@ -7,7 +7,8 @@ import keras
 import tensorflow as tf
 
 from brainprop.step import Draws, Result, Step, Update, raw
-from common import tf_backend
+from common import tf_backend, tf_images, tf_labels
+from common.arguments import number
 
 __all__ = ["Draws", "Learner", "Update", "images_dtype"]
 
@@ -20,7 +21,7 @@ class Learner(Step):
     strategy     a `tf.distribute` strategy, in whose scope the network was built
     settings     what `Step` takes besides: batch_size, feedback, seed, ...
 
-    Raises UsageError for an unknown algorithm or feedback.
+    Raises UsageError and ArgumentError as `Step` does. What is frozen afterwards is not noticed.
     """
 
     backend = tf_backend
@@ -35,18 +36,24 @@ class Learner(Step):
         strategy: Any = None,
         **settings: Any,
     ) -> None:
-        self.strategy = strategy
+        self.strategy, lr = strategy, number("lr", lr, least=0)
         with strategy.scope() if strategy else tf.name_scope("learner"):
             super().__init__(net, algorithm, **settings)
             # float64, for a rate in float32 would be another one in a float64 net.
             self._lr = tf.Variable(lr, dtype=tf.float64, trainable=False)
             self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
-        norms = [x for x in net.layers if isinstance(x, keras.layers.BatchNormalization)]
+        norms = [
+            x for x in net.layers if isinstance(x, keras.layers.BatchNormalization) and x.trainable
+        ]
         self._momentum = norms[0].momentum if norms else 0.0
         self.moving = [v for x in norms for v in (x.moving_mean, x.moving_variance)]
         self.names_moving = [
             f"{x.name}.{v}" for x in norms for v in ("moving_mean", "moving_variance")
         ]
+        mine = {id(v) for v in (*self.trained, *self.moving)}
+        self._frozen = {
+            f"{x.name}.{v.name}": v for x in net.layers for v in x.weights if id(v) not in mine
+        }
         images = tf.TensorSpec((None, *net.input_shape[1:]), images_dtype(net))
         labels = tf.TensorSpec((None,), tf.int64)
         compiled: dict[str, Any] = {"autograph": False, "reduce_retracing": True}
@@ -65,6 +72,7 @@ class Learner(Step):
 
         draws: the random numbers to use; None draws them.
         """
+        images, labels = self._entering(images, labels)
         if draws is None:
             return self._train(images, labels)
         return self._train_with(images, labels, draws)
@@ -75,11 +83,16 @@ class Learner(Step):
         BrainProp's loss is 0.5 a wrong answer (defect 11), a smaller last batch counting n / B
         times as much as in Keras (defect 10); EBP's is the cross-entropy. l2 is added.
         """
-        return self._eval(images, labels)
+        return self._eval(*self._entering(images, labels))
+
+    def _entering(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What the compiled step takes, of whatever `train_step` and `eval_step` are given."""
+        images = tf_images.batch(images, images_dtype(self.net), self.net.input_shape[1:])
+        return images, tf_labels.entering(labels, images.shape[0], self.net.output_shape[1])
 
     def set_lr(self, lr: float) -> None:
         """The learning rate from now on."""
-        self._lr.assign(lr)
+        self._lr.assign(number("lr", lr, least=0))
 
     def _train_step(
         self, images: tf.Tensor, labels: tf.Tensor, draws: Draws | None = None
@@ -148,6 +161,7 @@ class Learner(Step):
     ) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
         """For each kernel the rule's update of the coming step and backprop's gradient of the
         cross-entropy of softmax(q) in the same network, with the same dropout masks."""
+        images, labels = self._entering(images, labels)
         draws = self.draw(len(labels), self._step)
         mine = self.compute(images, labels, draws).gradients
         true = self.compute(images, labels, draws, as_backprop=True).gradients
@@ -168,7 +182,7 @@ class Learner(Step):
         found = dict(
             zip([*self.names, *self.names_moving], [*self.trained, *self.moving], strict=True)
         )
-        found |= {f"{name}.B": B for name, B in self.B.items()}
+        found |= self._frozen | {f"{name}.B": B for name, B in self.B.items()}
         return {n: _value(v) for n, v in found.items()} | {"steps": _value(self._step)}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -176,6 +190,8 @@ class Learner(Step):
         for name, variable in zip(
             [*self.names, *self.names_moving], [*self.trained, *self.moving], strict=True
         ):
+            variable.assign(state[name])
+        for name, variable in self._frozen.items():
             variable.assign(state[name])
         for name, B in self.B.items():
             B.assign(state[f"{name}.B"])

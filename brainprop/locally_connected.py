@@ -12,11 +12,16 @@ convolution by `python -m benchmarks.brainprop_loccon`.
 """
 
 import functools
+import numbers
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from common.arguments import shown
+from common.errors import ArgumentError
 
 PADDINGS = ("valid", "same")
 
@@ -82,7 +87,12 @@ def locally_connected(
     Returns `(B, H_out, W_out, C_out)`. Linear in x and in kernel; both gradients, and theirs, are
     known. ValueError where no patch fits.
     """
-    where = geometry((x.shape[1], x.shape[2]), kernel_size, strides, padding)
+    where = geometry(
+        (x.shape[1], x.shape[2]),
+        _two("kernel_size", kernel_size),
+        _two("strides", strides),
+        padding,
+    )
     if where.pads != ((0, 0), (0, 0)):
         x = tf.pad(x, [(0, 0), *where.pads, (0, 0)])
     y = _product(x, kernel, where.pixels)
@@ -118,7 +128,7 @@ class LocallyConnected2D(keras.layers.Layer):
     """Convolution with unshared weights: y[b, p, f] = sum over k of patch[b, p, k] K[p, k, f].
 
     filters      number of output channels
-    kernel_size  an int or two; strides likewise
+    kernel_size  an integer, Python's or NumPy's, or two; strides likewise
     padding      "valid" or "same" (TensorFlow's: the odd row or column goes below and right)
     use_bias     one number for each position and filter, `(H_out, W_out, filters)`
 
@@ -215,19 +225,21 @@ class LocallyConnected2D(keras.layers.Layer):
 
 
 def _positive(name: str, value: int) -> int:
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} (={value!r}) must be a positive integer")
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
+        raise ArgumentError(name, f"(={shown(value)}) must be a positive integer")
     return int(value)
 
 
-def _two(name: str, value: int | tuple[int, int]) -> tuple[int, int]:
-    both = (value, value) if isinstance(value, int) else tuple(value)
+def _two(name: str, value: int | Sequence[int]) -> tuple[int, int]:
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable) or np.ndim(value) == 0:
+        value = (value, value)  # type: ignore[assignment]
+    both = list(value)  # type: ignore[arg-type]
     if len(both) != 2:
-        raise ValueError(f"{name} (={value!r}) must be one integer or two")
+        raise ArgumentError(name, f"(={shown(value)}) must be one integer or two")
     return _positive(name, both[0]), _positive(name, both[1])
 
 
 def _known(name: str, value: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
-        raise ValueError(f"{name} (={value!r}) must be one of {', '.join(allowed)}")
+        raise ArgumentError(name, f"(={shown(value)}) must be one of {', '.join(allowed)}")
     return value

@@ -12,9 +12,11 @@ import keras
 import numpy as np
 
 from brainprop import rule
-from brainprop.configurations import ALGORITHMS, ARCHITECTURES, DROPOUT, L2, STD
+from brainprop.configurations import ALGORITHMS, L2
 from brainprop.layers import BatchNormalization, BrainPropLayer
 from brainprop.locally_connected import LocallyConnected2D
+from brainprop.settings import network_settings
+from common.arguments import number
 from common.errors import UsageError, unknown
 
 
@@ -45,21 +47,19 @@ def build(
     shared_initialiser  defect 3: kernels of equal shape start equal
     dtype               a Keras dtype or policy; the output layer is at least float32
 
-    Raises UsageError for an unknown architecture or algorithm, or images too small for it.
+    Raises UsageError for an unknown architecture or algorithm, or images too small for it, and
+    ArgumentError for a number out of its range.
     """
-    if architecture not in ARCHITECTURES:
-        raise unknown("architecture", architecture, ARCHITECTURES)
     if algorithm not in ALGORITHMS:
         raise unknown("learning algorithm", algorithm, ALGORITHMS)
-    rates = DROPOUT[architecture] if dropout is None else tuple(dropout)
-    if len(rates) != len(DROPOUT[architecture]):
-        raise UsageError(f"dropout (={rates}) must be {len(DROPOUT[architecture])} rates")
+    how = network_settings(architecture, classes, std, dropout, padding, widths, variance)
+    classes, l2 = how.classes, number("l2", L2[architecture] if l2 is None else l2, least=0)
     maker = _Maker(
-        STD[architecture] if std is None else std,
-        (L2[architecture] if l2 is None else l2) or None,
-        padding or ("valid" if architecture == "loccon" else "same"),
-        dict(widths or {}),
-        list(rates),
+        how.std,
+        l2 or None,
+        how.padding,
+        how.widths,
+        list(how.rates),
         variance,
         None if shared_initialiser else seed,
         dtype,

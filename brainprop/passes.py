@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from brainprop.layers import BatchNormalization, BrainPropLayer, normalise
+from brainprop.layers import BrainPropLayer, normalise_by
 from brainprop.locally_connected import LocallyConnected2D, locally_connected
 from common.errors import UsageError
 
+NORM = keras.layers.BatchNormalization
 WEIGHTED = (keras.layers.Dense, keras.layers.Conv2D, LocallyConnected2D, BrainPropLayer)
 
 
@@ -65,23 +66,25 @@ def forward(
         if isinstance(layer, WEIGHTED):
             z = _product(layer, x, (feedback or {}).get(layer.name))
             x = z if layer is net.layers[-1] else layer.activation(z)
-        elif isinstance(layer, keras.layers.BatchNormalization) and masks is not None:
-            unbiased = getattr(layer, "variance", "biased") == "unbiased"
-            x, mean, variance = normalise(x, layer.gamma, layer.beta, layer.epsilon, unbiased)
+        elif _by_the_batch(layer) and masks is not None:
+            x, mean, variance = normalise_by(layer, x)
             z, statistics = x, (mean, variance)
         elif isinstance(layer, keras.layers.Dropout):
             if masks is not None:
                 mask = left.pop(0)
                 x = tf.where(mask, x * tf.constant(1 / (1 - layer.rate), x.dtype), tf.zeros_like(x))
             z = x
-        elif isinstance(
-            layer, BatchNormalization | keras.layers.MaxPooling2D | keras.layers.Flatten
-        ):
-            z = x = layer(x, training=False) if isinstance(layer, BatchNormalization) else layer(x)
+        elif isinstance(layer, NORM | keras.layers.MaxPooling2D | keras.layers.Flatten):
+            z = x = layer(x, training=False) if isinstance(layer, NORM) else layer(x)
         else:
             raise UsageError(f"layer {layer.name} ({type(layer).__name__}) is none of brainprop's")
         stages.append(Stage(layer, below, z, mask, statistics))
     return Passed(x, stages)
+
+
+def _by_the_batch(layer: Any) -> bool:
+    """Whether it is a batch norm that learns: a frozen one keeps and uses its moving statistics."""
+    return isinstance(layer, NORM) and layer.trainable
 
 
 def product(layer: Any, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:

@@ -14,9 +14,13 @@ import tensorflow as tf
 from brainprop import rule
 from brainprop.configurations import ALGORITHMS
 from brainprop.passes import WEIGHTED, forward
+from common.arguments import integer, number
 from common.errors import unknown
+from common.tf_labels import classes
 
 FEEDBACK = ("shared", "separate")
+PARTIAL = ("nominal", "mean")
+ACCURACY = ("reward", "argmax")
 Result = tuple[tf.Tensor, tf.Tensor]
 
 
@@ -55,7 +59,11 @@ class Step:
     zero_is_unselected  defect 9: an action of value exactly 0 teaches nothing
     seed                of the draws
 
-    Raises UsageError for an unknown algorithm or feedback.
+    What is frozen (`trainable = False`) when this is made keeps its bits: kernels with their B, and
+    batch norm's statistics, which then also normalise in training.
+
+    Raises UsageError for an unknown choice, ArgumentError for a number out of its range, and for
+    labels as `common.tf_labels` does.
     """
 
     def __init__(
@@ -74,17 +82,26 @@ class Step:
     ) -> None:
         if algorithm not in ALGORITHMS:
             raise unknown("learning algorithm", algorithm, ALGORITHMS)
-        if feedback not in FEEDBACK:
-            raise unknown("feedback", feedback, FEEDBACK)
-        self.net, self.algorithm, self.batch_size = net, algorithm, batch_size
-        self.epsilon, self.partial_batch, self.accuracy = epsilon, partial_batch, accuracy
-        self.zero_is_unselected, self.seed = zero_is_unselected, seed
+        for name, value, allowed in (
+            ("feedback", feedback, FEEDBACK),
+            ("partial_batch", partial_batch, PARTIAL),
+            ("accuracy", accuracy, ACCURACY),
+        ):
+            if value not in allowed:
+                raise unknown(name, value, allowed)
+        feedback_decay = number("feedback_decay", feedback_decay, least=0)
+        self.net, self.algorithm = net, algorithm
+        self.batch_size = integer("batch_size", batch_size)
+        self.epsilon = number("epsilon", epsilon, least=0, most=1)
+        self.partial_batch, self.accuracy = partial_batch, accuracy
+        self.zero_is_unselected, self.seed = zero_is_unselected, integer("seed", seed, least=0)
         self.dropouts = [x for x in net.layers if isinstance(x, keras.layers.Dropout)]
         self.trained = list(net.trainable_variables)
         self.names = [f"{x.name}.{v.name}" for x in net.layers for v in x.trainable_variables]
         self.B = self._feedback_weights() if feedback == "separate" else {}
+        self._taught_B = {n: B for n, B in self.B.items() if f"{n}.kernel" in self.names}
         self._l2 = [_l2_of(net, name) for name in self.names]
-        self._learning = [*self.trained, *self.B.values()]
+        self._learning = [*self.trained, *self._taught_B.values()]
         self._decays = self._rates_of_decay(feedback_decay)
 
     def _rates_of_decay(self, feedback_decay: float) -> list[float]:
@@ -92,15 +109,15 @@ class Step:
         pairs = zip(self.names, self._l2, strict=True)
         decay = dict.fromkeys((f"{name}.kernel" for name in self.B), feedback_decay)
         found = {name: 2 * l2 + decay.get(name, 0.0) for name, l2 in pairs}
-        return [*found.values(), *(found[f"{name}.kernel"] for name in self.B)]
+        return [*found.values(), *(found[f"{name}.kernel"] for name in self._taught_B)]
 
     def _feedback_weights(self) -> dict[str, keras.Variable]:
         """B for every kernel but the lowest, below which nothing learns: name of layer -> B."""
         weighted = [layer for layer in self.net.layers if isinstance(layer, WEIGHTED)]
         made = {}
-        for number, layer in enumerate(weighted[1:], 1):
+        for place, layer in enumerate(weighted[1:], 1):
             std = getattr(layer.kernel_initializer, "stddev", 0.05)
-            draw = keras.initializers.RandomNormal(0.0, std, (self.seed + 1) * 1009 + number)
+            draw = keras.initializers.RandomNormal(0.0, std, (self.seed + 1) * 1009 + place)
             made[layer.name] = keras.Variable(
                 draw(layer.kernel.shape, layer.kernel.dtype), name=f"{layer.name}.B"
             )
@@ -144,6 +161,7 @@ class Step:
         with tf.GradientTape() as tape:
             passed = forward(self.net, images, draws.masks, feedback)
         q = passed.q
+        labels = classes(labels, q)
         judge = self._judge_backprop if as_backprop or self.algorithm == "EBP" else self._judge
         signal, loss, selected, correct = judge(q, labels, draws, n)
         gradients = tape.gradient(q, [raw(v) for v in learning], output_gradients=signal)
@@ -186,6 +204,7 @@ class Step:
     def evaluate(self, images: tf.Tensor, labels: tf.Tensor) -> Result:
         """Loss and number correct without dropout or exploration; see `Learner.eval_step`."""
         q = forward(self.net, images).q
+        labels = classes(labels, q)
         right = tf.argmax(q, 1) == labels
         if self.algorithm == "EBP":
             loss = rule.cross_entropy(q, labels)

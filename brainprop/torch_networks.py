@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from brainprop.configurations import ARCHITECTURES, DROPOUT, STD
+from brainprop.settings import network_settings
+from common import torch_images
 
 
 def same_padding(size: Sequence[int], kernel: int, stride: int) -> list[int]:
@@ -126,6 +127,7 @@ class Network(nn.Sequential):
     def forward(self, images: Tensor, masks: Iterable[Tensor] = ()) -> Tensor:
         """Images `(n, H, W, C)`. masks: what each dropout keeps in training, `(n, H, W, C)` or
         `(n, units)`, instead of drawing it."""
+        images = torch_images.batch(images, next(self.parameters()), (None, None, None))
         x, given = images.permute(0, 3, 1, 2), list(masks)
         for layer in self:
             if isinstance(layer, nn.Dropout) and given:
@@ -164,17 +166,10 @@ def build(
     widths                  original width -> the one to use, for narrow nets
     variance                of batch norm's moving average (defect 4)
 
-    Raises ValueError for an unknown architecture.
+    Raises ArgumentError for an unknown architecture and for a number out of its range.
     """
-    if architecture not in ARCHITECTURES:
-        raise ValueError(f"architecture (={architecture!r}) must be one of {ARCHITECTURES}")
-    make = _Maker(
-        input_shape,
-        padding or ("valid" if architecture == "loccon" else "same"),
-        dict(widths or {}),
-        list(DROPOUT[architecture] if dropout is None else dropout),
-        variance,
-    )
+    how = network_settings(architecture, classes, std, dropout, padding, widths, variance)
+    make = _Maker(input_shape, how.padding, how.widths, list(how.rates), variance)
     if architecture == "dense":
         make.flatten()
         for width in (1500, 1000, 500):
@@ -196,12 +191,12 @@ def build(
         make.flatten()
         make.dense(500)
         make.drop()
-    make.add("out", nn.Linear(make.channels, classes, bias=False))
+    make.add("out", nn.Linear(make.channels, how.classes, bias=False))
     net = Network(OrderedDict(make.layers))
     with torch.no_grad():
         for name, weight in net.named_parameters():
             if _is_kernel(net, name):
-                weight.normal_(0, STD[architecture] if std is None else std, generator=generator)
+                weight.normal_(0, how.std, generator=generator)
     return net.to(memory_format=torch.channels_last)
 
 

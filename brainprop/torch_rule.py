@@ -9,11 +9,17 @@
 Names are those of `brainprop.rule`, the same in TensorFlow: reward r = 1 where the action is the
 label, delta = r - q_s, loss = sum of 0.5 delta^2 / B with B the nominal batch size. All credit
 comes down from the selected unit through the transposed weights, times delta, by autograd.
-The networks of the paper are in `brainprop.torch_networks`. Imports no TensorFlow.
+The networks of the paper are in `brainprop.torch_networks`. Imports no TensorFlow. Labels are what
+`common.torch_labels` takes; it, and everything here, raises ArgumentError for a value, a shape or a
+type that an argument cannot have.
 """
 
 import torch
 from torch import Tensor
+
+from common.arguments import integer, number
+from common.errors import ArgumentError
+from common.torch_labels import classes
 
 EPSILON = 0.02  # how often an action is drawn instead of being the best one
 
@@ -32,7 +38,12 @@ def select(
            the first one of equals; None draws them
     drawn  `(n,)` the actions elsewhere; None draws them from softmax(q), the best one among them
     """
-    values = q.detach()
+    epsilon, values = number("epsilon", epsilon, least=0, most=1), q.detach()
+    if q.dim() != 2:
+        raise ArgumentError("q", f"(shape {tuple(q.shape)}) must be (n, C)")
+    for name, given in (("u", u), ("drawn", drawn)):
+        if given is not None and given.shape != q.shape[:1]:
+            raise ArgumentError(name, f"(shape {tuple(given.shape)}) must be ({len(q)},)")
     if u is None:
         u = torch.rand(len(q), device=q.device, generator=generator)
     if drawn is None:
@@ -52,6 +63,7 @@ def prediction_error(
     q: Tensor, selected: Tensor, labels: Tensor, *, zero_is_unselected: bool = False
 ) -> Tensor:
     """delta = r - q_s `(n,)`. zero_is_unselected (defect 9): none where q_s is exactly 0."""
+    selected, labels = classes(selected, q, "selected"), classes(labels, q)
     q_s = q.gather(1, selected[:, None])[:, 0]
     delta = (selected == labels).to(q.dtype) - q_s
     return torch.where(q_s == 0, torch.zeros_like(delta), delta) if zero_is_unselected else delta
@@ -69,6 +81,7 @@ def brainprop_loss(
 
     Its gradient by q is -(delta / B) at the selected unit and 0 at all others.
     """
+    batch_size = integer("batch_size", batch_size)
     delta = prediction_error(q, selected, labels, zero_is_unselected=zero_is_unselected)
     return 0.5 * delta.square().sum() / batch_size
 
@@ -76,6 +89,7 @@ def brainprop_loss(
 def evaluation_loss(q: Tensor, labels: Tensor, *, batch_size: int) -> Tensor:
     """What the loss says of the best actions shown as 1: 0.5 a wrong answer, averaged as Keras
     averages over batches of B, where a smaller last one of n counts n / B times (defect 10)."""
+    batch_size, labels = integer("batch_size", batch_size), classes(labels, q)
     wrong = (first_best(q) != labels).to(q.dtype)
     rest = len(q) % batch_size
     if rest:
@@ -86,5 +100,6 @@ def evaluation_loss(q: Tensor, labels: Tensor, *, batch_size: int) -> Tensor:
 def accuracy_as_the_original(q: Tensor, selected: Tensor, labels: Tensor) -> Tensor:
     """Share of labels that are the argmax of onehot(s) q (defect 8): where q_s < 0 that argmax is
     the first zero entry, whatever was selected."""
+    selected, labels = classes(selected, q, "selected"), classes(labels, q)
     shown = torch.zeros_like(q).scatter(1, selected[:, None], q.gather(1, selected[:, None]))
     return (first_best(shown) == labels).to(torch.float64).mean()

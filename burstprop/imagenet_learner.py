@@ -15,7 +15,7 @@ from torch.nn import functional
 from burstprop.layers import BurstLayer
 from burstprop.networks import BurstNetwork
 from burstprop.relu_rule import wide
-from common import torch_backend, torch_optim
+from common import torch_backend, torch_labels, torch_optim
 
 MakeOptimiser = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
 
@@ -62,6 +62,7 @@ class Learner:
 
     def train_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
         """One update from images (B, 3, H, W), labels (B,); mean loss and hits before it."""
+        labels = self._labels(images, labels)
         logits = (self._burst if self.bursts else self._backprop)(images, labels)
         self.optimiser.step()
         return self._figures(logits.detach(), labels)
@@ -69,7 +70,12 @@ class Learner:
     @torch.no_grad()
     def eval_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
         """Mean loss, number correct, number whose class is among the five best."""
-        return self._figures(self._forward(images), labels)
+        return self._figures(self._forward(images), self._labels(images, labels))
+
+    def _labels(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Classes (B,) of labels that are as many as the images."""
+        outputs = self.net.layers[-1].bias.detach().expand(len(images), -1)
+        return torch_labels.classes(labels, outputs)
 
     def gradients(self, images: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Burstprop's: logits (B, classes), and by layer G_W and G_bias as `conv1.weight`, sums
@@ -129,7 +135,10 @@ class Learner:
     def credit(self, images: Tensor, labels: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         """For each layer's W, the rule's descent direction and the gradient of the summed
         cross-entropy: at the output, the first is p_baseline times the second."""
-        weights = [layer.weight for layer in self.net.layers]
+        weights, labels = (
+            [layer.weight for layer in self.net.layers],
+            self._labels(images, labels),
+        )
         loss = functional.cross_entropy(wide(self._forward(images)), labels, reduction="sum")
         true = torch.autograd.grad(loss, weights)
         if not self.bursts:

@@ -16,7 +16,7 @@ from burstprop.networks import BurstNetwork, Lesson, Taught
 from burstprop.original_perturbation import OriginalPerturbation
 from burstprop.perturbation import Perturbation
 from burstprop.update import BurstUpdate
-from common import torch_backend, torch_optim
+from common import torch_backend, torch_labels, torch_optim
 
 Result = tuple[Tensor, Tensor]
 
@@ -34,11 +34,11 @@ class Learner(ABC):
 
     def target(self, labels: Tensor) -> Tensor:
         """T (B, classes)."""
-        return self._one_hot.index_select(0, labels)
+        return torch_labels.rows(labels, self._one_hot[:1].expand(len(labels), -1))
 
     def train_step(self, images: Tensor, labels: Tensor) -> Result:
         """Learn from images (B, ...), labels (B,); mean loss and number correct before that."""
-        target = self.target(labels)
+        target = self._target(images, labels)
         return _figures(self._learn(images, target), target, labels)
 
     @abstractmethod
@@ -48,11 +48,15 @@ class Learner(ABC):
     @torch.no_grad()
     def eval_step(self, images: Tensor, labels: Tensor) -> Result:
         """Mean loss and number correct."""
-        return _figures(self.net(images), self.target(labels), labels)
+        return _figures(self.net(images), self._target(images, labels), labels)
+
+    def _target(self, images: Tensor, labels: Tensor) -> Tensor:
+        """T of labels that are as many as the images."""
+        return torch_labels.rows(labels, self._one_hot[:1].expand(len(images), -1))
 
     def credit(self, images: Tensor, labels: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         """For each layer's W, the rule's descent direction and the gradient of the loss."""
-        target = self.target(labels)
+        target = self._target(images, labels)
         true = self.net.backprop(images, target)
         factor = 2 / true.output.numel()  # from 1/2 the sum of squares to their mean
         found = {}
@@ -117,7 +121,7 @@ class BurstLearner(Learner):
 
     def look(self, images: Tensor, labels: Tensor) -> None:
         """Measure the delta angles of a batch without learning from it."""
-        self._measure(self.net.teach(images, self.target(labels), reference=True))
+        self._measure(self.net.teach(images, self._target(images, labels), reference=True))
 
     @property
     def delta_angles(self) -> Tensor:
@@ -136,7 +140,7 @@ class BurstLearner(Learner):
                 if layer.weight_fa is not None}  # fmt: skip
 
     def _direction(self, images: Tensor, labels: Tensor) -> list[Taught | None]:
-        return [*self.net.teach(images, self.target(labels)).layers]
+        return [*self.net.teach(images, self._target(images, labels)).layers]
 
     def state(self) -> dict[str, Any]:
         """The network's tensors, the momenta, and the angles of an epoch that has begun."""
@@ -182,7 +186,7 @@ class BackpropLearner(Learner):
         return output.detach()
 
     def _direction(self, images: Tensor, labels: Tensor) -> list[Taught | None]:
-        return [*self.net.backprop(images, self.target(labels)).layers]
+        return [*self.net.backprop(images, self._target(images, labels)).layers]
 
     def state(self) -> dict[str, Any]:
         """The network's tensors and the momenta."""
@@ -210,7 +214,7 @@ class MatchedBackpropLearner(Learner):
         return lesson.output
 
     def _direction(self, images: Tensor, labels: Tensor) -> list[Taught | None]:
-        return [*self.net.backprop(images, self.target(labels)).layers]
+        return [*self.net.backprop(images, self._target(images, labels)).layers]
 
     def state(self) -> dict[str, Any]:
         """The network's tensors and the momenta."""
@@ -242,7 +246,7 @@ class PerturbationLearner(Learner):
 
     def _direction(self, images: Tensor, labels: Tensor) -> list[Taught | None]:
         walk = self.perturbation.walk.place
-        _, updates = self.perturbation.updates(images, self.target(labels))
+        _, updates = self.perturbation.updates(images, self._target(images, labels))
         found: list[Taught | None] = [None] * len(self.net.names)
         for taught in updates:
             found = [a or b for a, b in zip(found, taught, strict=True)]
@@ -263,4 +267,4 @@ class PerturbationLearner(Learner):
 
 
 def _figures(output: Tensor, target: Tensor, labels: Tensor) -> Result:
-    return functional.mse_loss(output, target), (output.argmax(1) == labels).sum()
+    return functional.mse_loss(output, target), torch_labels.correct(output, labels)

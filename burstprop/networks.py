@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from burstprop.layers import BurstConv2d, BurstLayer, BurstLinear
 from burstprop.rule import SigmoidOutput
+from common.torch_labels import rows
 
 
 class Taught(NamedTuple):
@@ -84,7 +85,8 @@ class BurstNetwork(nn.Module):
     ) -> Lesson:
         """Forward, then baseline and teaching phase from top to bottom; no weight changes.
 
-        x (B, ...); target: as the output units take it, (B, classes) for sigmoid ones.
+        x (B, ...); target: labels as `common.torch_labels` takes them, or for sigmoid output units
+        rows (B, classes) of any rates from 0 to 1.
         reference: also backprop's deltas, which travel through W (see `backprop`).
         then: called with each layer's index and lesson as soon as no other layer needs its weights,
         which are still in the cache: it may change them.
@@ -107,7 +109,7 @@ class BurstNetwork(nn.Module):
     @torch.no_grad()
     def backprop(self, x: Tensor, target: Tensor) -> Lesson:
         """The same lesson from backprop: deltas of the error 1/2 sum (e - T)^2, for sigmoid outputs
-        and T (B, classes) (5.1.3 to 5.1.6)."""
+        and a target as `teach` takes it (5.1.3 to 5.1.6)."""
         inputs, rates = self.trace(x)
         deltas = self._deltas(rates, target)
         return Lesson(
@@ -115,6 +117,7 @@ class BurstNetwork(nn.Module):
         )
 
     def _deltas(self, rates: list[Tensor], target: Tensor) -> list[Tensor]:
+        target = rows(target, rates[-1], "target", rates=True)
         layers, deltas, arrives = self.layers, [], rates[-1] - target
         for i in reversed(range(len(layers))):
             deltas.append(arrives * layers[i].units.slope(rates[i]))

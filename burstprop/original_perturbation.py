@@ -13,6 +13,7 @@ from torch import Tensor
 from burstprop.layers import BurstConv2d
 from burstprop.networks import BurstNetwork, Taught
 from burstprop.perturbation import MODES, Clean, Draw, Walk, clean_pass
+from common.torch_labels import rows
 
 
 class OriginalPerturbation:
@@ -29,6 +30,7 @@ class OriginalPerturbation:
     def updates(self, x: Tensor, target: Tensor) -> tuple[Tensor, Iterator[list[Taught | None]]]:
         """The clean output, and the updates, each to be applied before the next is asked for."""
         clean = clean_pass(self.net, x)
+        target = rows(target, clean.rates[-1], "target", rates=True)
         return clean.rates[-1], self._passes(clean, target)
 
     @torch.no_grad()

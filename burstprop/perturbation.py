@@ -20,6 +20,7 @@ from torch import Tensor
 
 from burstprop.networks import BurstNetwork, Taught
 from burstprop.rule import SigmoidOutput, SigmoidUnits
+from common.torch_labels import rows
 
 MODES = ("all", "layers", "units")
 Draw = Callable[[Sequence[int], Tensor], Tensor]  # shape, like -> noise
@@ -95,6 +96,7 @@ class Perturbation:
     def updates(self, x: Tensor, target: Tensor) -> tuple[Tensor, list[list[Taught | None]]]:
         """The clean output, and one update: what each layer was taught, None for nothing."""
         clean = clean_pass(self.net, x)
+        target = rows(target, clean.rates[-1], "target", rates=True)
         taught: list[Taught | None] = [None] * len(clean.rates)
         for noise in self._noises(clean.rates):
             factors = self._factors(clean, noise, target)

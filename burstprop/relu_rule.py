@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from burstprop.rule import Bursts
+from common.torch_labels import classes
 
 EPSILON = 1e-8  # the original's, where it divides by what may be zero
 CACHED = 1 << 17  # numbers that are worked on at a time
@@ -91,6 +92,7 @@ def output_exact(
 
 
 def _pull(a: Tensor, labels: Tensor) -> Tensor:
+    labels = classes(labels, a)
     return (functional.one_hot(labels, a.shape[1]) - a) / (a + EPSILON)
 
 

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from common.torch_labels import rows
+
 
 class Bursts(NamedTuple):
     """What units make of what they receive.
@@ -39,7 +41,7 @@ class Bursts(NamedTuple):
 class Units(Protocol):
     """The units of a layer: hidden ones read what arrives from above, output ones the target."""
 
-    output: bool  # `bursts` takes the network's target (one-hot or labels), else (2, B, ...) from Y
+    output: bool  # `bursts` takes the network's target (rows or classes), else (2, B, ...) from Y
 
     def rate(self, y: Tensor) -> Tensor:
         """Event rates of pre-activations."""
@@ -100,7 +102,7 @@ class SigmoidOutput:
         return e * (1 - e)
 
     def bursts(self, e: Tensor, received: Tensor, Z: Tensor | None = None) -> Bursts:
-        p, target = self.p_baseline, received
+        p, target = self.p_baseline, rows(received, e, "target", rates=True)
         p_teacher = (target - e).mul_(1 - e).add_(1).mul_(p)
         sent = torch.stack((p * e, p_teacher.mul_(e)))
         return Bursts(sent, sent[0] - sent[1])

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from burstprop.layers import BurstLinear
 from burstprop.networks import BurstNetwork, Taught
+from common.errors import ArgumentError
 
 
 class BurstUpdate:
@@ -104,6 +105,8 @@ class BurstUpdate:
             self._kept *= 1 - self.decay
 
     def _scale(self, batch: int) -> float:
+        if not batch:
+            raise ArgumentError("taught", "is of an empty batch; leave such a batch out")
         processes = 1 if self._world is None else self._world.size
         return 1 / (batch * processes) if self.by_batch else 1.0
 

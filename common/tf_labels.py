@@ -24,27 +24,23 @@ def classes(labels: Any, outputs: Any, argument: str = "labels") -> tf.Tensor:
     that are not one-hot, and a class outside 0 to C - 1 (in a graph: InvalidArgumentError).
     """
     labels = _tensor(labels, outputs, argument)
-    if _are_rows(labels, outputs):
-        return _of_rows(labels, argument)
-    return _checked(labels, outputs, argument)[0]
+    find = _of_rows if _are_rows(labels, outputs) else _checked
+    return find(labels, outputs, argument)[0]
 
 
-def rows(labels: Any, outputs: Any, argument: str = "labels") -> tf.Tensor:
+def rows(labels: Any, outputs: Any, argument: str = "labels", *, soft: bool = True) -> tf.Tensor:
     """Labels as rows (B, C) in the outputs' type: one-hot from classes.
 
-    Rows of an integer type must be one-hot, those of a floating type any distribution over the
-    classes. Raises ArgumentError as `classes` does.
+    Rows of an integer type must be one-hot, those of a floating type, with `soft`, any distribution
+    over the classes. Raises ArgumentError as `classes` does.
     """
     labels = _tensor(labels, outputs, argument)
-    if _are_rows(labels, outputs):
-        if labels.dtype.is_integer:
-            return tf.one_hot(_of_rows(labels, argument), outputs.shape[1], dtype=outputs.dtype)
+    if _are_rows(labels, outputs) and soft and labels.dtype.is_floating:
         return _distribution(labels, outputs, argument)
-    wanted, inside = _checked(labels, outputs, argument)
+    find = _of_rows if _are_rows(labels, outputs) else _checked
+    wanted, good = find(labels, outputs, argument)
     made = tf.one_hot(wanted, outputs.shape[1], dtype=outputs.dtype)
-    if inside is None:
-        return made
-    return tf.where(inside[:, None], made, tf.constant(np.nan, outputs.dtype))
+    return made if tf.executing_eagerly() else _or_nan(good, made)
 
 
 def entering(labels: Any, batch: int, width: int, argument: str = "labels") -> tf.Tensor:
@@ -86,9 +82,7 @@ def _are_rows(labels: tf.Tensor, outputs: Any) -> bool:
     return labels.shape.rank == 2 and labels.shape[1] == outputs.shape[1] > 1
 
 
-def _checked(
-    labels: tf.Tensor, outputs: Any, argument: str
-) -> tuple[tf.Tensor, tf.Tensor | None]:
+def _checked(labels: tf.Tensor, outputs: Any, argument: str) -> tuple[tf.Tensor, tf.Tensor | None]:
     """Classes (B,) int64, each of them one that the network has; in a graph also whether it is."""
     width = outputs.shape[1]
     if tf.executing_eagerly():
@@ -111,25 +105,33 @@ def _checked(
     if labels.dtype.is_floating:
         inside &= tf.cast(wanted, flat.dtype) == flat
     alike = tf.shape(labels)[0] == tf.shape(outputs)[0]
-    return _after(tf.reduce_all(inside) & alike, wanted, argument, "hold what is no class of the network"), inside
+    return _after(
+        tf.reduce_all(inside) & alike, wanted, argument, "hold what is no class of the network"
+    ), inside
 
 
-def _of_rows(labels: tf.Tensor, argument: str) -> tf.Tensor:
-    """Classes (B,) int64 of one-hot rows (B, C)."""
+def _of_rows(labels: tf.Tensor, outputs: Any, argument: str) -> tuple[tf.Tensor, tf.Tensor]:
+    """Classes (B,) int64 of one-hot rows (B, C), and whether each of them is one."""
     ones = labels == tf.cast(1, labels.dtype)
     others = labels != tf.cast(0, labels.dtype)
     single = (tf.math.count_nonzero(ones, 1) == 1) & (tf.math.count_nonzero(others, 1) == 1)
     found = tf.argmax(tf.cast(ones, tf.uint8), 1)
     problem = "(rows) must be one-hot: a single 1, else 0"
-    return _after(tf.reduce_all(single), found, argument, problem)
+    return _after(tf.reduce_all(single), found, argument, problem), single
 
 
 def _distribution(labels: tf.Tensor, outputs: Any, argument: str) -> tf.Tensor:
     found = tf.cast(labels, outputs.dtype)
-    between = tf.reduce_all((found >= 0) & (found <= 1))  # false for nan as well
-    whole = tf.reduce_all(tf.abs(tf.reduce_sum(found, 1) - 1) <= TOLERANCE)
+    good = tf.reduce_all((found >= 0) & (found <= 1), 1)  # false for nan as well
+    good &= tf.abs(tf.reduce_sum(found, 1) - 1) <= TOLERANCE
     problem = "(rows) must be one-hot or a distribution: from 0 to 1, of sum 1"
-    return _after(between & whole, found, argument, problem)
+    found = _after(tf.reduce_all(good), found, argument, problem)
+    return found if tf.executing_eagerly() else _or_nan(good, found)
+
+
+def _or_nan(good: tf.Tensor, made: tf.Tensor) -> tf.Tensor:
+    """The rows that are good, nan in place of others: XLA has dropped the assertion."""
+    return tf.where(good[:, None], made, tf.constant(np.nan, made.dtype))
 
 
 def _after(good: tf.Tensor, value: tf.Tensor, argument: str, problem: str) -> tf.Tensor:

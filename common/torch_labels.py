@@ -41,9 +41,7 @@ def classes_or_rows(labels: Any, outputs: Tensor, argument: str = "labels") -> T
     return make(labels, outputs, argument)
 
 
-def rows(
-    labels: Any, outputs: Tensor, argument: str = "labels", *, rates: bool = False
-) -> Tensor:
+def rows(labels: Any, outputs: Tensor, argument: str = "labels", *, rates: bool = False) -> Tensor:
     """Labels as rows (B, C) in the outputs' type and device: one-hot from classes.
 
     Rows of an integer type must be one-hot. Those of a floating type may be any distribution over

@@ -126,7 +126,7 @@ class Learner:
     def _entering(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """What the compiled step takes; XLA would look at nothing."""
         sizes = self._model.layer_sizes
-        images = tf_images.rows(images, self._model.dtype, sizes[0])
+        images = tf_images.batch(images, self._model.dtype, sizes[:1])
         return images, tf_labels.entering(labels, images.shape[0], sizes[-1])
 
     def _train_step(self, images: tf.Tensor, labels: tf.Tensor) -> Result:

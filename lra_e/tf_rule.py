@@ -126,7 +126,7 @@ class MLP:
     def activities(self, x: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Pre-activations h^1..h^L and activities z^0..z^{L-1} of images x (B, n_0)."""
         h: list[tf.Tensor] = []
-        z = [tf_images.rows(x, self.dtype, self.layer_sizes[0])]
+        z = [tf_images.batch(x, self.dtype, self.layer_sizes[:1])]
         for i, W in enumerate(self.W):
             h.append(tf.matmul(z[i], W) if self.b is None else tf.matmul(z[i], W) + self.b[i])
             if i < len(self.W) - 1:

@@ -211,8 +211,11 @@ def sgd(lr: float, momentum: float = 0.0) -> MakeOptimiser:
 def _demand_unfrozen(model: MLP) -> None:
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad and (model.train_bias or not name.startswith("b.")):
-            raise ArgumentError("model", f"must not have frozen tensors ({name} is) in a learner; "
-                                "rule='fixed_e' keeps E, `MLP.apply_update` what is frozen")  # fmt: skip
+            raise ArgumentError(
+                "model",
+                f"must not have frozen tensors ({name} is) in a learner; rule='fixed_e' keeps E, "
+                "`MLP.apply_update` what is frozen",
+            )
 
 
 def _flatten(tensors: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:

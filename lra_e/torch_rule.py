@@ -133,7 +133,7 @@ class MLP(nn.Module):
     def activities(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Pre-activations h^1..h^L and activities z^0..z^{L-1} of images x (B, n_0)."""
         h: list[Tensor] = []
-        z = [torch_images.rows(x, self.W[0], self.layer_sizes[0])]
+        z = [torch_images.batch(x, self.W[0], self.layer_sizes[:1])]
         for i, W in enumerate(self.W):
             h.append(z[i] @ W if self.b is None else torch.addmm(self.b[i], z[i], W))
             if i < len(self.W) - 1:

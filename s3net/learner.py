@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from common import torch_backend, torch_distributed, torch_optim
+from common import torch_backend, torch_distributed, torch_labels, torch_optim
 
 
 class Learner:
@@ -115,9 +115,15 @@ class Learner:
 
     def _hits(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
         """The number correct, and whatever else `counts` names."""
-        return ((logits.argmax(1) == labels).sum(),)
+        return (torch_labels.correct(logits, labels),)
 
     def _loss(self, forward: Any, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self._logits(forward, images)
+        labels = torch_labels.classes(labels, logits)
+        with torch_backend.autocast(self.device, self.precision):
+            return functional.cross_entropy(logits, labels), logits
+
+    def _logits(self, forward: Any, images: Tensor) -> Tensor:
         if self.size is not None and images.shape[-1] != self.size:
             smaller = images.shape[-1] > self.size  # Pillow averages where it shrinks
             images = functional.interpolate(
@@ -125,5 +131,4 @@ class Learner:
             )
         images = images.contiguous(memory_format=torch.channels_last)
         with torch_backend.autocast(self.device, self.precision):
-            logits = forward(images)
-            return functional.cross_entropy(logits, labels), logits
+            return forward(images)

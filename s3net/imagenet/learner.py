@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from common import torch_labels
 from common.errors import UserError
 from common.torch_files import read_pth
 from s3net import learner
@@ -73,16 +74,15 @@ class Learner(learner.Learner):
 
     def _hits(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
         five = logits.topk(min(5, logits.shape[1]), 1).indices
-        hits = five == labels[:, None]
+        hits = five == torch_labels.classes(labels, logits)[:, None]
         return hits[:, 0].sum(), hits.sum()
 
     def _loss(self, forward: Any, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         if images.dim() == 4:
             return super()._loss(forward, images, labels)
         n, crops = images.shape[:2]  # (N, crops, C, H, W)
-        flat = images.flatten(0, 1)
-        _, logits = super()._loss(forward, flat, labels.repeat_interleave(crops))
+        logits = self._logits(forward, images.flatten(0, 1))
         if logits.dtype == torch.bfloat16:  # of autocast: eight bits are too few for a mean
             logits = logits.float()
         mean = logits.view(n, crops, -1).mean(1)
-        return functional.cross_entropy(mean, labels), mean
+        return functional.cross_entropy(mean, torch_labels.classes(labels, mean)), mean

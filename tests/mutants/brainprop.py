@@ -48,7 +48,7 @@ MUTATIONS = (
     Mutation(
         "forget weight decay on feedback weights",
         STEP,
-        '(found[f"{name}.kernel"] for name in self.B)',
+        '(found[f"{name}.kernel"] for name in self._taught_B)',
         "(0.0 for name in self.B)",
     ),
     Mutation(

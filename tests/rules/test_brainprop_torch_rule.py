@@ -7,8 +7,8 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
+from brainprop.configurations import ARCHITECTURES  # noqa: E402
 from brainprop.torch_networks import (  # noqa: E402
-    ARCHITECTURES,
     BatchNorm2d,
     Conv2d,
     LocallyConnected2d,

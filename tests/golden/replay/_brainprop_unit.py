@@ -29,7 +29,7 @@ def replay(trace: Trace) -> None:
         output = layer(q, training=True)
         total = loss(labels, output)
     trace.compare("train_output", output.numpy(), 1e-14)
-    trace.compare("loss_elementwise", loss.call(labels, output).numpy(), 1e-14)
+    trace.compare("loss_elementwise", loss.elementwise(labels, output).numpy(), 1e-14)
     trace.compare("loss_total", total.numpy(), 1e-14)
     trace.compare("dloss_dactivations", tape.gradient(total, q).numpy(), 1e-14)
     # The same by the functions that the compiled step is made of.

@@ -1,0 +1,1 @@
+"""What enters the rules by their public doors: labels, images, numbers, settings, files."""
