@@ -20,7 +20,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from common.arguments import shown
 from common.errors import ArgumentError
 
 PADDINGS = ("valid", "same")
@@ -226,7 +225,7 @@ class LocallyConnected2D(keras.layers.Layer):
 
 def _positive(name: str, value: int) -> int:
     if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-        raise ArgumentError(name, f"(={shown(value)}) must be a positive integer")
+        raise ArgumentError(name, f"(={value!r}) must be a positive integer")
     return int(value)
 
 
@@ -235,11 +234,11 @@ def _two(name: str, value: int | Sequence[int]) -> tuple[int, int]:
         value = (value, value)  # type: ignore[assignment]
     both = list(value)  # type: ignore[arg-type]
     if len(both) != 2:
-        raise ArgumentError(name, f"(={shown(value)}) must be one integer or two")
+        raise ArgumentError(name, f"(={value!r}) must be one integer or two")
     return _positive(name, both[0]), _positive(name, both[1])
 
 
 def _known(name: str, value: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
-        raise ArgumentError(name, f"(={shown(value)}) must be one of {', '.join(allowed)}")
+        raise ArgumentError(name, f"(={value!r}) must be one of {', '.join(allowed)}")
     return value

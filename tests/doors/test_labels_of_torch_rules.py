@@ -8,7 +8,7 @@ for _name in ("torchvision", "networkx"):
     pytest.importorskip(_name, reason="all papers at once")
 
 from common import torch_labels  # noqa: E402
-from tests.doors.torch_entries import B, C, ENTRIES  # noqa: E402
+from tests.doors.torch_entries import ENTRIES, B, C  # noqa: E402
 
 LABELS = torch.tensor([1, 4, 0, 2, 4])
 ROWS = torch.nn.functional.one_hot(LABELS, C)
