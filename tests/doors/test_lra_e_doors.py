@@ -39,7 +39,7 @@ def framework(request) -> Any:
     return SimpleNamespace(
         MLP=MLP,
         tensor=module.constant,
-        array=lambda t: np.array(module.convert_to_tensor(t), np.float64),
+        array=lambda t: np.asarray(module.convert_to_tensor(t)).astype(np.float64),
         freeze=lambda t: setattr(t, "trainable", False),
         sgd=lambda m: keras.optimizers.AdamW(0.1, weight_decay=0.5),
         integers=module.int64,

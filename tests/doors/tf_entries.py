@@ -24,7 +24,7 @@ def _flat(*found: Any) -> list[np.ndarray]:
         elif isinstance(each, list | tuple):
             out += _flat(*each)
         elif each is not None:
-            out.append(np.array(each))
+            out.append(np.asarray(tf.convert_to_tensor(each)).copy())
     return out
 
 
