@@ -25,6 +25,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from common.errors import UserError
+from common.torch_labels import classes
 
 EPSILON = 1e-6
 
@@ -147,7 +148,8 @@ def fullgrad(
 
     The model may be in train mode, have in-place ReLUs or use a layer twice; it is left as it
     was. What FullGrad does not hold for (another nonlinearity, local response norm) shows in
-    `errors`. `details`: fill `layers`. Raises UserError for a batch norm without statistics.
+    `errors`. `details`: fill `layers`. Raises UserError for a batch norm without statistics, and
+    for targets as `common.torch_labels` does for labels.
     """
     with torch.enable_grad(), ExitStack() as stack:
         stack.enter_context(frozen(model))
@@ -158,7 +160,9 @@ def fullgrad(
             hook = found.watch(order, name, bias, isinstance(modules[name], nn.Linear))
             stack.callback(modules[name].register_forward_hook(hook).remove)
         logits = model(x * 1)  # a model that begins with an in-place layer may not write on a leaf
-        chosen = logits.detach().argmax(1) if targets is None else targets.to(logits.device)
+        chosen = (
+            logits.detach().argmax(1) if targets is None else classes(targets, logits, "targets")
+        )
         value = logits.gather(1, chosen[:, None]).sum()
         (gradient,) = torch.autograd.grad(value, x)
     with torch.no_grad():

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAPERS = ("asap", "brainprop", "burstprop", "lra_e", "s3net")
-TAKEN = {"labels", "target", "y_true"}  # what our functions call labels
+TAKEN = {"labels", "target", "targets", "y_true"}  # what our functions call labels
 # Functions with such a parameter that are no way into a rule.
 OTHERS = {
     "burstprop.learner.Learner.target": "labels alone: the learner's steps hold them to the images",

@@ -61,7 +61,7 @@ def test_every_form_of_labels_gives_the_bits_of_classes(name):
 def test_what_is_no_label_is_refused_in_one_line(name):
     """Label 99 of 10 learns nothing that is meant, and says nothing."""
     for form, (labels, message) in REFUSED.items():
-        with pytest.raises(ValueError, match=rf"^(labels|target) {message}") as error:
+        with pytest.raises(ValueError, match=rf"^(labels|targets?) {message}") as error:
             ENTRIES[name](labels)
             pytest.fail(f"{form} went in")
         assert "\n" not in str(error.value), form

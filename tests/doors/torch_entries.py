@@ -171,6 +171,13 @@ def _s3net() -> Any:
     return Learner(_plain_net(), 0.1)
 
 
+def _explained(labels: Any) -> list[Tensor]:
+    from s3net.interpretability.rule import fullgrad
+
+    found = fullgrad(_plain_net(), images(3, 7, 7), labels)
+    return _flat(found.saliency, found.targets)
+
+
 def _s3net_images() -> Any:
     from s3net.imagenet.learner import Learner
 
@@ -216,6 +223,7 @@ ENTRIES: dict[str, Entry] = {
     "s3net.learner.Learner.train_step": _learner(_s3net, "train_step", 3, 7, 7),
     "s3net.learner.Learner.eval_step": _learner(_s3net, "eval_step", 3, 7, 7),
     "s3net.learner.Learner.credit": _learner(_s3net, "credit", 3, 7, 7),
+    "s3net.interpretability.rule.fullgrad": _explained,
     "s3net.imagenet.learner.Learner.train_step": _learner(_s3net_images, "train_step", 3, 7, 7),
     "s3net.imagenet.learner.Learner.eval_step": _learner(_s3net_images, "eval_step", 2, 3, 7, 7),
 }
