@@ -53,7 +53,7 @@ class BrainPropLayer(keras.layers.Layer):
         self.zero_is_unselected = zero_is_unselected
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed_generator = keras.random.SeedGenerator(self.seed)
 
     def build(self, input_shape: Any) -> None:
         """Create the kernel (inputs, units)."""
@@ -194,8 +194,11 @@ def normalise_by(
     unbiased = getattr(layer, "variance", "biased") == "unbiased"
     last, axis = x.shape.rank - 1, layer.axis % x.shape.rank
     if mask is not None and (axis != last or len(mask.shape) != last):
-        raise ArgumentError("mask", f"(shape {mask.shape}) must be the inputs' without the last "
-                            "axis, which must be the layer's")  # fmt: skip
+        # No ArgumentError: Keras makes a new exception of what a call raises, from its text alone.
+        raise ValueError(
+            f"mask (shape {mask.shape}) must be the inputs' without the last axis, which must be "
+            "the layer's"
+        )
     if axis == last:
         return normalise(x, layer.gamma, layer.beta, layer.epsilon, unbiased, mask)
     order = [i for i in range(last + 1) if i != axis] + [axis]
