@@ -27,7 +27,7 @@ def checked(layer_sizes: Sequence[int], beta: float, gamma: float, **chosen: str
 def widths(layer_sizes: Sequence[int]) -> list[int]:
     """Two or more positive integers as a list, else ArgumentError."""
     if isinstance(layer_sizes, str) or not isinstance(layer_sizes, Iterable):
-        layer_sizes = [layer_sizes]  # type: ignore[list-item]
+        layer_sizes = [layer_sizes]
     sizes = list(layer_sizes)
     try:
         found = [integer("layer_sizes", n) for n in sizes]
