@@ -186,3 +186,21 @@ def test_the_compiled_learner_of_lra_e_refuses_before_xla_forgets():
     with pytest.raises(ArgumentError, match="empty batch"):
         learner.train_step(tf.zeros((0, 6)), tf.zeros((0,), tf.int64))
     assert (learner.model.W[0].numpy() == before).all()
+
+
+@pytest.mark.parametrize("by_batch", [False, True])
+def test_burstprop_says_that_a_batch_is_empty(by_batch):
+    """ "division by zero" by `by_batch`, or a step that decays without learning."""
+    torch = pytest.importorskip("torch")
+    from burstprop.networks import stack
+    from burstprop.update import BurstUpdate
+    from common.errors import ArgumentError
+
+    net = stack((), [6, 4, 3])
+    update = BurstUpdate(net, [0.1, 0.1], by_batch=by_batch)
+    with pytest.raises(ArgumentError, match="^target are of an empty batch"):
+        net.teach(torch.zeros(0, 6), torch.zeros(0).long())
+    lesson = net.teach(torch.zeros(1, 6), torch.zeros(1).long())
+    nothing = [t._replace(x=t.x[:0], delta=t.delta[:0]) for t in lesson.layers]
+    with pytest.raises(ArgumentError, match="^taught is of an empty batch"):
+        update.step(nothing)
