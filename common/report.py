@@ -10,6 +10,7 @@ crashed. `group` puts runs that differ only in the seed into one `Series`. Perce
 import json
 import math
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 # Options that do not change what is learnt: runs that differ only here are repetitions.
 HOUSEKEEPING = frozenset(
-    "out resume seed data_dir no_download device threads quiet audit audit_every checkpoint_every "
-    "allow_change deterministic compat".split()
+    "out directory save resume seed data_dir no_download device threads workers quiet audit "
+    "audit_every audit_images checkpoint_every allow_change deterministic compat".split()
 )
 
 
@@ -147,6 +148,14 @@ def read_run(path: str | Path) -> Run:
     )
 
 
+def read_runs(paths: Iterable[str | Path]) -> list[Run]:
+    """`read_run` of each directory, once each: one named twice (or by a link) is no second seed."""
+    once: dict[Path, str | Path] = {}
+    for path in paths:
+        once.setdefault(Path(path).resolve(), path)
+    return [read_run(path) for path in once.values()]
+
+
 def _read_json(path: Path, missing: dict[str, Any] | None = None) -> dict[str, Any]:
     if missing is not None and not path.exists():
         return missing
@@ -193,7 +202,9 @@ def group(runs: list[Run]) -> list[Series]:
     """
     recipes: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
-        options = {k: v for k, v in run.options.items() if k not in HOUSEKEEPING}
+        options = {  # one that is not set is one that an older program did not have
+            k: v for k, v in run.options.items() if k not in HOUSEKEEPING and v is not None
+        }
         key = (run.paper, run.name, run.rule, run.dataset, _text(options))
         copy = 0
         while run.seed in [other.seed for other in recipes.get((*key, copy), [])]:
@@ -211,6 +222,25 @@ def group(runs: list[Run]) -> list[Series]:
             parts.append(first.path.name)
         series.append(Series(", ".join([first.rule, *parts]), first.rule, tuple(members)))
     return series
+
+
+def tell_apart(runs: list[Run], titles: list[str], between: str = ", ") -> list[str]:
+    """The titles, one a run, with what tells those apart that are alike: the options in which
+    these runs differ, else the seed, else the directory."""
+    told = list(titles)
+    places: dict[str, list[int]] = {}
+    for place, title in enumerate(titles):
+        places.setdefault(title, []).append(place)
+    for alike in places.values():
+        members = [runs[place] for place in alike]
+        names = differing(members, HOUSEKEEPING)
+        ways = [[f"{name}={run.options.get(name)}" for name in names] for run in members]
+        for more in ([f"seed {run.seed}" for run in members], [str(run.path) for run in members]):
+            if len({*map(tuple, ways)}) < len(ways):
+                ways = [[*way, word] for way, word in zip(ways, more, strict=True)]
+        for place, way in zip(alike, ways, strict=True):
+            told[place] = between.join([titles[place], *(way if len(alike) > 1 else [])])
+    return told
 
 
 def _text(value: Any) -> str:
@@ -246,7 +276,7 @@ def main(options: Any) -> None:
     """Draw run directories' figures and write one self-contained HTML page about them."""
     from common.page import page, write
 
-    runs = [read_run(path) for path in options.run]
+    runs = read_runs(options.run)
     title = options.title or " and ".join(dict.fromkeys(run.name for run in runs))
     unit = "angle" if options.unit == "degrees" else options.unit
     print(write(options.out, page(title, sections(runs, unit), unit=unit)))

@@ -62,7 +62,7 @@ def imports(path: Path) -> tuple[set[str], set[str]]:
         elif isinstance(node, ast.ImportFrom):
             modules = [node.module or ""]
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            modules = [a.value for a in node.args[:1] if isinstance(a, ast.Constant)]
+            modules = [str(a.value) for a in node.args[:1] if isinstance(a, ast.Constant)]
         for module in (name.split(".")[0] for name in modules):
             if module not in sys.stdlib_module_names and module not in OURS:
                 name = DISTRIBUTIONS.get(module, module.lower().replace("_", "-"))
