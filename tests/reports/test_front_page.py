@@ -1,9 +1,11 @@
 """What the READMEs say of numbers, held against targets.csv, which is read here by hand."""
 
 import csv
+import json
 import re
 import tomllib
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
@@ -111,3 +113,20 @@ def test_a_results_section_says_in_how_many_rows_no_match_is_possible():
     assert "So 1 of the 2 rows" in targets_table(far)  # c was cut short, but its number stands
     assert "can only agree" not in targets_table(far[:2])
     assert "`match`" not in targets_table([row(paper=None)])
+
+
+def test_asaps_cosines_are_those_of_the_stored_runs():
+    """A sentence that says 0 where the runs have 0.95, and names a cause without its control."""
+    text = (ROOT / "asap" / "README.md").read_text()
+    start = text.index("| layer | learns from")
+    shown = table(text[start : text.index("\n\n", start)])
+    assert len(shown) == 7
+    places = {"ASAP": "uniform", "ASAP, scaled feedback": "scaled", "KP": "kp-uniform"}
+    for column, place in places.items():
+        path = ROOT / "asap" / "results" / "alignment" / f"resnet18-{place}" / "metrics.jsonl"
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        audits = [line["credit"] for line in lines if line["kind"] == "audit"][-20:]
+        for line in shown:
+            values = [audit[line["layer"]]["cosine"] for audit in audits]
+            expected = f"{fmean(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+            assert line[column] == expected, (line["layer"], column)
