@@ -120,13 +120,14 @@ def test_asaps_cosines_are_those_of_the_stored_runs():
     text = (ROOT / "asap" / "README.md").read_text()
     start = text.index("| layer | learns from")
     shown = table(text[start : text.index("\n\n", start)])
-    assert len(shown) == 7
+    assert len(shown) == 11
     places = {"ASAP": "uniform", "ASAP, scaled feedback": "scaled", "KP": "kp-uniform"}
     for column, place in places.items():
-        path = ROOT / "asap" / "results" / "alignment" / f"resnet18-{place}" / "metrics.jsonl"
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
-        audits = [line["credit"] for line in lines if line["kind"] == "audit"][-20:]
         for line in shown:
-            values = [audit[line["layer"]]["cosine"] for audit in audits]
+            net, _, layer = line["layer"].rpartition(": ")
+            folder = ROOT / "asap/results/alignment" / f"{net or 'resnet18'}-{place}"
+            lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+            audits = [one["credit"] for one in lines if one["kind"] == "audit"][-20:]
+            values = [audit[layer]["cosine"] for audit in audits]
             expected = f"{fmean(values):.2f} ({min(values):.2f} to {max(values):.2f})"
             assert line[column] == expected, (line["layer"], column)
