@@ -11,24 +11,27 @@ from typing import Any
 import click
 
 from common.cli import Options, argument, command, option
+from common.documents import run_options
 from common.errors import UserError
 from common.options import path
-from common.report import Run, read_run
+from common.report import Run, number, read_run
+from common.writing import write_figure
 
 
 def curves(lines: list[dict[str, Any]], what: str) -> dict[str, list[tuple[int, float]]]:
     """layer -> (step, cosine) of "credit" or "feedback", where there is one."""
     found: dict[str, list[tuple[int, float]]] = {}
     for line in lines:
-        for layer, value in line[what].items():
-            if value["cosine"] is not None:
-                found.setdefault(layer, []).append((line["step"], value["cosine"]))
+        for layer, value in (line.get(what) or {}).items():
+            if (cosine := number(value.get("cosine"))) is not None:
+                found.setdefault(layer, []).append((line["step"], cosine))
     return found
 
 
 def title(run: Run) -> str:
-    """What the run trained, in two lines."""
-    options = run.config["options"]
+    """What the run trained, in two lines. UserError where it is no run of asap's."""
+    named = ("model", "dataset", "feedback", "feedback_init")
+    options = run_options(run.path, run.config, "asap", named)
     return (
         f"{options['model']}, {options['dataset']}, {options['feedback']}\n"
         f"linear feedback: {options['feedback_init']}"
@@ -70,8 +73,7 @@ def draw(runs: list[Run], file: Path) -> None:
                 axis.set_title(title(run), fontsize=9)
             axis.legend(frameon=False, fontsize=7, loc="best")
     figure.tight_layout()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, dpi=110)
+    write_figure(figure, file, dpi=110)
     pyplot.close(figure)
 
 

@@ -7,7 +7,6 @@ network, and writes for each accuracy the first epoch that reaches it and the ra
 the paper's abstract says 1 to 3.5. OUT gets curves.png and curves.json.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -20,6 +19,7 @@ from common.curves import Panels, accuracies, save
 from common.errors import UserError
 from common.options import path
 from common.report import read_run
+from common.writing import write_json
 
 LEVELS = (50, 80, 90, 95, 97, 98, 98.5, 99, 99.2, 99.3)
 NAMES = {"brainprop": "BrainProp", "ebp": "EBP"}
@@ -60,9 +60,8 @@ def main(options: Options) -> None:
         panel = f"{run.options['dataset']} {run.options['architecture']}"
         panel += "" if width == 1 else f", widths × {width:g}"
         panels.setdefault(panel, {}).setdefault(run.rule, []).append(accuracies(run))
-    options.out.mkdir(parents=True, exist_ok=True)
     table = {name: compare(groups) for name, groups in panels.items()}
-    (options.out / "curves.json").write_text(json.dumps(table, indent=1) + "\n")
+    write_json(options.out / "curves.json", table)
     save(panels, options.out / "curves.png", NAMES)
     for name, rows in table.items():
         click.echo(name)

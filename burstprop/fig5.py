@@ -11,10 +11,12 @@ from typing import Any
 import click
 
 from common.cli import Options, argument, command, option
+from common.documents import run_options
 from common.errors import UserError
 from common.figures import COLOURS
 from common.options import path
-from common.report import Run, read_run
+from common.report import Run, number, read_run
+from common.writing import write_figure
 
 LABELS = {
     (True, True): "learned feedback, recurrent input",
@@ -25,8 +27,9 @@ LABELS = {
 
 
 def variant(run: Run) -> str:
-    """What tells its curve from others."""
-    options = run.config["options"]
+    """What tells its curve from others. UserError where it is no run of burstprop's."""
+    named = ("weight_fa_learning", "recurrent_input")
+    options = run_options(run.path, run.config, "burstprop", named)
     return LABELS[bool(options["weight_fa_learning"]), bool(options["recurrent_input"])]
 
 
@@ -35,8 +38,10 @@ def angles(run: Run, kind: str) -> dict[int, list[tuple[int, float]]]:
     found: dict[int, list[tuple[int, float]]] = {}
     for line in run.epochs:
         for key, value in line.items():
-            if key.startswith(f"{kind}_angle/") and value is not None:
-                found.setdefault(int(key.partition("/")[2]), []).append((line["epoch"], value))
+            name, _, layer = key.partition("/")
+            angle = number(value)
+            if name == f"{kind}_angle" and layer.isdecimal() and angle is not None:
+                found.setdefault(int(layer), []).append((line["epoch"], angle))
     if not found:
         raise UserError(f"{run.path}: no {kind} angles; they are of runs of burstprop with "
                         "--delta-angles last or epoch")  # fmt: skip
@@ -54,16 +59,18 @@ def draw(runs: list[Run], file: Path) -> None:
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(variant(run), []).append(run)
-    columns = max(len(angles(run, "weight")) for run in runs)
+    kinds = ("weight", "delta")
+    columns = 1 + max(max(angles(run, kind)) for run in runs for kind in kinds)
     figure, axes = pyplot.subplots(
         2, columns, figsize=(2.9 * columns + 0.6, 5.4), sharey="row", sharex=True, squeeze=False
     )
     for row, (kind, label) in enumerate((("weight", "W and Y"), ("delta", "delta and backprop's"))):
         for (name, members), colour in zip(groups.items(), COLOURS, strict=False):
             each = [angles(run, kind) for run in members]
-            for layer in each[0]:
-                epochs = [epoch for epoch, _ in each[0][layer]]
-                values = np.array([[v for _, v in a[layer]][: len(epochs)] for a in each])
+            for layer in sorted(set.intersection(*(set(a) for a in each))):
+                tables = [dict(a[layer]) for a in each]
+                epochs = sorted(set.intersection(*(set(t) for t in tables)))  # that all have
+                values = np.array([[t[epoch] for epoch in epochs] for t in tables])
                 mean, spread = values.mean(0), values.std(0, ddof=1) if len(values) > 1 else 0.0
                 axis = axes[row][layer]
                 axis.plot(epochs, mean, color=colour, linewidth=1.6, label=name)
@@ -79,8 +86,7 @@ def draw(runs: list[Run], file: Path) -> None:
         axis.set_xlabel("epochs")
     axes[0][0].legend(frameon=False, fontsize=7, loc="lower left")
     figure.tight_layout()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, dpi=110)
+    write_figure(figure, file, dpi=110)
     pyplot.close(figure)
 
 

@@ -1,13 +1,13 @@
 """`--resume DIR`: the values of a run's config.json, and what a command line may change in them."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from common.errors import UsageError, unknown
+from common import documents
+from common.errors import UsageError, UserError, unknown
 from common.options import label
 
 # How a run was started, not what it is: never taken from config.json.
@@ -34,13 +34,13 @@ def read_run(directory: str, script: str, known: set[str], *, file: bool) -> dic
         return None
     if not run.is_dir():
         raise UsageError(f"{option} must be the directory of a run{' or a file' if file else ''}")
+    if not (run / "config.json").is_file():
+        raise UsageError(f"{option} holds no run: it has no config.json")
     try:
-        config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-        options, wrote = dict(config["options"]), config["script"]
-    except FileNotFoundError:
-        raise UsageError(f"{option} holds no run: it has no config.json") from None
-    except (ValueError, TypeError, KeyError):  # a UnicodeDecodeError is a ValueError
-        raise UsageError(f"{option}: its config.json is no record of a run") from None
+        config = documents.read(run / "config.json", documents.CONFIG)
+    except UserError as error:
+        raise UsageError(f"{option}: its config.json is no record of a run: {error}") from None
+    options, wrote = config["options"], config["script"]
     if wrote != script:
         raise UsageError(f"{option} is a run of {wrote}, not of {script}")
     strange = sorted(options.keys() - known - set(NOT_RECORDED))

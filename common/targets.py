@@ -23,10 +23,13 @@ from typing import Any
 import click
 
 from common import papers
+from common.checkpoint import newest
 from common.cli import argument, command, option
 from common.errors import UsageError, UserError, unknown
+from common.files import read
 from common.report import read_run
 from common.verdicts import Row, format_targets, read_targets, recompute
+from common.writing import write_text
 
 FILES = ("config.json", "environment.json", "metrics.jsonl", "summary.json")
 RUNS = Path("runs/reproduce")
@@ -137,7 +140,7 @@ def write(files: dict[Path, str]) -> list[Path]:
     """Write those files whose content differs; which ones they were."""
     stale = stale_files(files)
     for path in stale:
-        path.write_text(files[path], encoding="utf-8")
+        write_text(path, files[path])
     return stale
 
 
@@ -159,10 +162,9 @@ def collect(runs: Path, root: Path) -> list[Path]:
                     click.echo(f"{source}: {status}, not collected", err=True)
                     continue
                 target = paper.folder / "results" / row.id / source.name
-                target.mkdir(parents=True, exist_ok=True)
                 for name in FILES:
-                    text = (source / name).read_text(encoding="utf-8")
-                    (target / name).write_text(_portable(text), encoding="utf-8")
+                    text = read(source / name).decode()
+                    write_text(target / name, _portable(text))
                 made.append(target)
     return made
 
@@ -182,7 +184,7 @@ def run_row(row: Row, seed: int, out: Path) -> None:
     if (out / "config.json").exists() and read_run(out).status == "finished":
         click.echo(f"{out}: finished already")
         return
-    begun = (out / "checkpoints" / "last").exists()
+    begun = newest(out) is not None
     args = [words[2], "--resume", str(out)] if begun else [*words[2:], "--seed", str(seed)]
     args += [] if begun else ["--out", str(out)]
     click.echo(f"python -m {shlex.join(args)}")
