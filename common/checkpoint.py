@@ -37,6 +37,8 @@ def save(run: Path, step: int, learner: Any, document: dict, links: tuple[str, .
         folder.mkdir(exist_ok=True)
         final = _free_name(folder, step)
         temporary = folder / f".writing-{final.name}-{os.getpid()}"
+        # A killed process with the same number (in a container each is 1) may have left its own.
+        shutil.rmtree(temporary, ignore_errors=True)
         try:
             temporary.mkdir()
             kept = {name: t for name, t in tensors.items() if stored[name] == name}
@@ -114,15 +116,14 @@ def load(folder: Path, learner: Any) -> dict:
 
 
 def _alike(value: Any, mine: Any) -> bool:
-    """Whether a scalar from a file can take the place of the learner's: both numbers, both texts,
-    both flags or both lists; anything where the learner has None, for what it does not know yet."""
-
-    def sort(of: Any) -> str:
-        if isinstance(of, bool) or not isinstance(of, int | float):
-            return "list" if isinstance(of, list | tuple) else type(of).__name__
-        return "number"
-
-    return mine is None or sort(value) == sort(mine)
+    """Whether a scalar from a file can take the place of the learner's: of one type, a number
+    finite; anything where the learner has None, for what it does not know yet."""
+    if mine is None:
+        return True
+    if isinstance(mine, int | float) and not isinstance(mine, bool):
+        whole = isinstance(mine, int) and not isinstance(value, int)
+        return documents.NUMBER.fits(value) and not whole
+    return isinstance(value, list if isinstance(mine, tuple) else type(mine))
 
 
 def _free_name(folder: Path, step: int) -> Path:

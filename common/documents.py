@@ -118,10 +118,21 @@ def state(form: int) -> Kind:
     return table(format=one_of(form), run=table(), scalars=table(), tensors=table(_TENSOR))
 
 
+def _sums(figures: int) -> Kind:
+    """Summed loss, and so many counts less one."""
+
+    def fits(value: Any) -> bool:
+        if not isinstance(value, list) or len(value) != figures:
+            return False
+        return all(map(_finite, value)) and min(value[1:], default=0) >= 0
+
+    return Kind(f"a list of {figures} finite numbers, counts >= 0", fits)
+
+
 def position(figures: int) -> Kind:
     """What a run remembers of itself in state.json; figures: how many a process' sums have."""
     return table(
-        epoch=COUNT, batch=COUNT, step=COUNT, sums=many(many(NUMBER, figures)),
+        epoch=COUNT, batch=COUNT, step=COUNT, sums=many(_sums(figures)),
         seconds=many(POSITIVE, 2), line=table(maybe(NUMBER)), best=maybe(_BEST),
         stopped=maybe(TEXT), metrics_bytes=COUNT,
     )  # fmt: skip
