@@ -48,6 +48,7 @@ def _finite(value: Any) -> bool:
 ANYTHING = Kind("anything", lambda value: True)
 TEXT = Kind("a text", _is(str))
 FLAG = Kind("true or false", _is(bool))
+INTEGER = Kind("a whole number", _is(int))
 COUNT = Kind("a whole number >= 0", lambda v: _is(int)(v) and 0 <= v <= LARGEST)
 NUMBER = Kind("a finite number", _finite)
 POSITIVE = Kind("a finite number >= 0", lambda v: _finite(v) and v >= 0)
@@ -159,12 +160,13 @@ def read(path: Path, kind: Kind = ANYTHING) -> Any:
 
 def check(value: Any, kind: Kind, where: str) -> Any:
     """`value`, if it is of the kind; UserError that says where it is not."""
-    if fault := _fault(value, kind, ""):
-        raise UserError(f"{where}: {fault}")
+    if wrong := fault(value, kind, ""):
+        raise UserError(f"{where}: {wrong}")
     return value
 
 
-def _fault(value: Any, kind: Kind, key: str) -> str | None:
+def fault(value: Any, kind: Kind, key: str) -> str | None:
+    """Where the value of `key` is not of the kind, and what is allowed there; None if it is."""
     if not kind.fits(value):
         shown = f"{key} (={_short(value)})" if key else f"{_short(value)}"
         return f"{shown} must be {kind.words}"
@@ -180,8 +182,8 @@ def _fault(value: Any, kind: Kind, key: str) -> str | None:
         inside = ((str(i), item) for i, item in enumerate(value))
     for name, item in inside:
         mine = kind.needed.get(name) or kind.known.get(name) or kind.each
-        if mine is not None and (fault := _fault(item, mine, _join(key, name))):
-            return fault
+        if mine is not None and (wrong := fault(item, mine, _join(key, name))):
+            return wrong
     return None
 
 
