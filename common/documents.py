@@ -48,7 +48,7 @@ def _finite(value: Any) -> bool:
 ANYTHING = Kind("anything", lambda value: True)
 TEXT = Kind("a text", _is(str))
 FLAG = Kind("true or false", _is(bool))
-INTEGER = Kind("a whole number", _is(int))
+INTEGER = Kind("a whole number", lambda v: _is(int)(v) and abs(v) <= 2 * LARGEST)
 COUNT = Kind("a whole number >= 0", lambda v: _is(int)(v) and 0 <= v <= LARGEST)
 NUMBER = Kind("a finite number", _finite)
 POSITIVE = Kind("a finite number >= 0", lambda v: _finite(v) and v >= 0)
