@@ -282,7 +282,9 @@ NUMBERS = (
         "/ math.sqrt(len(values))",
         "/ 1",
     ),
-    Mutation("the worst epoch for the best", REPORT, "return max(lines, key", "return min(lines, key"),
+    Mutation(
+        "the worst epoch for the best", REPORT, "return max(lines, key", "return min(lines, key"
+    ),
     Mutation(
         "a seed that ran twice counts twice",
         REPORT,
@@ -326,8 +328,10 @@ SUITE = Suite(
         "tests/reports/test_report.py::test_every_number_in_the_table_is_the_one_in_the_files",
         "tests/reports/test_targets.py",
         "tests/cli/test_resume_options.py",
-        "tests/runs/test_documents.py",
         "tests/runs/test_position.py",
+        "tests/runs/test_documents.py",
+        "-k",
+        "not every_edit and not stored_re and not half and not tensors",
     ),
     mutations=(*CHECKPOINTS, *RESUMES, *RECORDS, *LOOP, *NUMBERS),
     preload=("numpy", "safetensors.numpy", "tensorboard.summary.writer.record_writer",
