@@ -23,7 +23,6 @@ from typing import Any
 import click
 
 from common import papers
-from common.checkpoint import newest
 from common.cli import argument, command, option
 from common.errors import UsageError, UserError, unknown
 from common.files import read
@@ -184,7 +183,7 @@ def run_row(row: Row, seed: int, out: Path) -> None:
     if (out / "config.json").exists() and read_run(out).status == "finished":
         click.echo(f"{out}: finished already")
         return
-    begun = newest(out) is not None
+    begun = (out / "checkpoints" / "last").exists()
     args = [words[2], "--resume", str(out)] if begun else [*words[2:], "--seed", str(seed)]
     args += [] if begun else ["--out", str(out)]
     click.echo(f"python -m {shlex.join(args)}")

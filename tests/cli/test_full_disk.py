@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +30,20 @@ def start(*words: object, cwd: Path) -> tuple[int, str, str]:
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}, timeout=300,
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def call(capsys, monkeypatch, tmp_path) -> Callable[..., tuple[int, str, str]]:
+    """As `start`, in this process."""
+
+    def called(module: str, *words: object) -> tuple[int, str, str]:
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(SystemExit) as stop:
+            import_module(module).main.main([str(word) for word in words])
+        said = capsys.readouterr()
+        return int(stop.value.code or 0), said.out, said.err
+
+    return called
 
 
 def is_one_line(result: tuple[int, str, str], *parts: str) -> None:
@@ -64,7 +80,7 @@ def small(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 def runs(tmp_path: Path) -> dict[str, Path]:
     """A run of each paper whose figures are drawn here: records as the programs write them."""
     found = {}
-    papers = {
+    papers: dict[str, dict[str, Any]] = {
         "asap": {"model": "convnet", "feedback": "fa", "feedback_init": "uniform"},
         "burstprop": {"weight_fa_learning": True, "recurrent_input": False},
         "brainprop": {"architecture": "dense", "width": 1.0, "feedback": "shared"},
@@ -92,22 +108,20 @@ FIGURES = [("common.curves", "asap"), ("asap.alignment", "asap"), ("burstprop.fi
 
 @needs_full
 @pytest.mark.parametrize(("module", "paper"), FIGURES)
-def test_a_figure_or_page_that_nobody_took_is_not_called_written(module, paper, runs, tmp_path):
+def test_a_figure_or_page_that_nobody_took_is_not_called_written(module, paper, runs, call):
     """`common.curves --out /dev/full` says success."""
-    code, out, err = result = start(module, runs[paper], "--out", FULL, cwd=tmp_path)
+    code, out, err = result = call(module, runs[paper], "--out", FULL)
     is_one_line(result, "/dev/full: cannot be written")
     assert out == "" and FULL.is_char_device(), "a file has taken the device's place"
 
 
 @pytest.mark.parametrize(("module", "paper"), [*FIGURES, ("brainprop.curves", "brainprop")])
-def test_a_figure_on_a_disk_that_fills_up_leaves_no_half_of_it(
-    module, paper, runs, small, tmp_path
-):
+def test_a_figure_on_a_disk_that_fills_up_leaves_no_half_of_it(module, paper, runs, small, call):
     """Half a PNG under the name of a figure."""
     disk = small("4k")
     (disk / "filler").write_bytes(b"x" * 4000)
     out = disk if module == "brainprop.curves" else disk / "figure.png"
-    is_one_line(start(module, runs[paper], "--out", out, cwd=tmp_path), str(disk))
+    is_one_line(call(module, runs[paper], "--out", out), str(disk))
     assert sorted(p.name for p in disk.iterdir()) == ["filler"]
 
 
@@ -116,21 +130,21 @@ def test_a_figure_on_a_disk_that_fills_up_leaves_no_half_of_it(
     [("burstprop.fig5", "asap"), ("asap.alignment", "burstprop"), ("burstprop.fig5", "brainprop"),
      ("asap.alignment", "brainprop"), ("brainprop.curves", "asap")],
 )  # fmt: skip
-def test_another_papers_run_is_named(module, paper, runs, tmp_path):
+def test_another_papers_run_is_named(module, paper, runs, call, tmp_path):
     """`KeyError: 'weight_fa_learning'`."""
-    code, _, err = start(module, runs[paper], "--out", tmp_path / "f.png", cwd=tmp_path)
+    code, _, err = call(module, runs[paper], "--out", tmp_path / "f.png")
     assert code == 1 and err.count("\n") == 1 and str(runs[paper]) in err
     assert f"a run of {paper}, not of" in err or "not a run of brainprop.main" in err
     assert not (tmp_path / "f.png").exists()
 
 
-def test_a_run_that_lacks_an_option_of_its_figure_is_named(runs, tmp_path):
+def test_a_run_that_lacks_an_option_of_its_figure_is_named(runs, call):
     """A run of another program of the same paper (train_imagenet has no recurrent input)."""
     path = runs["burstprop"] / "config.json"
     config = json.loads(path.read_text())
     del config["options"]["recurrent_input"]
     path.write_text(json.dumps(config))
-    code, _, err = start("burstprop.fig5", runs["burstprop"], cwd=tmp_path)
+    code, _, err = call("burstprop.fig5", runs["burstprop"])
     assert code == 1 and err == f"error: {path}: options.recurrent_input is missing\n"
 
 
@@ -228,9 +242,9 @@ def test_a_link_is_written_through(tmp_path):
     assert (tmp_path / "link").is_symlink() and (tmp_path / "file").read_text() == "new"
 
 
-def test_a_figures_ending_is_one_that_can_be_drawn(runs, tmp_path):
+def test_a_figures_ending_is_one_that_can_be_drawn(runs, call, tmp_path):
     """`ValueError: Format 'jp' is not supported`."""
-    code, _, err = start("common.curves", runs["asap"], "--out", tmp_path / "f.doc", cwd=tmp_path)
+    code, _, err = call("common.curves", runs["asap"], "--out", tmp_path / "f.doc")
     assert code == 2 and err.count("\n") == 1 and "f.doc" in err and ".png" in err
 
 

@@ -177,7 +177,21 @@ def test_a_folder_that_is_no_run_of_this_script_is_one_clear_line(old: Path, tmp
         assert message in refused("--resume", old)
 
 
-OTHERS = ([], {}, "x", "", -1, 1.5, None, True, [[]], ["a"], {"a": None}, 10**400, math.inf)
+OTHERS: tuple[Any, ...] = (
+    [],
+    {},
+    "x",
+    "",
+    -1,
+    1.5,
+    None,
+    True,
+    [[]],
+    ["a"],
+    {"a": None},
+    10**400,
+    math.inf,
+)
 
 
 def test_every_edit_of_a_recorded_option_is_one_line_or_a_value_of_its_type(old: Path) -> None:

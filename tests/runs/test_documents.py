@@ -5,6 +5,7 @@ import json
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,20 @@ from tests.runs.conftest import left_by
 from tests.runs.toy_numpy import Killed, death, train
 
 ROOT = Path(__file__).resolve().parents[2]
-OTHERS = ([], {}, "x", "", -1, 1.5, None, True, [[]], {"a": None}, 10**30, math.inf)
+OTHERS: tuple[Any, ...] = (
+    [],
+    {},
+    "x",
+    "",
+    -1,
+    1.5,
+    None,
+    True,
+    [[]],
+    {"a": None},
+    10**30,
+    math.inf,
+)
 
 
 @pytest.fixture(autouse=True, scope="module")

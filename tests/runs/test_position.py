@@ -6,6 +6,7 @@ resumed, or resumed twice, is the run that nobody broke off; and what a run says
 import json
 import math
 import os
+from typing import Any
 
 import pytest
 
@@ -82,9 +83,12 @@ def test_a_run_killed_again_and_again_comes_to_the_same_end(unbroken, tmp_path, 
 def test_checkpoints_lie_at_the_steps_that_were_asked_for(tmp_path, monkeypatch):
     """--checkpoint-every that counts from the epoch's start, or forgets an epoch's end."""
     found, save = [], checkpoint.save
-    monkeypatch.setattr(
-        checkpoint, "save", lambda run, step, *more: (found.append(step), save(run, step, *more))
-    )
+
+    def noted(run, step, *more):
+        found.append(step)
+        return save(run, step, *more)
+
+    monkeypatch.setattr(checkpoint, "save", noted)
     train(tmp_path / "run", checkpoint_every=4)
     assert found == [0, 4, 5, 8, 10, 12, 15]
     found.clear()
@@ -228,7 +232,7 @@ def test_a_tied_tensor_is_stored_once_and_comes_back_twice(tmp_path):
     }  # fmt: skip
     notes = json.loads((folder / "state.json").read_text())["tensors"]
     assert notes["shadow"]["stored_as"] == "W"
-    state = {}
+    state: dict[str, Any] = {}
     learner = Learner()
     learner.load_state = state.update  # type: ignore[method-assign]
     checkpoint.load(folder, learner)

@@ -7,6 +7,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -39,7 +40,8 @@ class Backend:
     def load_rng_state(self, states):
         low, high, inc, more = (int(word) for word in states["rng.cpu"])
         inner = {"state": low | high << 64, "inc": inc | more << 64}
-        self.random.state = self.random.state | {"state": inner}
+        state: Any = dict(self.random.state) | {"state": inner}
+        self.random.state = state
 
     @staticmethod
     def is_tensor(value):
