@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from common.errors import ArgumentError, UserError
@@ -33,13 +34,18 @@ def writing(path: Path, *also: type[Exception]) -> Iterator[None]:
 def whole(path: Path, *also: type[Exception]) -> Iterator[Path]:
     """A path to write to that takes the name `path`, by a rename, once all of it is on the disk.
 
-    Makes the folder. A device or a link (/dev/full, /dev/stdout) is written to as it is: a rename
-    would put a file in its place. UserError as `writing`.
+    Makes the folder. A device or a link (/dev/full, /dev/stdout) gets the bytes, never the rename,
+    which would put a file in its place (safetensors renames too, whatever it is given).
+    UserError as `writing`.
     """
     with writing(path, *also):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_symlink() or (path.exists() and not path.is_file()):
-            yield path
+            with TemporaryDirectory() as folder:
+                temporary = Path(folder) / path.name
+                yield temporary
+                with open(path, "wb") as file:
+                    file.write(temporary.read_bytes())
             return
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         try:
