@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from common.cli import Options, argument, command, option
+from common.documents import run_options
 from common.errors import UserError
 from common.options import path
-from common.report import Run, read_runs, tell_apart
+from common.report import Run, number, read_runs, tell_apart
+from common.writing import write_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,19 +32,20 @@ def curves(lines: list[dict[str, Any]], what: str) -> dict[str, list[tuple[int, 
     found: dict[str, list[tuple[int, float]]] = {layer: [] for layer in layers}
     for line in lines:
         for layer, points in found.items():
-            value = line[what].get(layer, {})
-            known = value.get("cosine") is not None and not value.get("too_small")
-            points.append((line["step"], value["cosine"] if known else nan))
+            value = (line.get(what) or {}).get(layer, {})
+            cosine = None if value.get("too_small") else number(value.get("cosine"))
+            points.append((line["step"], nan if cosine is None else cosine))
     return found
 
 
 def titles(runs: list[Run]) -> list[str]:
-    """What each run trained, in two lines and as many more as tell it from runs alike."""
-    told = []
+    """What each run trained, in two lines and as many more as tell it from runs alike.
+
+    UserError where one is no run of asap's, or holds no audits.
+    """
+    told, named = [], ("model", "dataset", "feedback", "feedback_init")
     for run in runs:
-        options = run.options
-        if run.paper != "asap":
-            raise UserError(f"{run.path}: a run of {run.paper}, not of asap.train")
+        options = run_options(run.path, run.config, "asap", named)
         if not run.audits:
             raise UserError(f"{run.path}: no audits; train with --audit or --audit-every")
         first = f"{options['model']}, {options['dataset']}, {options['feedback']}"
@@ -93,9 +96,7 @@ def draw(runs: list[Run]) -> "Figure":
 @option("--out", type=path, default=Path("alignment.png"), help="Where the figure goes.")
 def main(options: Options) -> None:
     """Draw how forward and feedback weights, updates and gradients align."""
-    figure = draw(read_runs(options.runs))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(options.out, dpi=110)
+    write_figure(draw(read_runs(options.runs)), options.out, dpi=110)
     click.echo(options.out)
 
 

@@ -7,7 +7,6 @@ and network, and writes for each accuracy the first epoch that reaches it and th
 rules: the paper's abstract says 1 to 3.5. OUT gets curves.png and curves.json.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -21,6 +20,7 @@ from common.errors import UserError
 from common.figures import Curve
 from common.options import path
 from common.report import Run, Series, group, read_runs
+from common.writing import write_json
 
 LEVELS = (50, 80, 90, 95, 97, 98, 98.5, 99, 99.2, 99.3)
 NAMES = {"brainprop": "BrainProp", "ebp": "EBP"}
@@ -66,7 +66,7 @@ def main(options: Options) -> None:
     panels = {panel: group(runs) for panel, runs in places.items()}
     options.out.mkdir(parents=True, exist_ok=True)
     table = {name: compare(series) for name, series in panels.items()}
-    (options.out / "curves.json").write_text(json.dumps(table, indent=1) + "\n")
+    write_json(options.out / "curves.json", table)
     save(panels, options.out / "curves.png", NAMES)
     for name, rows in table.items():
         click.echo(name)

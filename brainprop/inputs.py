@@ -13,8 +13,8 @@ import runpy
 from pathlib import Path
 from typing import Any
 
-from common.checkpoint import write_text
 from common.errors import UsageError, UserError, unknown
+from common.writing import write_text
 
 # Variable of an input file -> the option that it sets.
 OPTIONS = {

@@ -16,12 +16,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from common.documents import options_of
 from common.errors import UserError
+from common.writing import whole
 
 KINDS = {"conv2d": "conv", "locally_connected2d": "lc", "batch_normalization": "bn",
          "dense": "dense", "brain_prop_layer": "out"}  # fmt: skip
 
 
+SETTINGS = ("dataset", "architecture", "learning_algorithm", "width", "seed", "epochs")
 LARGEST = 1 << 30  # bytes of one array; the largest of ours has 16 million
 DAMAGED = (OSError, LookupError, ValueError, AttributeError, TypeError, RuntimeError, MemoryError)
 
@@ -70,15 +73,11 @@ def _safetensors(path: Path) -> Stored:
 
 
 def _run(path: Path) -> Stored:
-    from common.checkpoint import of_run, read_json
+    from common.checkpoint import of_run
 
-    config = read_json(path / "config.json")
-    if config.get("paper") != "brainprop":
-        raise UserError(f"{path}: a run of {config.get('paper')}, not of brainprop")
-    options = config["options"]
+    options = options_of(path, "brainprop", SETTINGS)
     found = of_checkpoint(of_run(path, "best"))
-    about = {name: options[name] for name in ("dataset", "architecture", "learning_algorithm",
-                                              "width", "seed", "epochs")}  # fmt: skip
+    about = {name: options[name] for name in SETTINGS}
     return Stored(list(found.values()), list(found), about)
 
 
@@ -225,14 +224,14 @@ def reorder(stored: Stored, theirs: Sequence[str], ours: Iterable[str], where: P
 
 
 def write_h5(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
-    """Arrays by name in tf-keras' layout, which the original's program reads; by a rename."""
+    """Arrays by name in tf-keras' layout, which the original's program reads; never half a file.
+    UserError where the disk refuses."""
     import h5py
 
     layers: dict[str, list[str]] = {}
     for name in arrays:
         layers.setdefault(name.partition(".")[0], []).append(name)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with whole(path, RuntimeError) as partial:  # h5py's, where closing finds the disk full
         with h5py.File(partial, "w") as file:
             file.attrs["layer_names"] = [layer.encode() for layer in layers]
             file.attrs["backend"] = "tensorflow"
@@ -243,17 +242,16 @@ def write_h5(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, A
                 group.attrs["weight_names"] = [weight.encode() for weight in weights]
                 for weight, name in zip(weights, names, strict=True):
                     group.create_dataset(weight, data=np.asarray(arrays[name], np.float32))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_safetensors(
     path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]
 ) -> None:
-    """Arrays by name as float32, and what made them."""
+    """Arrays by name as float32, and what made them; never half a file. UserError where the disk
+    refuses."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     floats = {name: np.ascontiguousarray(a, np.float32) for name, a in arrays.items()}
-    save_file(floats, path, {"about": json.dumps(dict(about))})
+    with whole(path, SafetensorError) as temporary:
+        save_file(floats, temporary, {"about": json.dumps(dict(about))})

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from common.cli import Options, argument, command, option
+from common.documents import run_options
 from common.errors import UserError
 from common.figures import palette
 from common.options import path
 from common.report import Run, Series, group, number, read_runs, tell_apart
+from common.writing import write_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,10 +32,9 @@ LABELS = {
 
 
 def variant(run: Run) -> str:
-    """What tells its curve from others."""
-    options = run.options
-    if "weight_fa_learning" not in options:
-        raise UserError(f"{run.path}: no run of burstprop.train_mnist or train_cifar10")
+    """What tells its curve from others. UserError where it is no run of burstprop's."""
+    named = ("weight_fa_learning", "recurrent_input")
+    options = run_options(run.path, run.config, "burstprop", named)
     return LABELS[bool(options["weight_fa_learning"]), bool(options["recurrent_input"])]
 
 
@@ -42,10 +43,11 @@ def angles(run: Run, kind: str) -> dict[int, list[tuple[int, float]]]:
     found: dict[int, list[tuple[int, float]]] = {}
     for line in run.epochs:
         for key, value in line.items():
-            if key.startswith(f"{kind}_angle/"):
+            name, _, layer = key.partition("/")
+            if name == f"{kind}_angle" and layer.isdecimal():
                 angle = number(value)  # None: what is too small to have a direction is a gap
-                layer = int(key.partition("/")[2])
-                found.setdefault(layer, []).append((line["epoch"], nan if angle is None else angle))
+                points = found.setdefault(int(layer), [])
+                points.append((line["epoch"], nan if angle is None else angle))
     if not found:
         raise UserError(f"{run.path}: no {kind} angles; they are of runs of burstprop with "
                         "--delta-angles last or epoch")  # fmt: skip
@@ -60,14 +62,15 @@ def draw(runs: list[Run]) -> "Figure":
     series = group(runs)
     names = tell_apart([one.runs[0] for one in series], [variant(one.runs[0]) for one in series])
     colours = palette([Series(name, "burstprop", ()) for name in names])
-    columns = max(len(angles(run, "weight")) for run in runs)
+    kinds = ("weight", "delta")
+    columns = 1 + max(max(angles(run, kind)) for run in runs for kind in kinds)
     figure = Figure(figsize=(2.9 * columns + 0.6, 5.4))
     axes = figure.subplots(2, columns, sharey="row", sharex=True, squeeze=False)
     for row, (kind, label) in enumerate((("weight", "W and Y"), ("delta", "delta and backprop's"))):
         highest = 105.0
         for name, one in zip(names, series, strict=True):
             each, colour = [angles(run, kind) for run in one.runs], colours[name]
-            for layer in each[0]:
+            for layer in sorted(set.intersection(*(set(a) for a in each))):
                 tables = [dict(a[layer]) for a in each]
                 epochs = sorted(set.intersection(*map(set, tables)))
                 values = np.array([[t[epoch] for epoch in epochs] for t in tables])
@@ -100,9 +103,7 @@ def _title(row: int, layer: int) -> Any:
 @option("--out", type=path, default=Path("fig5.png"), help="Where the figure goes.")
 def main(options: Options) -> None:
     """Draw how feedback weights, and what layers learn from, align."""
-    figure = draw(read_runs(options.runs))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(options.out, dpi=110)
+    write_figure(draw(read_runs(options.runs)), options.out, dpi=110)
     click.echo(options.out)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from burstprop import networks
 from burstprop.networks import BurstNetwork
+from common.documents import options_of
 from common.errors import UserError
 from common.torch_files import read_pth, read_safetensors, write_safetensors
 
@@ -26,12 +27,8 @@ class Stored(NamedTuple):
 def read(path: Path) -> Stored:
     """UserError where it is no network of burstprop's."""
     if path.is_dir():
-        from common.checkpoint import read_json
-
-        config = read_json(path / "config.json")
-        if config.get("paper") != "burstprop":
-            raise UserError(f"{path}: a run of {config.get('paper')}, not of burstprop")
-        about = {name: config["options"].get(name) for name in ABOUT}
+        options = options_of(path, "burstprop")
+        about = {name: options.get(name) for name in ABOUT}
         return Stored(_checked(read_pth(path / "model.pth"), path), about)
     if not path.is_file():
         raise UserError(f"{path}: there is no such file or results directory")

@@ -90,7 +90,7 @@ class Command(click.Command):
         ctx.meta[TYPED], ctx.meta[OMITTED] = words.typed, left_out(arguments, words)
         recorded = None
         if "resume" in words.values:
-            directory, known = words.values["resume"], {param.name or "" for param in self.params}
+            directory, known = words.values["resume"], {p.name or "": p for p in self.params}
             recorded = read_run(directory, self.script, known, file=self.resume_file)
         if recorded is not None:
             ctx.meta[RESUMED] = Path(words.values["resume"]).expanduser()

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import click
 
 from common.cli import Options, argument, command, option
-from common.errors import UserError
 from common.figures import STYLE, Curve, mean, palette, save_png
 from common.options import path
 from common.report import Run, Series, group, number, read_runs
@@ -85,8 +84,7 @@ def _many(curves: list[Curve]) -> bool:
 
 def save(panels: Panels, file: Path, names: Mapping[str, str] | None = None) -> None:
     """`errors` as a PNG; UserError if it cannot be written."""
-    if not save_png(errors(panels, names), file):
-        raise UserError(f"{file}: cannot be written")
+    save_png(errors(panels, names), file)
 
 
 @command(paper="common", name="curves")

@@ -14,6 +14,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from common.writing import write_figure
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -122,14 +124,9 @@ def mean(curves: Sequence[Curve]) -> Curve:
     return [(x, fmean(table[x] for table in tables)) for x in sorted(shared)]
 
 
-def save_png(figure: "Figure", path: Path) -> bool:
-    """Save as PNG (170 dpi); False where the directory cannot be written (a read-only archive)."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=170, facecolor="white")
-    except OSError:
-        return False
-    return True
+def save_png(figure: "Figure", path: Path) -> None:
+    """Save as PNG (170 dpi), making the folder. UserError where the disk refuses."""
+    write_figure(figure, path, dpi=170, facecolor="white")
 
 
 def svg(figure: "Figure") -> str:

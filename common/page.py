@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from common import figures
+from common.writing import write_text
 
 if TYPE_CHECKING:
     from common.report import Run, Series
@@ -113,8 +114,7 @@ def page(title: str, sections: Sequence[Section], intro: str = "", unit: str = "
 
 def write(path: Path, html: str) -> Path:
     """Write the page (folders made as needed); the absolute path of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(html, encoding="utf-8")
+    write_text(path, html)
     return path.resolve()
 
 

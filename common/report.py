@@ -9,6 +9,7 @@ crashed. `group` puts runs that differ only in the seed into one `Series`. Perce
 
 import json
 import math
+import os
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ from pathlib import Path
 from statistics import stdev
 from typing import TYPE_CHECKING, Any
 
+from common import documents
 from common.cli import argument, command, option
 from common.errors import UserError
+from common.files import read as read_file
 from common.rundir import rule_of
 
 if TYPE_CHECKING:
@@ -134,17 +137,14 @@ def read_run(path: str | Path) -> Run:
     path = Path(path)
     if not (path / "config.json").is_file():
         raise UserError(f"{path} is no run directory: there is no config.json in it")
-    config = _read_json(path / "config.json")
-    if not isinstance(config.get("options"), dict):
-        raise UserError(f"{path / 'config.json'}: no options in it")
-    lines = _read_lines(path / "metrics.jsonl")
+    lines = _lines(path / "metrics.jsonl")
     return Run(
         path=path,
-        config=config,
-        environment=_read_json(path / "environment.json", missing={}),
+        config=documents.read(path / "config.json", documents.CONFIG),
+        environment=_optional(path / "environment.json", documents.ENVIRONMENT),
         epochs=[line for line in lines if line.get("kind") == "epoch"],
         audits=[line for line in lines if line.get("kind") == "audit"],
-        summary=_read_json(path / "summary.json", missing={}),
+        summary=_optional(path / "summary.json", documents.SUMMARY),
     )
 
 
@@ -156,35 +156,15 @@ def read_runs(paths: Iterable[str | Path]) -> list[Run]:
     return [read_run(path) for path in once.values()]
 
 
-def _read_json(path: Path, missing: dict[str, Any] | None = None) -> dict[str, Any]:
-    if missing is not None and not path.exists():
-        return missing
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: {error}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected an object, found {type(content).__name__}")
-    return content
+def _optional(path: Path, kind: documents.Kind) -> dict[str, Any]:
+    return documents.read(path, kind) if path.exists() else {}
 
 
-def _read_lines(path: Path) -> list[dict[str, Any]]:
+def _lines(path: Path) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl. A torn last line (killed while writing) is left out."""
-    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    lines = text.split("\n")
-    content = []
-    for number_, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            content.append(json.loads(line))
-            if not isinstance(content[-1], dict):
-                raise ValueError("not an object")
-        except ValueError as error:
-            if number_ == len(lines):  # no newline after it: the writer was stopped here
-                break
-            raise UserError(f"{path}, line {number_}: {error}") from None
-    return content
+    if not path.exists():
+        return []
+    return documents.read_lines(path, read_file(path), torn=True)
 
 
 def differing(runs: list[Run], ignore: frozenset[str] = frozenset()) -> list[str]:
@@ -260,7 +240,8 @@ def sections(runs: list[Run], unit: str = "angle") -> list["Section"]:
     for run in runs:
         places.setdefault((run.paper, run.dataset), []).append(run)
         for name, figure in figures.draw(group([run]), unit=unit).items():
-            figures.save_png(figure, run.path / "figures" / f"{name}.png")
+            if os.access(run.path, os.W_OK):
+                figures.save_png(figure, run.path / "figures" / f"{name}.png")
     return [
         Section(f"{paper} on {dataset}", "", tuple(members), tuple(group(members)))
         for (paper, dataset), members in places.items()

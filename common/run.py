@@ -28,7 +28,7 @@ from typing import Any, Protocol
 import click
 from tqdm import tqdm
 
-from common import checkpoint, credit, rundir
+from common import checkpoint, credit, documents, rundir
 from common.errors import UserError
 from common.events import Events
 from common.signals import Signals
@@ -136,8 +136,14 @@ class Run:
         found = checkpoint.newest(self.directory) if goes_on else None
         if not goes_on and self.main:
             rundir.refuse_another(self.directory, document)
+            if earlier := rundir.set_aside(self.directory):
+                self._say(f"an earlier record without checkpoints is kept in {earlier}", err=True)
         remembered = checkpoint.load(found, self.learner) if found else None
         if remembered:
+            # Everything is read and checked before anything of the run is touched.
+            position = documents.position(len(self._no_sums().state()))
+            documents.check(remembered, position, f"{found}/state.json: run")
+            rundir.recorded(self.directory)
             self.epoch, self.batch, self.step = (remembered[k] for k in ("epoch", "batch", "step"))
             self._sums.load_states(self._own_sums(remembered["sums"]))
             self._seconds, self._epoch_seconds = remembered["seconds"]

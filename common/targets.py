@@ -25,10 +25,12 @@ import click
 from common import papers
 from common.cli import argument, command, option
 from common.errors import UsageError, UserError, unknown
+from common.files import read
 from common.measured import recompute
 from common.readme_tables import papers_table, switches_table, targets_table
 from common.report import read_run
 from common.target_rows import Row, format_targets, read_targets
+from common.writing import write_text
 
 FILES = ("config.json", "environment.json", "metrics.jsonl", "summary.json")
 RUNS = Path("runs/reproduce")
@@ -78,7 +80,7 @@ def write(files: dict[Path, str]) -> list[Path]:
     """Write those files whose content differs; which ones they were."""
     stale = stale_files(files)
     for path in stale:
-        path.write_text(files[path], encoding="utf-8")
+        write_text(path, files[path])
     return stale
 
 
@@ -100,10 +102,9 @@ def collect(runs: Path, root: Path) -> list[Path]:
                     click.echo(f"{source}: {status}, not collected", err=True)
                     continue
                 target = paper.folder / "results" / row.id / source.name
-                target.mkdir(parents=True, exist_ok=True)
                 for name in FILES:
-                    text = (source / name).read_text(encoding="utf-8")
-                    (target / name).write_text(_portable(text), encoding="utf-8")
+                    text = read(source / name).decode()
+                    write_text(target / name, _portable(text))
                 made.append(target)
     return made
 

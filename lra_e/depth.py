@@ -8,7 +8,6 @@ update and its gradient, and the angle between E and W transposed, against depth
 there already are kept, unfinished ones resumed.
 """
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,9 +18,11 @@ from typing import Any, NamedTuple
 
 import click
 
+from common import checkpoint, documents
 from common.cli import Options, command, option
 from common.errors import UserError
 from common.options import choice, path, positive_int
+from common.writing import write_figure, write_json
 
 SCRIPT = "lra_e.mnist.mnist_torch"
 RULES = ("lra_e", "fixed_e", "bp")
@@ -60,10 +61,10 @@ def run(case: Case, options: Any) -> None:
     """Train one case in a process of its own, unless it is there; UserError names its log."""
     folder = case.folder(options.out)
     if (folder / "summary.json").is_file():
-        if json.loads((folder / "summary.json").read_text())["status"] == "finished":
+        if documents.read(folder / "summary.json", documents.SUMMARY)["status"] == "finished":
             return
     words = [sys.executable, "-m", SCRIPT, "--quiet", "--threads", str(options.threads)]
-    if (folder / "config.json").is_file():
+    if checkpoint.newest(folder):
         words += ["--resume", str(folder)]
     else:
         words += [
@@ -91,6 +92,7 @@ def collect(out: Path) -> list[dict[str, Any]]:
     for config in sorted(out.glob("*/h*-*/seed-*/config.json")):
         case = read_run(config.parent)
         if case.status == "finished":
+            _check(case)
             key = (case.dataset, len(case.options["layers"]) - 2, case.rule)
             found.setdefault(key, []).append(case)
     if not found:
@@ -118,6 +120,20 @@ def collect(out: Path) -> list[dict[str, Any]]:
     return records
 
 
+def _check(run: Any) -> None:
+    """UserError for a run that is not of the study, or has no audit or no accuracies."""
+    options = documents.run_options(run.path, run.config, "lra_e", ("layers",))
+    layers = documents.table(layers=documents.many(documents.COUNT))
+    documents.check(options, layers, f"{run.path / 'config.json'}: options")
+    if run.dataset not in ORDER or run.rule not in RULES:
+        raise UserError(f"{run.path}: {run.rule} on {run.dataset} is no case of the study")
+    metrics = run.path / "metrics.jsonl"
+    if not run.audits or "feedback" not in run.audits[-1]:
+        raise UserError(f"{metrics}: no audit with feedback weights; train with --audit")
+    figures = dict.fromkeys(("test_accuracy", "train_accuracy"), documents.NUMBER)
+    documents.check(run.final, documents.table(**figures), f"{metrics}: the last epoch")
+
+
 def _made(run: Any) -> str:
     """Commit, processor and framework of a run."""
     about = run.environment
@@ -135,7 +151,8 @@ def _mean_angles(audits: list[dict[str, Any]]) -> dict[str, float | None]:
     """Layer -> mean angle over the seeds; None where a seed has none that means anything."""
     angles: dict[str, float | None] = {}
     for layer in audits[0]:
-        known = [a[layer]["angle"] for a in audits if not a[layer].get("too_small")]
+        here = [a[layer] for a in audits if layer in a]
+        known = [entry.get("angle") for entry in here if not entry.get("too_small")]
         known = [angle for angle in known if angle is not None]
         angles[layer] = fmean(known) if len(known) == len(audits) else None
     return angles
@@ -165,8 +182,7 @@ def draw(records: list[dict[str, Any]], target: Path) -> None:
             row[0].set_title(DATASETS[dataset], loc="left", fontweight="bold")
             row[1].set_title("solid: LRA-E, dashed: E fixed", loc="left", fontsize=9)
             row[2].set_title("LRA-E", loc="left", fontsize=9)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(target, dpi=150, facecolor="white")
+        write_figure(figure, target, dpi=150, facecolor="white")
 
 
 def _accuracies(axes: Any, records: list[dict[str, Any]], colours: dict) -> None:
@@ -281,7 +297,7 @@ def main(options: Options) -> None:
         run(case, options)
     records = collect(options.out)
     numbers, figure = options.out / "depth.json", options.out / "depth.png"
-    numbers.write_text(json.dumps(records, indent=1) + "\n")
+    write_json(numbers, records)
     draw(records, figure)
     click.echo(table(records))
     click.echo(f"{numbers}\n{figure}")

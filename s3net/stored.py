@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from common.documents import options_of
 from common.errors import UserError
 from common.torch_files import (
     differing,
@@ -61,12 +62,9 @@ def _pth(path: Path) -> Stored:
 
 
 def _run(path: Path) -> Stored:
-    from common.checkpoint import of_run, read_json
+    from common.checkpoint import of_run
 
-    config = read_json(path / "config.json")
-    if config.get("paper") != "s3net":
-        raise UserError(f"{path}: a run of {config.get('paper')}, not of s3net")
+    options = options_of(path, "s3net")
     held, _ = read_safetensors(of_run(path, "last") / "tensors.safetensors", "about")
-    options = config["options"]
     options = {"model": options.get("arch")} | options  # ImageNet's name for it
     return Stored(of_network(held), {n: options[n] for n in SETTINGS if options.get(n) is not None})

@@ -11,6 +11,7 @@ from common.errors import UsageError
 from common.run import Run
 from common.torch_files import write_pth
 from common.torchvision_transforms import centre_crop, random_crop
+from common.writing import write_text
 from s3net.counts import multiplications
 from s3net.imagenet.data import Task, load_task, stream
 from s3net.imagenet.learner import Learner
@@ -134,8 +135,7 @@ def write_curves(run: Run) -> None:
     if not (run.main and run.history):
         return
     folder = run.directory / "ImageNet"
-    folder.mkdir(exist_ok=True)
     for half, ours in (("train", "train"), ("val", "test")):
         for k, name in ((1, "accuracy"), (5, "top5_accuracy")):
             values = ",".join(f"{line[f'{ours}_{name}']:.4f}" for line in run.history)
-            (folder / f"{half}_loss_acc{k}.txt").write_text(values + "\n")
+            write_text(folder / f"{half}_loss_acc{k}.txt", values + "\n")

@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from common import documents
 from common.datasets import limited
 from common.errors import UserError
 from common.files import damaged
@@ -27,6 +28,8 @@ from common.image_folder import decode_bytes
 FORMAT = "creditlab images 1"
 HEAD = struct.Struct("<IIH")
 META, LABELS = b"__meta__", b"__labels__"
+ABOUT = documents.table(images=documents.COUNT, done=documents.COUNT, listing=documents.TEXT,
+                        classes=documents.many(documents.TEXT))  # fmt: skip
 
 
 def pack(image: bytes, label: int, name: str) -> bytes:
@@ -71,6 +74,8 @@ def open_file(path: Path, *, map_size: int = 0) -> Any:
         environment = lmdb.open(
             str(path), subdir=False, readahead=False, meminit=False, max_dbs=0, **more
         )
+    except lmdb.DiskError as error:
+        raise damaged(path, f"cannot be written ({error})") from None
     except lmdb.Error as error:
         why = str(error).removeprefix(f"{path}: ")
         raise damaged(path, f"is no lmdb file, or cut short ({why})") from None
@@ -92,7 +97,10 @@ def read_meta(transaction: Any) -> dict[str, Any] | None:
     meta = json.loads(found)
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise ValueError(f"is not of the format {FORMAT}")
-    return meta
+    try:
+        return documents.check(meta, ABOUT, "its __meta__")
+    except UserError as error:
+        raise ValueError(str(error)) from None
 
 
 def write_meta(transaction: Any, about: dict[str, Any]) -> None:
@@ -150,6 +158,8 @@ class Records:
                 raise damaged(
                     path, f"is unfinished ({done} images): run folder2lmdb again to go on"
                 )
+            if len(labels) % 8:
+                raise damaged(path, f"has {len(labels)} bytes of labels, not 8 an image")
             self.labels = np.frombuffer(labels, "<i8").astype(np.int64)
             entries = transaction.stat()["entries"]
         self.classes, self.checksum = tuple(meta["classes"]), str(meta["listing"])
