@@ -55,7 +55,10 @@ class Run:
 
     @property
     def dataset(self) -> str:
-        return str(self._fact("dataset") or self.options.get("data") or "?")
+        """What the run found under the name that was asked for: ten classes of Tiny ImageNet are
+        tiny_imagenet_10."""
+        known = self.summary.get("dataset") or self.config.get("dataset")
+        return str(known or self._fact("dataset") or self.options.get("data") or "?")
 
     @property
     def paper(self) -> str:

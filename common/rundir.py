@@ -1,7 +1,8 @@
 """A run is a directory: choosing it, guarding it, and saying what made it.
 
 config.json        every option, defaults too: all that --resume needs
-environment.json   versions, hardware, threads, git commit, checksums of the data
+environment.json   versions, hardware, threads, git commit, checksums of the data and which of them
+                   ("unverified") could be compared with no published one
 metrics.jsonl      a line an epoch, a line an audit
 summary.json       how it ended
 checkpoints/  figures/  events.out.tfevents.*
@@ -64,13 +65,14 @@ def lock(directory: Path) -> filelock.FileLock:
     return held
 
 
-def config(options: Any, name: str) -> dict[str, Any]:
-    """What config.json holds."""
+def config(options: Any, name: str, dataset: str | None = None) -> dict[str, Any]:
+    """What config.json holds; dataset: as in `labels`."""
     return {
         "creditlab": version(),
         "paper": options.paper,
         "script": options.script,
         "name": name,
+        "dataset": dataset or options.as_dict().get("dataset"),
         "options": options.as_dict(),
     }
 
@@ -108,21 +110,21 @@ def rule_of(given: Mapping[str, Any]) -> str | None:
     return next((str(given[name]).lower() for name in names if given.get(name)), None)
 
 
-def labels(options: Any, name: str) -> dict[str, Any]:
-    """What a report needs to tell runs apart."""
+def labels(options: Any, name: str, dataset: str | None = None) -> dict[str, Any]:
+    """What a report needs to tell runs apart; dataset: what was found under the name asked for."""
     given = options.as_dict()
     return {
         "paper": options.paper,
         "script": options.script,
         "name": name,
         "rule": rule_of(given),
-        "dataset": given.get("dataset"),
+        "dataset": dataset or given.get("dataset"),
         "seed": given.get("seed"),
     }
 
 
-def environment(options: Any, backend: Any, device: Any, checksums: dict[str, str]) -> dict:
-    """What environment.json holds."""
+def environment(options: Any, backend: Any, device: Any, data: Any) -> dict:
+    """What environment.json holds. data: has `checksums`, and `unverified` where it knows."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -134,7 +136,8 @@ def environment(options: Any, backend: Any, device: Any, checksums: dict[str, st
         "device": str(device),
         "precision": options.precision,
         "deterministic": options.deterministic,
-        "data": dict(checksums),
+        "data": dict(data.checksums),
+        "unverified": sorted(getattr(data, "unverified", data.checksums)),
         **_git(),
         "command": sys.argv,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),

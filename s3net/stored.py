@@ -69,4 +69,6 @@ def _run(path: Path) -> Stored:
     held, _ = read_safetensors(of_run(path, "last") / "tensors.safetensors", "about")
     options = config["options"]
     options = {"model": options.get("arch")} | options  # ImageNet's name for it
+    if config.get("dataset"):
+        options["dataset"] = config["dataset"]  # what the run found under the name asked for
     return Stored(of_network(held), {n: options[n] for n in SETTINGS if options.get(n) is not None})

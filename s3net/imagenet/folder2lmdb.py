@@ -51,7 +51,8 @@ def convert(options: Any) -> None:
     from tqdm import tqdm
 
     from common.files import damaged, read
-    from common.image_folder import decode_bytes, one_half
+    from common.image_folder import one_half
+    from common.pixels import decode_bytes
     from s3net.imagenet.records import LABELS, META, open_file, pack, read_meta, write_meta
 
     folder, file = options.dataset, options.outpath

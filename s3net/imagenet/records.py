@@ -22,7 +22,7 @@ import numpy as np
 from common.datasets import limited
 from common.errors import UserError
 from common.files import damaged
-from common.image_folder import decode_bytes
+from common.pixels import decode_bytes
 
 FORMAT = "creditlab images 1"
 HEAD = struct.Struct("<IIH")

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common.errors import UserError
-from common.image_folder import SUFFIXES, decode
+from common.image_folder import SUFFIXES
+from common.pixels import decode
 from s3net.interpretability.segmentation import MEAN, STD, alpha_mask, red_mask
 
 TOLERANCE = 1e-4
