@@ -35,6 +35,8 @@ def main(options: Options) -> None:
 
     where = options.model or STORED
     found = stored.read(where)
+    if not found.verified and not where.is_dir():
+        click.echo(f"note: {where} is unverified: it holds no MD5 of its weights", err=True)
     settings = {**found.about, **({"dataset": options.dataset} if options.dataset else {})}
     names = ("dataset", "architecture", "learning_algorithm")
     for name in names:

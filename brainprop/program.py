@@ -19,6 +19,7 @@ from common import tf_backend
 from common.checkpoint import of_run
 from common.datasets import Split
 from common.errors import UsageError, UserError
+from common.paths import home
 from common.run import Run
 from common.tf_batches import TFBatches
 
@@ -211,6 +212,8 @@ def evaluate(options: Any) -> None:
     where = weights_of(options, dataset)
     click.echo(f"Experiment begins, evaluating on {dataset} a model trained with {algorithm}")
     found = stored.read(where)
+    if not found.verified and not where.is_dir():
+        click.echo(f"note: {where} is unverified: it holds no MD5 of its weights", err=True)
     if "width" not in options.typed:
         options.width = float(found.about.get("width", 1.0))
     with tf.device(device):
@@ -250,7 +253,7 @@ def weights_of(options: Any, dataset: str) -> Path:
         return options.load
     if options.input_weights:
         beside = options.input_file.parent / options.input_weights
-        given = Path(options.input_weights).expanduser()
+        given = home(options.input_weights)
         return given if given.exists() else beside
     names = dataset, options.architecture, options.learning_algorithm
     found = outputs.newest_weights(Path(), *names)

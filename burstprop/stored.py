@@ -11,6 +11,7 @@ from torch import Tensor
 from burstprop import networks
 from burstprop.networks import BurstNetwork
 from common.errors import UserError
+from common.paths import home
 from common.torch_files import read_pth, read_safetensors, write_safetensors
 
 ABOUT = ("dataset", "revision", "epochs", "seed")  # what a run tells of its network
@@ -25,6 +26,7 @@ class Stored(NamedTuple):
 
 def read(path: Path) -> Stored:
     """UserError where it is no network of burstprop's."""
+    path = home(path)
     if path.is_dir():
         from common.checkpoint import read_json
 

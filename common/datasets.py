@@ -19,6 +19,7 @@ import numpy as np
 
 from common.errors import UsageError, UserError, unknown
 from common.files import Contents
+from common.paths import home
 
 READERS = {
     "digits": "digits",
@@ -131,7 +132,7 @@ def described(name: str, classes: int, train: int | None, test: int, where: str)
 
 def data_root(root: str | Path | None = None) -> Path:
     """`root`, else the environment variable CREDITLAB_DATA, else `./data`; `~` is the home."""
-    return Path(root or os.environ.get("CREDITLAB_DATA") or "data").expanduser()
+    return home(root or os.environ.get("CREDITLAB_DATA") or "data")
 
 
 def limited(n: int, size: int, option: str) -> np.ndarray:

@@ -14,6 +14,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from common.paths import home
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -118,6 +120,7 @@ def mean(curves: Sequence[Curve]) -> Curve:
 
 def save_png(figure: "Figure", path: Path) -> bool:
     """Save as PNG (170 dpi); False where the directory cannot be written (a read-only archive)."""
+    path = home(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=170, facecolor="white")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from common.errors import UserError
+from common.paths import home
 
 Arrays = tuple[np.ndarray, np.ndarray]
 """Images, uint8 `(N, H, W, C)`, and labels, int64 `(N,)`."""
@@ -34,7 +35,7 @@ class Contents(NamedTuple):
 def read(path: str | Path) -> bytes:
     """The bytes of the file. Raises UserError when it cannot be read."""
     try:
-        return Path(path).expanduser().read_bytes()
+        return home(path).read_bytes()
     except OSError as error:
         raise damaged(path, f"cannot be read ({error.strerror or error})") from error
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from common.datasets import described, limited
 from common.files import damaged, md5, missing
+from common.paths import home
 from common.pixels import decode
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".ppm", ".webp", ".tif", ".tiff")
@@ -53,7 +54,7 @@ class ImageFolder:
     """
 
     def __init__(self, root: str | Path) -> None:
-        self.root = Path(root).expanduser()
+        self.root = home(root)
         halves = {name: self.root / name for name in ("train", "val")}
         absent = [folder for folder in halves.values() if not folder.is_dir()]
         if absent:
@@ -81,7 +82,7 @@ class ImageFolder:
 def one_half(folder: Path) -> tuple[FolderSplit, tuple[str, ...], str]:
     """The images below FOLDER/<class>/…, the names of the classes, sorted, and the MD5 of the
     sorted paths relative to the folder. UserError where a folder is missing or empty."""
-    folder = folder.expanduser()
+    folder = home(folder)
     if not folder.is_dir():
         raise missing("image folder", [folder])
     classes = _classes(folder)

@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from common import figures
+from common.paths import home
 
 if TYPE_CHECKING:
     from common.report import Run, Series
@@ -111,6 +112,7 @@ def page(title: str, sections: Sequence[Section], intro: str = "", unit: str = "
 
 def write(path: Path, html: str) -> Path:
     """Write the page (folders made as needed); the absolute path of it."""
+    path = home(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(html, encoding="utf-8")
     return path.resolve()

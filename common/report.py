@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.cli import argument, command, option
 from common.errors import UserError
+from common.paths import home
 from common.rundir import rule_of
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def interval(values: list[float]) -> float | None:
 
 def read_run(path: str | Path) -> Run:
     """Read a run directory. UserError if it is none or if a file in it cannot be understood."""
-    path = Path(path)
+    path = home(path)
     if not (path / "config.json").is_file():
         raise UserError(f"{path} is no run directory: there is no config.json in it")
     config = _read_json(path / "config.json")

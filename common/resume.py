@@ -9,6 +9,7 @@ import click
 
 from common.errors import UsageError, unknown
 from common.options import label
+from common.paths import home
 
 # How a run was started, not what it is: never taken from config.json.
 NOT_RECORDED = ("resume", "allow_change")
@@ -29,7 +30,7 @@ def read_run(directory: str, script: str, known: set[str], *, file: bool) -> dic
     None where `directory` is empty, or a file and `file` allows that: nothing is resumed from a
     run's record.  UsageError for a folder that is no run, or a run of another script or version.
     """
-    option, run = f"option --resume (={directory})", Path(directory).expanduser()
+    option, run = f"option --resume (={directory})", home(directory)
     if not directory or (file and run.is_file()):
         return None
     if not run.is_dir():

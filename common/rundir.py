@@ -24,6 +24,7 @@ import filelock
 import common
 from common import checkpoint
 from common.errors import UsageError, UserError
+from common.paths import home
 
 PACKAGES = (
     "numpy torch torchvision tensorflow keras jax jaxlib neural-tangents scikit-learn safetensors"
@@ -35,7 +36,7 @@ EXACT = ("python", "packages", "hardware", "precision", "deterministic", "data")
 
 def resumed(options: Any) -> Path | None:
     """The run that --resume names; None without, and where it names an original's file."""
-    given = Path(options.resume) if options.resume else None
+    given = home(options.resume) if options.resume else None
     return None if given is None or given.is_file() else given
 
 
@@ -43,7 +44,7 @@ def choose(options: Any, name: str) -> Path:
     """The run's directory: --resume, --out, or the next free runs/<paper>/<name>-<seed>."""
     for given in (resumed(options), options.out):
         if given:
-            return Path(given)
+            return home(given)
     base = Path("runs") / options.paper / f"{name}-{options.seed}"
     found, again = base, 1
     while found.exists():

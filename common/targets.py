@@ -25,6 +25,7 @@ import click
 from common import papers
 from common.cli import argument, command, option
 from common.errors import UsageError, UserError, unknown
+from common.paths import home
 from common.report import read_run
 from common.verdicts import Row, format_targets, read_targets, recompute
 
@@ -230,7 +231,7 @@ def main(options: Any) -> None:
             raise UsageError("argument PAPER ROW: reproduce needs both")
         reproduce(papers.choose(names, root)[0], options.row, options.seeds)
     if action in ("reproduce", "collect"):
-        folder = Path(options.which) if action == "collect" and options.which else RUNS
+        folder = home(options.which) if action == "collect" and options.which else RUNS
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder of runs")
         for path in collect(folder, root):

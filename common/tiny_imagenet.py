@@ -21,6 +21,7 @@ from common.decoded import decoded
 from common.download import Remote, fetch_folder
 from common.errors import UserError
 from common.files import Arrays, Contents, damaged, md5, read
+from common.paths import home
 
 FOLDER = "tiny-imagenet-200"
 COUNTS = (100_000, 10_000)
@@ -77,6 +78,7 @@ def inventory(
     Raises UserError when anything is missing or contradicts another file, and where the official
     set has not 200 classes of 500 images each and 10,000 validation images.
     """
+    folder = home(folder)
     checksums = {} if checksums is None else checksums
     wnids = classes(folder, checksums)
     if not wnids or len(set(wnids)) < len(wnids):
@@ -100,7 +102,7 @@ def classes(folder: Path, checksums: dict[str, str] | None = None) -> tuple[str,
 
 def locate(root: Path, download: bool) -> Path:
     """The folder of the set: `root` itself or under it, downloaded where there is none."""
-    root = root.expanduser()
+    root = home(root)
     if (root / "wnids.txt").is_file():
         return Path(os.path.abspath(root))  # "." has no name
     official = root / FOLDER

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from common.errors import UserError
+from common.paths import home
 from common.torch_files import (
     differing,
     of_network,
@@ -30,6 +31,7 @@ class Stored(NamedTuple):
 def read(path: Path) -> Stored:
     """A run directory, a .safetensors or a .pth file. UserError where it is none of them; nothing
     in a file is ever executed."""
+    path = home(path)
     if path.is_dir():
         return _run(path)
     if not path.is_file():
