@@ -130,7 +130,7 @@ def load(name: str, root: Path, download: bool) -> Contents:
         raise damaged(paths[2], f"images are {arrays[2].shape[1:]}, not {arrays[0].shape[1:]}")
     checksums = {path.name: digest for path, digest in zip(paths, digests, strict=True)}
     folder = root / layout.folder
-    return Contents(*halves, layout.classes, checksums, tuple(unverified), folder)
+    return Contents(halves[0], halves[1], layout.classes, checksums, tuple(unverified), folder)
 
 
 def locate(layout: Layout, root: Path, download: bool) -> list[Path]:

@@ -182,7 +182,7 @@ class Run:
 
     def _write_summary(self, status: str, reason: str | None) -> None:
         count = getattr(self.learner, "parameters", None)
-        summary = {"status": status, "reason": reason}
+        summary: dict[str, Any] = {"status": status, "reason": reason}
         summary |= rundir.labels(self.options, self.name, self._dataset)
         summary["rule"] = summary["rule"] or getattr(self.learner, "rule", None)
         summary |= {

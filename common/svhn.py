@@ -50,7 +50,7 @@ def load(name: str, root: Path, download: bool) -> Contents:
         if checksums[file] != FILES[file].md5 and len(arrays[1]) == SIZES[file]:
             raise differs(root / file, checksums[file], FILES[file].md5)
     unverified = tuple(file for file in FILES if checksums[file] != FILES[file].md5)
-    return Contents(*halves, CLASSES, checksums, unverified, root)
+    return Contents(halves[0], halves[1], CLASSES, checksums, unverified, root)
 
 
 def read_mat(path: Path) -> tuple[Arrays, str]:

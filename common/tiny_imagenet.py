@@ -56,7 +56,7 @@ def load(name: str, root: Path, download: bool) -> Contents:
     names = _names(folder, wnids, checksums)
     # What the archive's MD5 says of its files is unknown: nobody published one of theirs.
     unverified, called = tuple(checksums), set_name(len(wnids), len(train), len(val))
-    return Contents(*halves, names, checksums, unverified, folder, called)
+    return Contents(halves[0], halves[1], names, checksums, unverified, folder, called)
 
 
 def set_name(classes: int, train: int, val: int) -> str:

@@ -68,7 +68,7 @@ def test_a_tiff_without_a_scale_is_refused_by_name(tmp_path: Path, sort: str):
     path = tmp_path / "a.tiff"
     image.save(path, tiffinfo=tags)
     with Image.open(path) as written:
-        kept = written.tag_v2[262]
+        kept = written.getexif()[262]
     if tags and kept != 0:  # Pillow writes its own: as a camera has it
         data = bytearray(path.read_bytes())
         at = data.index(b"\x06\x01\x03\x00\x01\x00\x00\x00")
@@ -87,8 +87,7 @@ def test_an_orientation_is_what_torchvisions_image_folder_makes_of_it(tmp_path, 
     exif = Image.Exif()
     exif[0x0112] = orientation
     picture = Image.fromarray(RANDOM.integers(0, 256, (12, 20, 3), np.uint8))
-    more = {"lossless": True} if name.endswith("webp") else {}
-    picture.save(tmp_path / name, exif=exif, **more)
+    picture.save(tmp_path / name, exif=exif)
     pixels = decode(tmp_path / name)
     np.testing.assert_array_equal(pixels, np.asarray(folder.default_loader(tmp_path / name)))
     if name != "a.tif":
