@@ -38,8 +38,8 @@ def load_task(options: Any, *, training: bool = True) -> Task:
         data = load("digits")
         first = enlarge(data.train.limit(limits[0]), DIGITS, 3)
         second = enlarge(data.test.limit(limits[1], "--limit-test"), DIGITS, 3)
-        about = data.checksums, data.unverified, data.name, data.about
-        return Task(first, second, data.classes, *about)
+        said = data.checksums, data.unverified, data.name, data.about
+        return Task(first, second, data.classes, *said)
     halves, names = {}, ["train", "val"] if training else ["val"]
     checksums, classes, where = {}, {}, {}
     for name in names:

@@ -3,6 +3,7 @@ a run meets it, and no epoch lost."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,19 +36,15 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-class Tiny(torch.nn.Sequential):
+def tiny(arch: str = "", outputs: int = 2) -> Any:
     """A network that trains in no time."""
-
-    def __init__(self) -> None:
-        super().__init__(torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(12, 2))
+    nn = torch.nn
+    return nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, outputs))
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch) -> None:
-    def make(arch: str, outputs: int) -> Tiny:
-        return Tiny()
-
-    monkeypatch.setattr(program, "make", make)
+    monkeypatch.setattr(program, "make", tiny)
 
 
 def train(*words: object) -> None:
@@ -101,7 +98,7 @@ def test_a_run_that_meets_a_bad_image_says_file_and_epoch_and_goes_on_later(
     summary = json.loads((run / "summary.json").read_text())
     assert summary["status"] == "failed" and str(bad) in summary["reason"]
     monkeypatch.undo()
-    monkeypatch.setattr(program, "make", lambda arch, outputs: Tiny())
+    monkeypatch.setattr(program, "make", tiny)
     bad.write_bytes(kept[0])
     train("--resume", run)
     assert left(run) == left(tmp_path / "whole")
