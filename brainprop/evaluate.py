@@ -35,6 +35,8 @@ def main(options: Options) -> None:
 
     where = options.model or STORED
     found = stored.read(where)
+    if not found.verified and not where.is_dir():
+        click.echo(f"note: {where} is unverified: it holds no MD5 of its weights", err=True)
     settings = {**found.about, **({"dataset": options.dataset} if options.dataset else {})}
     names = ("dataset", "architecture", "learning_algorithm")
     for name in names:
@@ -61,7 +63,7 @@ def main(options: Options) -> None:
         stored.load(learner.net, in_our_order(options, found, task.classes, where), where)
         _, accuracy = tested(learner, in_large(options, learner, task.test))
     click.echo(json.dumps({n: v for n, v in found.about.items() if n != "classes"}))
-    click.echo(f"{options.dataset}: test accuracy {accuracy:.2f} % ({len(task.test)} images)")
+    click.echo(f"{task.data.name}: test accuracy {accuracy:.2f} % ({len(task.test)} images)")
     if options.export:
         about = {n: v for n, v in settings.items() if n != "classes"} | {
             "parameters": learner.net.count_params(),

@@ -29,6 +29,7 @@ from click.core import ParameterSource
 from common.devices import prepare
 from common.errors import UsageError, UserError
 from common.options import OMITTED, RESUMED, TYPED, Argument, argument, label, option
+from common.paths import home
 from common.resume import changes, plain, read_run
 from common.switches import carry_over, preset
 from common.training_options import training_options
@@ -93,7 +94,7 @@ class Command(click.Command):
             directory, known = words.values["resume"], {p.name or "": p for p in self.params}
             recorded = read_run(directory, self.script, known, file=self.resume_file)
         if recorded is not None:
-            ctx.meta[RESUMED] = Path(words.values["resume"]).expanduser()
+            ctx.meta[RESUMED] = home(words.values["resume"])
             # A positional gets the value of the option that it is the same as, further down.
             same = {each.name for each in arguments if each.same_as in recorded}
             ctx.default_map = {k: v for k, v in recorded.items() if k not in same}

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from common.files import damaged, md5, read
-from common.image_folder import decode_bytes
+from common.pixels import decode_bytes
 
 FORMAT = "1"
 

@@ -61,6 +61,8 @@ def check_run(row: Row, run: Run) -> None:
         raise UserError(f"{run.path}: the run is {run.status}, not finished")
     if not seed.isdecimal() or int(seed) not in row.seeds or str(run.seed) != seed:
         raise UserError(f"{run.path}: seed {run.seed} of the run, seeds {row.seeds} of the row")
+    if run.dataset != row.dataset:
+        raise UserError(f"{run.path}: a run on {run.dataset}, the row says {row.dataset}")
     words = shlex.split(row.command)
     if words[:2] == ["python", "-m"] and run.config.get("script") != words[2]:
         raise UserError(f"{run.path}: made by {run.config.get('script')}, the row says {words[2]}")

@@ -22,6 +22,7 @@ from common import documents
 from common.cli import argument, command, option
 from common.errors import UserError
 from common.files import read as read_file
+from common.paths import home
 from common.rundir import rule_of
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ class Run:
 
     @property
     def dataset(self) -> str:
-        return str(self._fact("dataset") or self.options.get("data") or "?")
+        """What the run found under the name that was asked for: ten classes of Tiny ImageNet are
+        tiny_imagenet_10."""
+        known = self.summary.get("dataset") or self.config.get("dataset")
+        return str(known or self._fact("dataset") or self.options.get("data") or "?")
 
     @property
     def paper(self) -> str:
@@ -134,7 +138,7 @@ def interval(values: list[float]) -> float | None:
 
 def read_run(path: str | Path) -> Run:
     """Read a run directory. UserError if it is none or if a file in it cannot be understood."""
-    path = Path(path)
+    path = home(path)
     if not (path / "config.json").is_file():
         raise UserError(f"{path} is no run directory: there is no config.json in it")
     lines = _lines(path / "metrics.jsonl")

@@ -27,6 +27,7 @@ from common.cli import argument, command, option
 from common.errors import UsageError, UserError, unknown
 from common.files import read
 from common.measured import recompute
+from common.paths import home
 from common.readme_tables import papers_table, switches_table, targets_table
 from common.report import read_run
 from common.target_rows import Row, format_targets, read_targets
@@ -172,7 +173,7 @@ def main(options: Any) -> None:
             raise UsageError("argument PAPER ROW: reproduce needs both")
         reproduce(papers.choose(names, root)[0], options.row, options.seeds)
     if action in ("reproduce", "collect"):
-        folder = Path(options.which) if action == "collect" and options.which else RUNS
+        folder = home(options.which) if action == "collect" and options.which else RUNS
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder of runs")
         for path in collect(folder, root):

@@ -76,9 +76,9 @@ def test_alignment_titles_tell_runs_apart(tmp_path, make_run):
 def test_another_papers_run_is_named(tmp_path, make_run):
     """A KeyError where one line says which run is of another program."""
     runs = read_runs([make_run(tmp_path / "a", [cosines(0, 0.1), epoch(1, 90.0)])])
-    with pytest.raises(UserError, match=r"/a: a run of lra_e, not of asap.train"):
+    with pytest.raises(UserError, match=r"/a: a run of lra_e, not of asap"):
         alignment.draw(runs)
-    with pytest.raises(UserError, match=r"/a: no run of burstprop"):
+    with pytest.raises(UserError, match=r"/a: a run of lra_e, not of burstprop"):
         fig5.draw(runs)
 
 
