@@ -55,8 +55,12 @@ def blocks() -> list[Block]:
 
 
 def commands(page: Path) -> list[str]:
-    """The commands of a page, each one once, in the page's order; `a && b` are two."""
-    text = page.read_text(encoding="utf-8")
+    """The commands of a page, each one once, in the page's order."""
+    return commands_in(page.read_text(encoding="utf-8"))
+
+
+def commands_in(text: str) -> list[str]:
+    """The commands of a text, in its order; `a && b` are two."""
     hits = sorted((m.start(), m[1]) for p in (INDENTED, QUOTED) for m in p.finditer(text))
     parts = (part.strip() for _, line in hits for part in re.split(r"&&|;", line))
     return list(dict.fromkeys(part for part in parts if part))
