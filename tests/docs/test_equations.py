@@ -120,7 +120,7 @@ def test_burstprops_equations() -> None:
         if i == 1:
             u = f * (1 - e[i]) - c
             agree(
-                net.layers[1].weight_r.detach() - before[1]["weight_r"],
+                net.layers[1].weight_r.detach().numpy() - before[1]["weight_r"],
                 lr_z * u.T @ (sigmoid(f) * e[i]),
             )
     for i, layer in enumerate(net.layers):
