@@ -1,4 +1,4 @@
-"""`pip install -r requirements.txt`, the originals' first command, from a folder and from the root."""
+"""`pip install -r requirements.txt`, the originals' first command, in a folder and above."""
 
 import json
 import subprocess
