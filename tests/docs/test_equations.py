@@ -182,6 +182,7 @@ def test_asaps_equations() -> None:
 
     torch.manual_seed(0)
     layer = SharedConv2d(4, 3, 3, padding=1).double()
+    assert layer.weight_fa is not None
     W, B = layer.weight.detach().clone(), layer.weight_fa.detach().clone()
     x = torch.randn(2, 4, 6, 6).double().requires_grad_()
     s = torch.randn(2, 2, 12, 12).double()
@@ -191,10 +192,12 @@ def test_asaps_equations() -> None:
     delta = torch.randn_like(out)
     out.backward(delta)
     optimiser.step()
+    assert x.grad is not None
     agree(x.grad, F.conv_transpose2d(delta, B, padding=1))
     a = F.max_pool2d(torch.cat([s, s], 1), 2)
     kernel = torch.zeros_like(W).requires_grad_()
     F.conv2d(a, kernel, padding=1).backward(delta)
+    assert kernel.grad is not None
     agree(layer.weight - W, -0.1 * kernel.grad)
     agree(layer.weight_fa - B, -0.1 * kernel.grad)
 
