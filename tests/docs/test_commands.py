@@ -51,7 +51,7 @@ def parse(script: list[str], folder: Path) -> None:
     if not found:
         read_by_argparse(module, given)
         return
-    main = found[0]
+    main, given = found[0], getattr(module, "translated", list)(given)  # brainprop.train's words
     if "--resume" in given and given[given.index("--resume") + 1] == "RUN":
         plain = [w for i, w in enumerate(given) if w != "--resume" and given[i - 1] != "--resume"]
         with main.make_context(name, plain) as context:
@@ -121,6 +121,16 @@ def test_a_pages_session_exists_and_takes_its_words(page: str, line: str, place:
     assert name in known
     if more and name in PROGRAM:
         parse([*PROGRAM[name], *more[1:]], place)
+
+
+def test_a_script_that_a_page_starts_as_a_file_is_there() -> None:
+    """`python asap/train.py`: from the root, or from the page's own folder."""
+    started = [
+        (page, words(line)[1]) for page, line in LINES if re.match(r"python3? \S+\.py", line)
+    ]
+    assert started
+    for page, script in started:
+        assert (ROOT / script).is_file() or (ROOT / page).with_name(script).is_file(), script
 
 
 def test_every_extra_that_a_page_installs_is_declared() -> None:
