@@ -1,7 +1,11 @@
 """The four networks in PyTorch, number for number those of `brainprop.networks` (TensorFlow):
 
-    net = build("conv", (28, 28, 1), 10)
-    q = net(images)                      # images (n, H, W, C), as Keras has them
+    >>> import torch
+    >>> from brainprop.torch_networks import build
+    >>> net = build("conv", (28, 28, 1), 10)
+    >>> q = net(torch.rand(4, 28, 28, 1))        # images (n, H, W, C), as Keras has them
+    >>> q.shape
+    torch.Size([4, 10])
 
 Inside, activations are `(n, C, H, W)` in channels_last memory, so that the first and the last
 permutation cost nothing. Parameters have torch's own layouts; `load_arrays` and `arrays` translate

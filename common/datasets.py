@@ -1,9 +1,12 @@
 """The door to the data sets: `load("mnist", root)` gives arrays, from files laid out as
 torchvision lays them out, downloaded where they are missing.
 
-    data = load("cifar10", root, download=False)
-    data.train.images       # uint8 (50000, 32, 32, 3)
-    data.train.labels       # int64 (50000,)
+    >>> from common.datasets import load
+    >>> data = load("digits")                  # or load("cifar10", root, download=False)
+    >>> data.train.images.dtype, data.train.images.shape
+    (dtype('uint8'), (1437, 8, 8, 1))
+    >>> data.train.labels.dtype, data.train.labels.shape
+    (dtype('int64'), (1437,))
 
 The readers are imported when asked for, so that importing this module costs nothing. Folders of
 images too large for memory are `common.image_folder.ImageFolder`.

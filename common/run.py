@@ -1,5 +1,7 @@
 """The iterators of a training script: they keep the run, the script keeps the loop.
 
+In outline (`lra_e/torch_program.py` is a whole program):
+
     with Run(options, learner, data=data, device=device) as run:
         for epoch in run.epochs(options.epochs):
             for images, labels in run.batches(train):

@@ -1,8 +1,13 @@
 """Batches of images that do not fit into memory: workers decode and crop, the device normalises.
 
-    folder = ImageFolder(root)
-    train = TorchStream(folder.train, 128, random_crop(224), shuffle=True, seed=1, workers=4)
-    for images, labels in train.epoch(3, start=17): ...
+    >>> from common.image_folder import ImageFolder
+    >>> from common.torch_stream import TorchStream
+    >>> from common.torchvision_transforms import random_crop
+    >>> folder = ImageFolder(root)                       # root/train/<class>/..., root/val/...
+    >>> train = TorchStream(folder.train, 2, random_crop(224), shuffle=True, seed=1)
+    >>> for images, labels in train.epoch(3, start=1):   # the fourth epoch, without its first batch
+    ...     print(images.shape, labels.shape)
+    torch.Size([2, 3, 224, 224]) torch.Size([2])
 
 Order and crops of an epoch depend on (seed, epoch) alone: not on how many workers there are, nor on
 where an epoch was resumed. Pixels travel as uint8, a quarter of the bytes of float32.
