@@ -1,0 +1,97 @@
+"""The gradients of a convolution, kept from a kernel that writes outside its memory.
+
+oneDNN 3.13 (torch 2.15, and before) computes the weight gradient of a strided 1x1 convolution from
+every stride-th pixel, which it copies to a workspace. In channels-last, with fewer input channels
+than its vectors hold (8 with AVX2, 16 with AVX-512), it copies to the wrong places and past the
+end: memory is corrupted, or the gradient is wrong. Reported as uxlfoundation/oneDNN issue 6035.
+`benchmarks.memory_sweep` finds that set anew for the torch that is installed.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from common.torch_layout import is_channels_last
+
+VECTOR = 16
+"""Numbers that the longest vectors hold; from so many input channels on the kernel is right."""
+
+Pair = Sequence[int]
+
+
+def corrupts(x: Tensor, W: Tensor, stride: Pair, padding: Pair = (0, 0), groups: int = 1) -> bool:
+    """Whether torch's weight gradient of this convolution may write outside its memory: x
+    (N, C_in, H, W), W (C_out, C_in / groups, kh, kw). Only strides and shapes are looked at."""
+    return (
+        x.device.type == "cpu"
+        and W.shape[2:].numel() == 1
+        and max(stride) > 1
+        and x.shape[1] < VECTOR
+        and (is_channels_last(x) or is_channels_last(W))
+    )
+
+
+def backward(
+    delta: Tensor,
+    x: Tensor,
+    W: Tensor,
+    *,
+    stride: Pair = (1, 1),
+    padding: Pair = (0, 0),
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+    wanted: Sequence[bool] = (True, True, True),
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Gradients of x, W and the bias, those that are `wanted`, from delta (N, C_out, h, w),
+    x (N, C_in, H, W) and W (C_out, C_in / groups, kh, kw), whose shape alone the last two need.
+
+    torch's own call, bit for bit, wherever that keeps within its memory. Elsewhere the weights'
+    is that of the convolution without stride over the pixels that it reads: the same sum.
+    """
+    down, weights, bias = wanted
+    if not weights or not corrupts(x, W, stride, padding, groups):
+        return _call(delta, x, W, stride, padding, dilation, groups, wanted)
+    found = _call(delta, x, W, stride, padding, dilation, groups, (down, False, bias))
+    read = _read(x, stride, padding, delta.shape[2:])
+    ones = ((1, 1), (0, 0), (1, 1))
+    gradient = _call(delta, read, W, *ones, groups, (False, True, False))[1]
+    return found[0], gradient, found[2]
+
+
+def _read(x: Tensor, stride: Pair, padding: Pair, size: Sequence[int]) -> Tensor:
+    """The pixels (N, C_in, h, w) that a 1x1 kernel meets, zeros where those are padding."""
+    if any(padding):
+        top, left = padding
+        x = nn.functional.pad(x, (left, left, top, top))
+    return x[:, :, :: stride[0], :: stride[1]][:, :, : size[0], : size[1]]
+
+
+def _call(
+    delta: Tensor,
+    x: Tensor,
+    W: Tensor,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+    wanted: Sequence[bool],
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    how = (list(stride), list(padding), list(dilation), False, [0, 0], groups, list(wanted))
+    return torch.ops.aten.convolution_backward(delta, x, W, [W.shape[0]], *how)
+
+
+def safe_format(net: nn.Module) -> torch.memory_format:
+    """Channels-last, or contiguous where a convolution of the network has a weight gradient that
+    corrupts memory in channels-last. For networks that torch itself differentiates."""
+    unsafe = any(_would_corrupt(layer) for layer in net.modules())
+    return torch.contiguous_format if unsafe else torch.channels_last
+
+
+def _would_corrupt(layer: nn.Module) -> bool:
+    W, stride = getattr(layer, "weight", None), getattr(layer, "stride", 1)
+    if not isinstance(W, Tensor) or W.dim() != 4:
+        return False
+    channels = W.shape[1] * getattr(layer, "groups", 1)
+    strides = (stride,) if isinstance(stride, int) else stride
+    return W.shape[2:].numel() == 1 and max(strides) > 1 and channels < VECTOR
