@@ -1,7 +1,8 @@
 """Which convolutions of this torch write outside their memory on the CPU, and does the guard of
 `common.torch_convolution` know each of them?
 
-    python -m benchmarks.memory_sweep                   about five minutes on one core
+    python -m benchmarks.memory_sweep                   about twenty minutes on one core
+    python -m benchmarks.memory_sweep --what weights    the calls that are known to corrupt
     python -m benchmarks.memory_sweep --isa AVX2        one of the processor's paths
 
 glibc's malloc checker watches each case in a process of its own, once for each instruction set that
@@ -14,23 +15,27 @@ import argparse
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterable, Iterator
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 DEBUG = "libc_malloc_debug.so.0"
 ISAS = ("AVX2", "AVX512_CORE", "ALL", "SSE41")
 CHANNELS = (*range(1, 10), 12, 15, 16, 17, 24)
-OUTPUTS, SIZES = (1, 8), (3, 8, 16, 64)
+OUTPUTS, SIZES = (1, 8), (3, 8, 63, 64, 66)
 SHAPES = ((1, (2, 2), 0), (1, (1, 1), 0), (1, (3, 3), 0), (1, (1, 2), 0), (1, (2, 1), 0),
           (1, (2, 2), 1), (2, (2, 2), 0), (3, (1, 1), 1), (3, (2, 2), 1))  # fmt: skip
-SECONDS = 60  # a case that takes longer hangs
+WHATS = ("weights", "bias", "down", "forward")
+SECONDS = 300  # what takes longer hangs
 
 
 class Case(NamedTuple):
-    """One call. what: "forward", "down" or "weights"; groups 0: depthwise."""
+    """One call. what: "forward", or a gradient: "down", "weights", "bias"; groups 0: depthwise."""
 
     what: str
     layout: str
@@ -45,9 +50,9 @@ class Case(NamedTuple):
     batch: int = 8
 
 
-def cases(dtype: str) -> Iterator[Case]:
+def cases(dtype: str, whats: Iterable[str]) -> Iterator[Case]:
     """All that is tried for one type of numbers."""
-    whats, layouts = ("weights", "down", "forward"), ("channels_last", "contiguous_format")
+    layouts = ("channels_last", "contiguous_format")
     for what, layout, (kernel, stride, padding), groups in itertools.product(
         whats, layouts, SHAPES, (1, 2, 0)
     ):
@@ -79,7 +84,7 @@ def call(case: Case) -> None:
         delta = torch.empty(
             (case.batch, case.outputs, *out), dtype=dtype, memory_format=fmt
         ).normal_()
-        wanted = [case.what == "down", case.what == "weights", False]
+        wanted = [case.what == name for name in ("down", "weights", "bias")]
         torch.ops.aten.convolution_backward(delta, x, W, None, *how, False, [0, 0], groups, wanted)
         del delta
     del x, W
@@ -87,35 +92,43 @@ def call(case: Case) -> None:
     del freed
 
 
+def forked(action: Callable[[], object]) -> tuple[int, str]:
+    """How a fork that does this ended, and what it said last: 0, an exit status, or a signal as a
+    negative number; 9 is also the end of one that hangs."""
+    with tempfile.TemporaryFile("w+") as words:
+        fork = os.fork()
+        if not fork:
+            os.dup2(words.fileno(), 2)
+            try:
+                action()
+            except BaseException:
+                traceback.print_exc()
+                sys.stderr.flush()
+                os._exit(1)
+            os._exit(0)
+        end = time.monotonic() + SECONDS
+        done, status = os.waitpid(fork, os.WNOHANG)
+        while not done:
+            if time.monotonic() > end:
+                os.kill(fork, signal.SIGKILL)
+            time.sleep(0.001)
+            done, status = os.waitpid(fork, os.WNOHANG)
+        words.seek(0)
+        return os.waitstatus_to_exitcode(status), words.read()[-2000:]
+
+
 def dies(chosen: Iterable[Case]) -> bool:
     """Whether a fork that does these calls ends badly, or never."""
-    fork = os.fork()
-    if not fork:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        try:
-            for case in chosen:
-                call(case)
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        done, status = os.waitpid(fork, os.WNOHANG)
-        if done:
-            return status != 0
-        time.sleep(0.001)
-    os.kill(fork, 9)
-    os.waitpid(fork, 0)
-    return True
+    return forked(lambda: [call(case) for case in chosen])[0] != 0
 
 
-def child() -> None:
+def child(whats: Iterable[str]) -> None:
     """Under the checker: each case that corrupts as a line of JSON, then what was tried."""
     import torch
 
     tried = 0
     for dtype in ("float32", "bfloat16"):
-        for _, group in itertools.groupby(cases(dtype), lambda case: case[:7]):
+        for _, group in itertools.groupby(cases(dtype, whats), lambda case: case[:7]):
             chosen = list(group)
             tried += len(chosen)
             if dies(chosen):
@@ -125,16 +138,19 @@ def child() -> None:
     print(json.dumps({"tried": tried, "torch": torch.__version__}), flush=True)
 
 
-def environment(isa: str) -> dict[str, str]:
-    """The variables under which a child's memory is watched on one of the processor's paths."""
+def environment(isa: str | None) -> dict[str, str]:
+    """The variables under which a child's memory is watched, on one of the processor's paths or
+    (None) its own."""
     found = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
     found |= {"GLIBC_TUNABLES": "glibc.malloc.check=3", "LD_PRELOAD": DEBUG}
-    return found | {"OMP_NUM_THREADS": "1", "ONEDNN_MAX_CPU_ISA": isa}
+    found |= {"OMP_NUM_THREADS": "1"}
+    return found | ({"ONEDNN_MAX_CPU_ISA": isa} if isa else {})
 
 
-def sweep(isa: str) -> tuple[list[Case], dict[str, Any]]:
+def sweep(isa: str, whats: Iterable[str]) -> tuple[list[Case], dict[str, Any]]:
     """The corrupting cases on a path, and what was tried."""
     words = [sys.executable, "-m", "benchmarks.memory_sweep", "--child"]
+    words += [word for what in whats for word in ("--what", what)]
     output = subprocess.run(
         words, env=environment(isa), stdout=subprocess.PIPE, text=True, check=True
     ).stdout
@@ -154,7 +170,7 @@ def guarded(case: Case) -> bool:
     x = torch.empty(case.batch, case.inputs, case.size, case.size, dtype=dtype, memory_format=fmt)
     W = torch.empty(case.outputs, case.inputs // groups, case.kernel, case.kernel, dtype=dtype)
     pad = (case.padding, case.padding)
-    return case.what == "weights" and corrupts(x, W, case.stride, pad, groups)
+    return case.what in ("weights", "bias") and corrupts(x, W, case.stride, pad, groups)
 
 
 def main() -> int:
@@ -164,13 +180,15 @@ def main() -> int:
     )
     parser.add_argument("--isa", choices=ISAS, action="append", help="default: all, one by one")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--what", choices=WHATS, action="append", help="default: all")
     options = parser.parse_args()
+    whats = options.what or WHATS
     if options.child:
-        child()
+        child(whats)
         return 0
     missed = 0
     for isa in options.isa or ISAS:
-        found, tried = sweep(isa)
+        found, tried = sweep(isa, whats)
         print(f"torch {tried['torch']}, oneDNN up to {isa}: {len(found)} of {tried['tried']} "
               "calls corrupt", flush=True)  # fmt: skip
         for kind, group in itertools.groupby(found, lambda case: case[:7]):

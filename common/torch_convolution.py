@@ -2,8 +2,9 @@
 
 oneDNN 3.13 (torch 2.15, and before) computes the weight gradient of a strided 1x1 convolution from
 every stride-th pixel, which it copies to a workspace. In channels-last, with fewer input channels
-than its vectors hold (8 with AVX2, 16 with AVX-512), it copies to the wrong places and past the
-end: memory is corrupted, or the gradient is wrong. Reported as uxlfoundation/oneDNN issue 6035.
+than its vectors hold (8 with AVX2, 16 with AVX-512), it copies past the workspace's end: memory is
+corrupted, or the gradient is wrong. It does so where the stride divides the image and there is
+neither padding nor more than one group. Reported as uxlfoundation/oneDNN issue 6035.
 `benchmarks.memory_sweep` finds that set anew for the torch that is installed.
 """
 
@@ -26,8 +27,11 @@ def corrupts(x: Tensor, W: Tensor, stride: Pair, padding: Pair = (0, 0), groups:
     return (
         x.device.type == "cpu"
         and W.shape[2:].numel() == 1
-        and max(stride) > 1
         and x.shape[1] < VECTOR
+        and groups == 1
+        and max(stride) > 1
+        and not any(padding)
+        and all(n % step == 0 for n, step in zip(x.shape[2:], stride, strict=True))
         and (is_channels_last(x) or is_channels_last(W))
     )
 
@@ -47,24 +51,18 @@ def backward(
     x (N, C_in, H, W) and W (C_out, C_in / groups, kh, kw), whose shape alone the last two need.
 
     torch's own call, bit for bit, wherever that keeps within its memory. Elsewhere the weights'
-    is that of the convolution without stride over the pixels that it reads: the same sum.
+    is that of the convolution without stride over the pixels that it reads: the same sum. The
+    bias' goes along: torch computes it in the same kernel, even where only it is wanted.
     """
     down, weights, bias = wanted
-    if not weights or not corrupts(x, W, stride, padding, groups):
+    if not (weights or bias) or not corrupts(x, W, stride, padding, groups):
         return _call(delta, x, W, stride, padding, dilation, groups, wanted)
-    found = _call(delta, x, W, stride, padding, dilation, groups, (down, False, bias))
-    read = _read(x, stride, padding, delta.shape[2:])
-    ones = ((1, 1), (0, 0), (1, 1))
-    gradient = _call(delta, read, W, *ones, groups, (False, True, False))[1]
-    return found[0], gradient, found[2]
-
-
-def _read(x: Tensor, stride: Pair, padding: Pair, size: Sequence[int]) -> Tensor:
-    """The pixels (N, C_in, h, w) that a 1x1 kernel meets, zeros where those are padding."""
-    if any(padding):
-        top, left = padding
-        x = nn.functional.pad(x, (left, left, top, top))
-    return x[:, :, :: stride[0], :: stride[1]][:, :, : size[0], : size[1]]
+    found = None
+    if down:
+        found = _call(delta, x, W, stride, padding, dilation, groups, (True, False, False))[0]
+    read, ones = x[:, :, :: stride[0], :: stride[1]], ((1, 1), (0, 0), (1, 1))
+    _, gradient, sums = _call(delta, read, W, *ones, groups, (False, weights, bias))
+    return found, gradient, sums
 
 
 def _call(
@@ -92,6 +90,6 @@ def _would_corrupt(layer: nn.Module) -> bool:
     W, stride = getattr(layer, "weight", None), getattr(layer, "stride", 1)
     if not isinstance(W, Tensor) or W.dim() != 4:
         return False
-    channels = W.shape[1] * getattr(layer, "groups", 1)
     strides = (stride,) if isinstance(stride, int) else stride
-    return W.shape[2:].numel() == 1 and max(strides) > 1 and channels < VECTOR
+    whole = getattr(layer, "groups", 1) == 1 and W.shape[1] < VECTOR
+    return whole and W.shape[2:].numel() == 1 and max(strides) > 1
