@@ -119,7 +119,12 @@ def forked(action: Callable[[], object]) -> tuple[int, str]:
 
 def dies(chosen: Iterable[Case]) -> bool:
     """Whether a fork that does these calls ends badly, or never."""
-    return forked(lambda: [call(case) for case in chosen])[0] != 0
+
+    def all_of_them() -> None:
+        for case in chosen:
+            call(case)
+
+    return forked(all_of_them)[0] != 0
 
 
 def child(whats: Iterable[str]) -> None:
@@ -196,7 +201,7 @@ def main() -> int:
             values = {
                 n: sorted({getattr(c, n) for c in seen}) for n in ("inputs", "outputs", "size")
             }
-            print("  ", Case(*kind, 0, 0, 0)._asdict() | values)
+            print("  ", dict(zip(Case._fields, kind, strict=False)) | values)
         outside = [case for case in found if not guarded(case)]
         missed += len(outside)
         for case in outside:

@@ -1,6 +1,7 @@
 """`common.torch_layout` and `common.torch_convolution`: what torch itself answers is the oracle."""
 
 import itertools
+from typing import Any
 
 import pytest
 
@@ -108,13 +109,15 @@ def pieces(case, fmt, W_fmt=None):
 def test_gradients_are_those_of_autograd_in_double_precision(case, fmt) -> None:
     """The wrong pixels, a wrong stride along one axis, or the corrupting call itself."""
     delta, x, W, how = pieces(case, fmt)
-    true = [t.double().contiguous().requires_grad_() for t in (x, W)]
+    true: list[Any] = [t.double().contiguous().requires_grad_() for t in (x, W)]
     b = torch.zeros(len(W), dtype=torch.float64, requires_grad=True)
-    functional.conv2d(*true, b, **how).backward(delta.double())
-    found = torch_convolution.backward(delta, x, W, **how)
+    functional.conv2d(true[0], true[1], b, **how).backward(delta.double())
+    found: Any = torch_convolution.backward(delta, x, W, **how)
     for i, (mine, theirs) in enumerate(zip(found, (*true, b), strict=True)):
         assert torch.allclose(mine.double(), theirs.grad, rtol=1e-4, atol=1e-4)
-        alone = torch_convolution.backward(delta, x, W, **how, wanted=[j == i for j in range(3)])
+        alone: Any = torch_convolution.backward(
+            delta, x, W, **how, wanted=[j == i for j in range(3)]
+        )
         assert torch.allclose(alone[i], mine, rtol=1e-4, atol=1e-4)
 
 
@@ -138,7 +141,12 @@ def test_only_what_corrupts_is_computed_otherwise(case) -> None:
 
 def test_burstprops_gradients_pass_the_same_guard(monkeypatch) -> None:
     seen = []
-    monkeypatch.setattr(torch_convolution, "corrupts", lambda *a: bool(seen.append(a)))
+
+    def asked(*words: Any) -> bool:
+        seen.append(words)
+        return False
+
+    monkeypatch.setattr(torch_convolution, "corrupts", asked)
     burst_rule.conv_gradients(torch.randn(2, 3, 4, 4), torch.randn(2, 1, 4, 4),
                               torch.randn(3, 1, 1, 1), 1)  # fmt: skip
     assert len(seen) == 1
@@ -161,9 +169,9 @@ def learners(seed: int):
     yield AsapLearner(build("resnet18", "bp", width=0.02, channels=1, size=8), sgd(0.1))
     net = stack([(1, 4, 3, 1)], [4 * 36, 10])
     yield BurstLearner(net, BurstUpdate(net, [0.1, 0.1]))
-    net = S3Net(4, (1, 1), 8, classes=10)
-    net.features.conv0 = nn.Conv2d(1, 8, 3, padding=1)
-    yield S3Learner(net, 0.1, size=16)
+    deep: Any = S3Net(4, (1, 1), 8, classes=10)
+    deep.features.conv0 = nn.Conv2d(1, 8, 3, padding=1)
+    yield S3Learner(deep, 0.1, size=16)
 
 
 def test_a_learner_learns_the_same_bits_from_either_strides_of_a_grey_image() -> None:

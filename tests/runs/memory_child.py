@@ -6,6 +6,7 @@ import ctypes
 import json
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -95,7 +96,7 @@ def burstprop(channels: int) -> None:
 def s3net(channels: int) -> None:
     """Narrow nets of the paper's, and one with the strided 1x1 convolutions that rivals have."""
     for wiring in ("sparse", "dense", "residual"):
-        net = S3Net(4, (2, 2), 8, classes=CLASSES, wiring=wiring)
+        net: Any = S3Net(4, (2, 2), 8, classes=CLASSES, wiring=wiring)
         net.features.conv0 = nn.Conv2d(channels, 8, 7, stride=2, padding=3, bias=False)
         steps(S3Learner(net, 0.1, size=32), channels, 32)
     rival = nn.Sequential(
@@ -133,13 +134,14 @@ PAPERS: tuple[Callable[[int], None], ...] = (asap, converted, burstprop, s3net, 
 COLOURS = {"grey": 1, "colour": 3}
 
 
-def main() -> None:
+def main() -> int:
     """All of them, one after another."""
     for paper in PAPERS:
         for colour, channels in COLOURS.items():
             how, said = forked(lambda: paper(channels))  # noqa: B023
             print(json.dumps([f"{paper.__name__}-{colour}", how, said]), flush=True)
     print(json.dumps(["planted", *forked(planted)]), flush=True)
+    return 0
 
 
 if __name__ == "__main__":
