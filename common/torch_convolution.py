@@ -6,6 +6,10 @@ than its vectors hold (8 with AVX2, 16 with AVX-512), it copies past the workspa
 corrupted, or the gradient is wrong. It does so where the stride divides the image and there is
 neither padding nor more than one group. Reported as uxlfoundation/oneDNN issue 6035.
 `benchmarks.memory_sweep` finds that set anew for the torch that is installed.
+
+What the guard costs: the question 1 µs a layer; all three gradients of 24 images 3x32x32 through a
+1x1 convolution to 6 channels take 0.37 ms on AVX2 and 0.36 ms on AVX-512, where torch's safe call,
+over contiguous tensors, takes 0.45 ms (AMD EPYC, one thread, a busy machine).
 """
 
 from collections.abc import Sequence

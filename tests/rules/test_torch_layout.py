@@ -182,3 +182,14 @@ def test_a_learner_learns_the_same_bits_from_either_strides_of_a_grey_image() ->
         for name, tensor in turned.state().items():
             if isinstance(tensor, torch.Tensor):
                 assert torch.equal(tensor, fresh.state()[name]), (type(turned), name)
+
+
+@pytest.mark.parametrize("mode", ["bp", "asap"])
+def test_no_grey_network_whose_results_are_stored_has_a_kernel_that_corrupts(mode: str) -> None:
+    """`mnist_convnet_*_small`, the demo's, Burstprop's: their runs need not be done anew."""
+    nets = (
+        build("convnet", mode, width=0.2, channels=1, size=32),
+        build("convnet", mode, width=0.125, channels=1, size=32),
+        stack([(1, 8, 4, 2), (8, 16, 3, 2)], [576, 500, 500, 10]),
+    )
+    assert all(torch_convolution.safe_format(net) == LAST for net in nets)
