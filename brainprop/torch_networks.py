@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from brainprop.configurations import ARCHITECTURES, DROPOUT, STD
+from common.torch_layout import laid
 
 
 def same_padding(size: Sequence[int], kernel: int, stride: int) -> list[int]:
@@ -130,7 +131,7 @@ class Network(nn.Sequential):
     def forward(self, images: Tensor, masks: Iterable[Tensor] = ()) -> Tensor:
         """Images `(n, H, W, C)`. masks: what each dropout keeps in training, `(n, H, W, C)` or
         `(n, units)`, instead of drawing it."""
-        x, given = images.permute(0, 3, 1, 2), list(masks)
+        x, given = laid(images.permute(0, 3, 1, 2), torch.channels_last), list(masks)
         for layer in self:
             if isinstance(layer, nn.Dropout) and given:
                 mask = given.pop(0)

@@ -25,6 +25,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from common import torch_layout
 from common.errors import UsageError, UserError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -150,9 +151,8 @@ class TorchStream:
     def _normalise(self, pixels: Tensor) -> Tensor:
         images = pixels.to(self.device, non_blocking=True).to(self._factor.dtype)
         images = images.mul_(self._factor).sub_(self._shift).to(self.dtype)
-        if self.channels_last and images.dim() == 4:
-            images = images.contiguous(memory_format=torch.channels_last)
-        return images
+        last = self.channels_last and images.dim() == 4
+        return torch_layout.laid(images, torch.channels_last if last else torch.contiguous_format)
 
 
 class _Images(Dataset[Any]):

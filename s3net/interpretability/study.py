@@ -103,13 +103,14 @@ def explain(opened: Any, pixels: np.ndarray, *, batch: int, device: Any) -> Maps
     """FullGrad maps of the predicted classes, `batch` photos at a time, in float32."""
     import torch
 
+    from common.torch_layout import from_nhwc
     from s3net.interpretability.rule import fullgrad
 
     net = opened.net.to(device)
     mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (MEAN, STD))
     parts = []
     for part in np.array_split(pixels, range(batch, len(pixels), batch)):
-        images = torch.from_numpy(part.copy()).to(device).permute(0, 3, 1, 2).float() / 255
+        images = from_nhwc(torch.from_numpy(part.copy()).to(device)).float() / 255
         found = fullgrad(net, (images - mean) / std)
         parts.append((found.saliency[:, 0], found.targets, found.errors))
     saliency, targets, errors = (torch.cat(p).cpu().numpy() for p in zip(*parts, strict=True))
