@@ -9,12 +9,16 @@ from torch import Tensor
 
 from asap.names import load_original
 from asap.networks import Network
+from common.documents import NUMBER, options_of, table
+from common.documents import read as read_document
 from common.errors import UserError
+from common.paths import home
 from common.torch_files import (
     differing,
     of_network,
     read_pth,
     read_safetensors,
+    tensors,
     write_safetensors,
 )
 
@@ -34,6 +38,7 @@ SETTINGS = ("dataset", "model", "feedback", "wt", "width", "fa_feedback", "short
 def read(path: Path) -> Stored:
     """A run directory, a .pth or a .safetensors file. UserError where it is none; nothing in a file
     is ever executed."""
+    path = home(path)
     if path.is_dir():
         return _run(path)
     if not path.is_file():
@@ -58,22 +63,21 @@ def _pth(path: Path) -> Stored:
     found = read_pth(path)
     if not isinstance(found, dict) or not isinstance(found.get("net"), dict):
         raise UserError(f"{path}: not a checkpoint of asap: it has no 'net'")
-    state = {name.removeprefix("module."): tensor for name, tensor in found["net"].items()}
+    state = tensors(found["net"], path)
     about = {name: found[name] for name in ("acc", "epoch") if name in found}
     return Stored(state, about, True)
 
 
 def _run(path: Path) -> Stored:
-    from common.checkpoint import of_run, read_json
+    from common.checkpoint import of_run
 
-    config = read_json(path / "config.json")
-    if config.get("paper") != "asap":
-        raise UserError(f"{path}: a run of {config.get('paper')}, not of asap")
-    held, _ = read_safetensors(of_run(path, "last") / "tensors.safetensors", "options")
-    document = read_json(of_run(path, "last") / "state.json")
-    about = {name: config["options"][name] for name in (*SETTINGS, "seed", "epochs")}
-    scale = float(document["scalars"]["feedback.c"])
-    return Stored(_network_state(held, scale), about, False)
+    named = (*SETTINGS, "seed", "epochs")
+    options = options_of(path, "asap", named)
+    folder = of_run(path, "last")
+    held, _ = read_safetensors(folder / "tensors.safetensors", "options")
+    kind = table(scalars=table(**{"feedback.c": NUMBER}))
+    scale = float(read_document(folder / "state.json", kind)["scalars"]["feedback.c"])
+    return Stored(_network_state(held, scale), {name: options[name] for name in named}, False)
 
 
 def _network_state(held: dict[str, Tensor], scale: float) -> dict[str, Tensor]:

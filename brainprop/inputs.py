@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from common.arguments import shown
-from common.checkpoint import write_text
 from common.errors import UsageError, UserError, unknown
+from common.paths import home
+from common.writing import write_text
 
 # Variable of an input file -> the option that it sets.
 OPTIONS = {
@@ -52,7 +53,7 @@ def find(name: str) -> Path | None:
     spellings = [name] if name.endswith(".py") else [f"{name}.py", name]
     folders = [Path()] + ([PACKAGE] if Path(name).name.startswith("inputs_") else [])
     candidates = [folder / spelling for folder in folders for spelling in spellings]
-    return next((path for path in candidates if path.expanduser().is_file()), None)
+    return next((path for path in candidates if home(path).is_file()), None)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def read(path: Path) -> dict[str, Any]:
     or whose value is none of those.
     """
     try:
-        found = runpy.run_path(str(path.expanduser()))
+        found = runpy.run_path(str(home(path)))
     except Exception as error:  # whatever a stranger's file may raise
         raise UserError(
             f"{path}: does not run as Python ({type(error).__name__}: {error})"
@@ -104,7 +105,7 @@ def _plain(path: Path, name: str, value: Any) -> str | int | float | bool | None
 
 def note_weights(path: Path, weights: str) -> bool:
     """Add the name of saved weights to a caller's own input file; not to one of the package's."""
-    path = path.expanduser()
+    path = home(path)
     if path.resolve().parent == PACKAGE.resolve():
         return False
     text = path.read_text(encoding="utf-8")

@@ -12,6 +12,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from common.writing import write_bytes, write_figure, write_text
+
 TYPES = ("accuracy.pdf", "history.pkl", "history.json", "weights.h5", "last_weights.h5",
          "best_weights.h5")  # fmt: skip
 COLUMNS = ("loss", "accuracy", "val_loss", "val_accuracy", "lr")
@@ -52,8 +54,8 @@ def write_history(
 ) -> None:
     """As the original pickles it, and as JSON."""
     document = [dataset, algorithm, columns]
-    pickled.write_bytes(pickle.dumps(document))
-    plain.write_text(json.dumps(document) + "\n")
+    write_bytes(pickled, pickle.dumps(document))
+    write_text(plain, json.dumps(document) + "\n")
 
 
 def draw(path: Path, dataset: str, algorithm: str, columns: dict[str, list[float]]) -> None:
@@ -83,4 +85,4 @@ def draw(path: Path, dataset: str, algorithm: str, columns: dict[str, list[float
     axes.set_xticks(sorted([*ticks, best]))
     for tick, label in zip(sorted([*ticks, best]), axes.get_xticklabels(), strict=True):
         label.set_color("green" if tick == best else "black")
-    figure.savefig(path, dpi=300)
+    write_figure(figure, path, dpi=300)

@@ -16,26 +16,34 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from common.documents import options_of
 from common.errors import UserError
+from common.paths import home
+from common.seal import KEY, seal, verified
+from common.writing import whole
 
 KINDS = {"conv2d": "conv", "locally_connected2d": "lc", "batch_normalization": "bn",
          "dense": "dense", "brain_prop_layer": "out"}  # fmt: skip
 
 
+SETTINGS = ("dataset", "architecture", "learning_algorithm", "width", "seed", "epochs")
 LARGEST = 1 << 30  # bytes of one array; the largest of ours has 16 million
 DAMAGED = (OSError, LookupError, ValueError, AttributeError, TypeError, RuntimeError, MemoryError)
 
 
 class Stored(NamedTuple):
-    """arrays in the network's order; names, where the file has ours; about: what made them."""
+    """arrays in the network's order; names, where the file has ours; about: what made them;
+    verified: the file holds an MD5 of its arrays, and they have it."""
 
     arrays: list[np.ndarray]
     names: list[str] | None
     about: dict[str, Any]
+    verified: bool = False
 
 
 def read(path: Path) -> Stored:
     """A file or a run directory (its best epoch). UserError where it is none."""
+    path = home(path)
     if path.is_dir():
         return _run(path)
     path = _spelled(path)
@@ -66,19 +74,16 @@ def _safetensors(path: Path) -> Stored:
             arrays = [tensors.get_tensor(name) for name in names]
     except (SafetensorError, *DAMAGED) as error:
         raise UserError(f"{path}: not a whole safetensors file ({error})") from error
-    return _numbers(path, Stored(arrays, names, about))
+    known = verified(path, dict(zip(names, arrays, strict=True)), about)
+    return _numbers(path, Stored(arrays, names, about, known))
 
 
 def _run(path: Path) -> Stored:
-    from common.checkpoint import of_run, read_json
+    from common.checkpoint import of_run
 
-    config = read_json(path / "config.json")
-    if config.get("paper") != "brainprop":
-        raise UserError(f"{path}: a run of {config.get('paper')}, not of brainprop")
-    options = config["options"]
+    options = options_of(path, "brainprop", SETTINGS)
     found = of_checkpoint(of_run(path, "best"))
-    about = {name: options[name] for name in ("dataset", "architecture", "learning_algorithm",
-                                              "width", "seed", "epochs")}  # fmt: skip
+    about = {name: options[name] for name in SETTINGS}
     return Stored(list(found.values()), list(found), about)
 
 
@@ -99,12 +104,19 @@ def _h5(path: Path) -> Stored:
             root = file["model_weights"] if "model_weights" in file else file
             about = json.loads(str(file.attrs.get("creditlab", "{}")))
             if "layer_names" in root.attrs:
-                return _numbers(path, Stored(_keras2(root), None, dict(about)))
+                arrays = _keras2(root)
+                known = verified(path, _numbered(arrays), about)
+                return _numbers(path, Stored(arrays, None, dict(about), known))
             if "layers" in root:
                 return _numbers(path, Stored(_keras3(root["layers"]), None, dict(about)))
     except DAMAGED as error:
         raise UserError(f"{path}: not a whole HDF5 file of weights ({error})") from error
     raise UserError(f"{path}: an HDF5 file, but not of a Keras model's weights")
+
+
+def _numbered(arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+    """An .h5 is read by the places of its arrays, so those are their names."""
+    return {str(place): array for place, array in enumerate(arrays)}
 
 
 def _numbers(path: Path, stored: Stored) -> Stored:
@@ -225,35 +237,35 @@ def reorder(stored: Stored, theirs: Sequence[str], ours: Iterable[str], where: P
 
 
 def write_h5(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
-    """Arrays by name in tf-keras' layout, which the original's program reads; by a rename."""
+    """Arrays by name in tf-keras' layout, which the original's program reads; never half a file.
+    UserError where the disk refuses."""
     import h5py
 
     layers: dict[str, list[str]] = {}
     for name in arrays:
         layers.setdefault(name.partition(".")[0], []).append(name)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with whole(path, RuntimeError) as partial:  # h5py's, where closing finds the disk full
         with h5py.File(partial, "w") as file:
             file.attrs["layer_names"] = [layer.encode() for layer in layers]
             file.attrs["backend"] = "tensorflow"
-            file.attrs["creditlab"] = json.dumps(dict(about))
+            floats = _numbered(np.asarray(array, np.float32) for array in arrays.values())
+            file.attrs["creditlab"] = json.dumps({**about, KEY: seal(floats)})
             for layer, names in layers.items():
                 group = file.create_group(layer)
                 weights = [f"{layer}/{name.partition('.')[2]}:0" for name in names]
                 group.attrs["weight_names"] = [weight.encode() for weight in weights]
                 for weight, name in zip(weights, names, strict=True):
                     group.create_dataset(weight, data=np.asarray(arrays[name], np.float32))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_safetensors(
     path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]
 ) -> None:
-    """Arrays by name as float32, and what made them."""
+    """Arrays by name as float32, and what made them; never half a file. UserError where the disk
+    refuses."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     floats = {name: np.ascontiguousarray(a, np.float32) for name, a in arrays.items()}
-    save_file(floats, path, {"about": json.dumps(dict(about))})
+    with whole(path, SafetensorError) as temporary:
+        save_file(floats, temporary, {"about": json.dumps({**about, KEY: seal(floats)})})

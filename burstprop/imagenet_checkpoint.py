@@ -14,7 +14,7 @@ from torch import Tensor
 
 from burstprop.imagenet_learner import Learner
 from common.errors import UserError
-from common.torch_files import read_pth, write_pth
+from common.torch_files import read_pth, tensors, write_pth
 
 
 def save(learner: Learner, epochs: int, best: float, path: Path, best_path: Path | None) -> None:
@@ -40,10 +40,16 @@ def load(learner: Learner, path: Path) -> tuple[int, float]:
     keys = ("epoch", "state_dict", "best_acc1", "optimizer")
     if not isinstance(document, Mapping) or any(key not in document for key in keys):
         raise UserError(f"{path}: a checkpoint has {', '.join(keys)}")
-    state = {n.removeprefix("module."): t for n, t in document["state_dict"].items()}
+    try:
+        epoch, best = int(document["epoch"]), float(document["best_acc1"])
+    except (TypeError, ValueError, RuntimeError, OverflowError):  # of a tensor: a RuntimeError
+        raise UserError(f"{path}: epoch and best_acc1 must be numbers") from None
+    if epoch < 0 or not -1 <= best <= 100:
+        raise UserError(f"{path}: epoch (={epoch}) must be >= 0, best_acc1 (={best}) a percentage")
+    state = tensors(document["state_dict"], path)
     _load_weights(learner, state, path)
     _load_momenta(learner, list(state), document["optimizer"], path)
-    return int(document["epoch"]), float(document["best_acc1"])
+    return epoch, best
 
 
 @torch.no_grad()
@@ -67,18 +73,29 @@ def _load_momenta(learner: Learner, names: list[str], saved: Any, path: Path) ->
     entries of a group follow the names, but for feedback weights that are no parameters."""
     found: dict[str, Any] = {}
     layers = learner.net.names
-    for i, group in enumerate(saved["param_groups"]):
-        one = len(saved["param_groups"]) == 1
-        mine = [n for n in names if one or n.startswith(f"{layers[i]}.")]
-        if len(mine) > len(group["params"]):
-            mine = [n for n in mine if not n.endswith(".weight_fa")]
-        entries = [saved["state"].get(index, {}) for index in group["params"]]
-        found |= dict(zip(mine, entries, strict=True))
+    try:
+        groups = saved["param_groups"]
+        for i, group in enumerate(groups):
+            mine = [n for n in names if len(groups) == 1 or n.startswith(f"{layers[i]}.")]
+            if len(mine) > len(group["params"]):
+                mine = [n for n in mine if not n.endswith(".weight_fa")]
+            entries = [dict(saved["state"].get(index, {})) for index in group["params"]]
+            found |= dict(zip(mine, entries, strict=True))
+    except (TypeError, ValueError, LookupError, AttributeError):
+        raise UserError(
+            f"{path}: its optimizer is not one of {len(layers)} layers; check -use_backprop"
+        ) from None
     for name, parameter in learner.net.named_parameters():
         for what, value in learner.optimiser.state[parameter].items():
             if value is None:
                 continue
-            theirs = found[name].get(what)
+            theirs = found.get(name, {}).get(what)
             if theirs is None:
                 raise UserError(f"{path}: its optimiser has no {what} of {name}; check -use_adam")
-            value.copy_(torch.as_tensor(theirs).reshape(value.shape))
+            if not isinstance(theirs, Tensor | int | float):
+                raise UserError(f"{path}: {what} of {name} is no tensor")
+            theirs = torch.as_tensor(theirs)
+            if theirs.numel() != value.numel():
+                raise UserError(f"{path}: {what} of {name} has shape {tuple(theirs.shape)}, ours "
+                                f"{tuple(value.shape)}")  # fmt: skip
+            value.copy_(theirs.reshape(value.shape))

@@ -4,7 +4,6 @@ params.txt, copies of the sources that trained, initial_model.pth, model.pth. Th
 state dicts here: names and tensors, which torch.load reads with weights_only=True.
 """
 
-import shutil
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from common.torch_files import write_pth
+from common.writing import write_bytes, write_text
 
 FOLDER = Path(__file__).parent
 
@@ -21,13 +21,13 @@ def write_params(directory: Path, values: Mapping[str, Any]) -> None:
     """params.txt: when it began, then a hyperparameter a line."""
     lines = [f"Timestamp: {datetime.now():%Y-%m-%d %H:%M:%S}"]
     lines += [f"{name}: {value}" for name, value in values.items()]
-    (directory / "params.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(directory / "params.txt", "\n".join(lines) + "\n")
 
 
 def copy_sources(directory: Path, *names: str) -> None:
     """Copies of files of this package."""
     for name in names:
-        shutil.copyfile(FOLDER / name, directory / name)
+        write_bytes(directory / name, (FOLDER / name).read_bytes())
 
 
 def save_network(net: nn.Module, path: Path) -> None:

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from burstprop import networks
 from burstprop.networks import BurstNetwork
+from common.documents import options_of
 from common.errors import UserError
+from common.paths import home
 from common.torch_files import read_pth, read_safetensors, write_safetensors
 
 ABOUT = ("dataset", "revision", "epochs", "seed")  # what a run tells of its network
@@ -25,13 +27,10 @@ class Stored(NamedTuple):
 
 def read(path: Path) -> Stored:
     """UserError where it is no network of burstprop's."""
+    path = home(path)
     if path.is_dir():
-        from common.checkpoint import read_json
-
-        config = read_json(path / "config.json")
-        if config.get("paper") != "burstprop":
-            raise UserError(f"{path}: a run of {config.get('paper')}, not of burstprop")
-        about = {name: config["options"].get(name) for name in ABOUT}
+        options = options_of(path, "burstprop")
+        about = {name: options.get(name) for name in ABOUT}
         return Stored(_checked(read_pth(path / "model.pth"), path), about)
     if not path.is_file():
         raise UserError(f"{path}: there is no such file or results directory")

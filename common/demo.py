@@ -24,6 +24,7 @@ from common.errors import UserError
 from common.page import Section, page, write
 from common.papers import Demo, Paper, choose
 from common.report import Run, Series, read_run
+from common.writing import write_text
 
 MARKER = ".creditlab-demo"
 
@@ -42,8 +43,7 @@ def claim(out: Path) -> None:
             raise UserError(f"--out (={out}) holds files that no demo wrote: choose another folder")
         for entry in out.iterdir():
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-    out.mkdir(parents=True, exist_ok=True)
-    (out / MARKER).write_text("This folder belongs to `python -m common.demo`, which empties it.\n")
+    write_text(out / MARKER, "This folder belongs to `python -m common.demo`, which empties it.\n")
 
 
 def run_demo(paper: Paper, demo: Demo, out: Path) -> None:

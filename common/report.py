@@ -9,15 +9,20 @@ crashed. `group` puts runs that differ only in the seed into one `Series`. Perce
 
 import json
 import math
+import os
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import stdev
 from typing import TYPE_CHECKING, Any
 
+from common import documents
 from common.cli import argument, command, option
 from common.errors import UserError
+from common.files import read as read_file
+from common.paths import home
 from common.rundir import rule_of
 
 if TYPE_CHECKING:
@@ -25,8 +30,8 @@ if TYPE_CHECKING:
 
 # Options that do not change what is learnt: runs that differ only here are repetitions.
 HOUSEKEEPING = frozenset(
-    "out resume seed data_dir no_download device threads quiet audit audit_every checkpoint_every "
-    "allow_change deterministic compat".split()
+    "out directory save resume seed data_dir no_download device threads workers quiet audit "
+    "audit_every audit_images checkpoint_every allow_change deterministic compat".split()
 )
 
 
@@ -55,7 +60,10 @@ class Run:
 
     @property
     def dataset(self) -> str:
-        return str(self._fact("dataset") or self.options.get("data") or "?")
+        """What the run found under the name that was asked for: ten classes of Tiny ImageNet are
+        tiny_imagenet_10."""
+        known = self.summary.get("dataset") or self.config.get("dataset")
+        return str(known or self._fact("dataset") or self.options.get("data") or "?")
 
     @property
     def paper(self) -> str:
@@ -130,52 +138,37 @@ def interval(values: list[float]) -> float | None:
 
 def read_run(path: str | Path) -> Run:
     """Read a run directory. UserError if it is none or if a file in it cannot be understood."""
-    path = Path(path)
+    path = home(path)
     if not (path / "config.json").is_file():
         raise UserError(f"{path} is no run directory: there is no config.json in it")
-    config = _read_json(path / "config.json")
-    if not isinstance(config.get("options"), dict):
-        raise UserError(f"{path / 'config.json'}: no options in it")
-    lines = _read_lines(path / "metrics.jsonl")
+    lines = _lines(path / "metrics.jsonl")
     return Run(
         path=path,
-        config=config,
-        environment=_read_json(path / "environment.json", missing={}),
+        config=documents.read(path / "config.json", documents.CONFIG),
+        environment=_optional(path / "environment.json", documents.ENVIRONMENT),
         epochs=[line for line in lines if line.get("kind") == "epoch"],
         audits=[line for line in lines if line.get("kind") == "audit"],
-        summary=_read_json(path / "summary.json", missing={}),
+        summary=_optional(path / "summary.json", documents.SUMMARY),
     )
 
 
-def _read_json(path: Path, missing: dict[str, Any] | None = None) -> dict[str, Any]:
-    if missing is not None and not path.exists():
-        return missing
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: {error}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected an object, found {type(content).__name__}")
-    return content
+def read_runs(paths: Iterable[str | Path]) -> list[Run]:
+    """`read_run` of each directory, once each: one named twice (or by a link) is no second seed."""
+    once: dict[Path, str | Path] = {}
+    for path in paths:
+        once.setdefault(Path(path).resolve(), path)
+    return [read_run(path) for path in once.values()]
 
 
-def _read_lines(path: Path) -> list[dict[str, Any]]:
+def _optional(path: Path, kind: documents.Kind) -> dict[str, Any]:
+    return documents.read(path, kind) if path.exists() else {}
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
     """The lines of metrics.jsonl. A torn last line (killed while writing) is left out."""
-    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    lines = text.split("\n")
-    content = []
-    for number_, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            content.append(json.loads(line))
-            if not isinstance(content[-1], dict):
-                raise ValueError("not an object")
-        except ValueError as error:
-            if number_ == len(lines):  # no newline after it: the writer was stopped here
-                break
-            raise UserError(f"{path}, line {number_}: {error}") from None
-    return content
+    if not path.exists():
+        return []
+    return documents.read_lines(path, read_file(path), torn=True)
 
 
 def differing(runs: list[Run], ignore: frozenset[str] = frozenset()) -> list[str]:
@@ -193,7 +186,9 @@ def group(runs: list[Run]) -> list[Series]:
     """
     recipes: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
-        options = {k: v for k, v in run.options.items() if k not in HOUSEKEEPING}
+        options = {  # one that is not set is one that an older program did not have
+            k: v for k, v in run.options.items() if k not in HOUSEKEEPING and v is not None
+        }
         key = (run.paper, run.name, run.rule, run.dataset, _text(options))
         copy = 0
         while run.seed in [other.seed for other in recipes.get((*key, copy), [])]:
@@ -213,6 +208,25 @@ def group(runs: list[Run]) -> list[Series]:
     return series
 
 
+def tell_apart(runs: list[Run], titles: list[str], between: str = ", ") -> list[str]:
+    """The titles, one a run, with what tells those apart that are alike: the options in which
+    these runs differ, else the seed, else the directory."""
+    told = list(titles)
+    places: dict[str, list[int]] = {}
+    for place, title in enumerate(titles):
+        places.setdefault(title, []).append(place)
+    for alike in places.values():
+        members = [runs[place] for place in alike]
+        names = differing(members, HOUSEKEEPING)
+        ways = [[f"{name}={run.options.get(name)}" for name in names] for run in members]
+        for more in ([f"seed {run.seed}" for run in members], [str(run.path) for run in members]):
+            if len({*map(tuple, ways)}) < len(ways):
+                ways = [[*way, word] for way, word in zip(ways, more, strict=True)]
+        for place, way in zip(alike, ways, strict=True):
+            told[place] = between.join([titles[place], *(way if len(alike) > 1 else [])])
+    return told
+
+
 def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=str)
 
@@ -230,7 +244,8 @@ def sections(runs: list[Run], unit: str = "angle") -> list["Section"]:
     for run in runs:
         places.setdefault((run.paper, run.dataset), []).append(run)
         for name, figure in figures.draw(group([run]), unit=unit).items():
-            figures.save_png(figure, run.path / "figures" / f"{name}.png")
+            if os.access(run.path, os.W_OK):
+                figures.save_png(figure, run.path / "figures" / f"{name}.png")
     return [
         Section(f"{paper} on {dataset}", "", tuple(members), tuple(group(members)))
         for (paper, dataset), members in places.items()
@@ -246,7 +261,7 @@ def main(options: Any) -> None:
     """Draw run directories' figures and write one self-contained HTML page about them."""
     from common.page import page, write
 
-    runs = [read_run(path) for path in options.run]
+    runs = read_runs(options.run)
     title = options.title or " and ".join(dict.fromkeys(run.name for run in runs))
     unit = "angle" if options.unit == "degrees" else options.unit
     print(write(options.out, page(title, sections(runs, unit), unit=unit)))

@@ -1,15 +1,17 @@
 """`--resume DIR`: the values of a run's config.json, and what a command line may change in them."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from common.errors import UsageError, unknown
-from common.options import label
+from common import documents
+from common.errors import UsageError, UserError, unknown
+from common.options import Boolean, Device, Layers, Number, label
+from common.paths import home
 
+UNSET = click.Option(["--x"]).default  # click's word for an option without a default
 # How a run was started, not what it is: never taken from config.json.
 NOT_RECORDED = ("resume", "allow_change")
 
@@ -23,30 +25,59 @@ def plain(value: Any) -> Any:
     return value
 
 
-def read_run(directory: str, script: str, known: set[str], *, file: bool) -> dict[str, Any] | None:
+def kind_of(param: click.Parameter) -> documents.Kind:
+    """What a run's record may hold for an option: its values as `plain` gives them."""
+    flag = isinstance(param, click.Option) and param.is_flag
+    if flag or isinstance(param.type, Boolean):
+        kind = documents.FLAG
+    elif isinstance(param.type, Number):
+        kind = documents.NUMBER if param.type.kind is float else documents.INTEGER
+    elif isinstance(param.type, Layers):
+        kind = documents.many(documents.INTEGER)
+    elif isinstance(param.type, Device):
+        kind = documents.SCALAR
+    else:
+        kind = documents.TEXT
+    many = getattr(param, "multiple", False) or param.nargs != 1
+    kind = documents.many(kind) if many else kind
+    # What always has a value is never null; "" is how a path says that it has none.
+    given = not param.required and param.default in (None, "", UNSET)
+    return documents.maybe(kind) if given or isinstance(param, click.Argument) else kind
+
+
+def read_run(
+    directory: str, script: str, known: Mapping[str, click.Parameter], *, file: bool
+) -> dict[str, Any] | None:
     """The "options" of DIRECTORY/config.json, without NOT_RECORDED.
 
     None where `directory` is empty, or a file and `file` allows that: nothing is resumed from a
-    run's record.  UsageError for a folder that is no run, or a run of another script or version.
+    run's record.  UsageError for a folder that is no run, a run of another script or version, or
+    a value of another type than the option's.
+
+    known   name -> option or positional of the script
     """
-    option, run = f"option --resume (={directory})", Path(directory).expanduser()
+    option, run = f"option --resume (={directory})", home(directory)
     if not directory or (file and run.is_file()):
         return None
     if not run.is_dir():
         raise UsageError(f"{option} must be the directory of a run{' or a file' if file else ''}")
+    if not (run / "config.json").is_file():
+        raise UsageError(f"{option} holds no run: it has no config.json")
     try:
-        config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-        options, wrote = dict(config["options"]), config["script"]
-    except FileNotFoundError:
-        raise UsageError(f"{option} holds no run: it has no config.json") from None
-    except (ValueError, TypeError, KeyError):  # a UnicodeDecodeError is a ValueError
-        raise UsageError(f"{option}: its config.json is no record of a run") from None
+        config = documents.read(run / "config.json", documents.CONFIG)
+    except UserError as error:
+        raise UsageError(f"{option}: its config.json is no record of a run: {error}") from None
+    options, wrote = config["options"], config["script"]
     if wrote != script:
         raise UsageError(f"{option} is a run of {wrote}, not of {script}")
-    strange = sorted(options.keys() - known - set(NOT_RECORDED))
+    strange = sorted(options.keys() - known.keys() - set(NOT_RECORDED))
     if strange:
         raise UsageError(f"{option}: its config.json has {strange[0]}, which {script} has not")
-    return {name: value for name, value in options.items() if name not in NOT_RECORDED}
+    found = {name: value for name, value in options.items() if name not in NOT_RECORDED}
+    for name, value in found.items():
+        if fault := documents.fault(value, kind_of(known[name]), f"options.{name}"):
+            raise UsageError(f"{option}: {run / 'config.json'}: {fault}")
+    return found
 
 
 def changes(

@@ -1,13 +1,13 @@
 """A run is a directory: choosing it, guarding it, and saying what made it.
 
 config.json        every option, defaults too: all that --resume needs
-environment.json   versions, hardware, threads, git commit, checksums of the data
+environment.json   versions, hardware, threads, git commit, checksums of the data and which of them
+                   ("unverified") could be compared with no published one
 metrics.jsonl      a line an epoch, a line an audit
 summary.json       how it ended
 checkpoints/  figures/  events.out.tfevents.*
 """
 
-import json
 import os
 import platform
 import subprocess
@@ -21,8 +21,13 @@ from typing import Any
 import filelock
 
 import common
-from common import checkpoint
+from common import checkpoint, documents
 from common.errors import UsageError, UserError
+from common.metrics import Metrics
+from common.paths import home
+from common.writing import writing
+
+__all__ = ["Metrics"]
 
 PACKAGES = (
     "numpy torch torchvision tensorflow keras jax jaxlib neural-tangents scikit-learn safetensors"
@@ -34,15 +39,24 @@ EXACT = ("python", "packages", "hardware", "precision", "deterministic", "data")
 
 def resumed(options: Any) -> Path | None:
     """The run that --resume names; None without, and where it names an original's file."""
-    given = Path(options.resume) if options.resume else None
+    given = home(options.resume) if options.resume else None
     return None if given is None or given.is_file() else given
 
 
 def choose(options: Any, name: str) -> Path:
-    """The run's directory: --resume, --out, or the next free runs/<paper>/<name>-<seed>."""
-    for given in (resumed(options), options.out):
-        if given:
-            return Path(given)
+    """The run's directory: --resume, --out, or the next free runs/<paper>/<name>-<seed>.
+
+    UserError for a resumed run without a checkpoint: to resume is to go on from one.
+    """
+    if run := resumed(options):
+        run = home(run)
+        if checkpoint.newest(run) is None:
+            raise UserError(
+                f"{run}: there is no checkpoint to resume from; nothing there was changed"
+            )
+        return run
+    if options.out:
+        return home(options.out)
     base = Path("runs") / options.paper / f"{name}-{options.seed}"
     found, again = base, 1
     while found.exists():
@@ -64,13 +78,14 @@ def lock(directory: Path) -> filelock.FileLock:
     return held
 
 
-def config(options: Any, name: str) -> dict[str, Any]:
-    """What config.json holds."""
+def config(options: Any, name: str, dataset: str | None = None) -> dict[str, Any]:
+    """What config.json holds; dataset: as in `labels`."""
     return {
         "creditlab": version(),
         "paper": options.paper,
         "script": options.script,
         "name": name,
+        "dataset": dataset or options.as_dict().get("dataset"),
         "options": options.as_dict(),
     }
 
@@ -78,8 +93,13 @@ def config(options: Any, name: str) -> dict[str, Any]:
 def refuse_another(directory: Path, wanted: dict[str, Any]) -> None:
     """UsageError where the directory holds another run, or this one with something to lose."""
     if not (directory / "config.json").exists():
+        if checkpoint.newest(directory):
+            raise UsageError(
+                f"option --out (={directory}) holds checkpoints of a run whose config.json is "
+                "missing; choose another folder"
+            )
         return
-    held = checkpoint.read_json(directory / "config.json")
+    held = documents.read(directory / "config.json", documents.CONFIG)
     mine, theirs = _essence(wanted), _essence(held)
     if mine != theirs:
         keys = [k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k)]
@@ -95,6 +115,25 @@ def refuse_another(directory: Path, wanted: dict[str, Any]) -> None:
         )
 
 
+def set_aside(directory: Path) -> Path | None:
+    """Before a run starts afresh: move the record of an earlier one, whose checkpoints are gone,
+    into DIRECTORY/earlier-<n>, which is returned. None where nothing was recorded."""
+    names = ("config.json", "environment.json", "metrics.jsonl", "summary.json")
+    record = [path for name in names if (path := directory / name).is_file()]
+    if not any(path.name in names[2:] and path.stat().st_size for path in record):
+        return None  # begun, and killed before its first line
+    record += directory.glob("events.out.tfevents.*")
+    found, number = directory / "earlier-1", 1
+    while found.exists():
+        number += 1
+        found = directory / f"earlier-{number}"
+    with writing(found):
+        found.mkdir()
+        for path in record:
+            path.rename(found / path.name)
+    return found
+
+
 def _essence(document: dict[str, Any]) -> dict[str, Any]:
     """What makes two runs the same one: script and options, not where they are written."""
     passing = {"out", "resume", "allow_change", "quiet"}
@@ -108,21 +147,21 @@ def rule_of(given: Mapping[str, Any]) -> str | None:
     return next((str(given[name]).lower() for name in names if given.get(name)), None)
 
 
-def labels(options: Any, name: str) -> dict[str, Any]:
-    """What a report needs to tell runs apart."""
+def labels(options: Any, name: str, dataset: str | None = None) -> dict[str, Any]:
+    """What a report needs to tell runs apart; dataset: what was found under the name asked for."""
     given = options.as_dict()
     return {
         "paper": options.paper,
         "script": options.script,
         "name": name,
         "rule": rule_of(given),
-        "dataset": given.get("dataset"),
+        "dataset": dataset or given.get("dataset"),
         "seed": given.get("seed"),
     }
 
 
-def environment(options: Any, backend: Any, device: Any, checksums: dict[str, str]) -> dict:
-    """What environment.json holds."""
+def environment(options: Any, backend: Any, device: Any, data: Any) -> dict:
+    """What environment.json holds. data: has `checksums`, and `unverified` where it knows."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -134,7 +173,8 @@ def environment(options: Any, backend: Any, device: Any, checksums: dict[str, st
         "device": str(device),
         "precision": options.precision,
         "deterministic": options.deterministic,
-        "data": dict(checksums),
+        "data": dict(data.checksums),
+        "unverified": sorted(getattr(data, "unverified", data.checksums)),
         **_git(),
         "command": sys.argv,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -144,13 +184,18 @@ def environment(options: Any, backend: Any, device: Any, checksums: dict[str, st
 def record(directory: Path, now: dict[str, Any], resumed_at: int | None) -> list[str]:
     """Write environment.json, at a resume with what has changed since; returns those changes."""
     path, changed = directory / "environment.json", []
-    if resumed_at is not None and path.exists():
-        before = checkpoint.read_json(path)
+    if resumed_at is not None and (before := recorded(directory)):
         changed = differences(before, now)
         entry = {"step": resumed_at, **{key: now.get(key) for key in PARTS}, "differences": changed}
         now = before | {"resumed": [*before.get("resumed", []), entry]}
     checkpoint.write_json(path, now)
     return changed
+
+
+def recorded(directory: Path) -> dict[str, Any]:
+    """environment.json, {} where there is none. UserError where it holds something else."""
+    path = directory / "environment.json"
+    return documents.read(path, documents.ENVIRONMENT) if path.exists() else {}
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
@@ -206,36 +251,3 @@ def _git() -> dict[str, Any]:
         "git_commit": commit.strip() if commit else None,
         "git_dirty": bool(status) if status is not None else None,
     }
-
-
-class Metrics:
-    """metrics.jsonl: lines are appended and synced; a resume cuts it back to its checkpoint.
-
-    With write=False (another process writes) the file is read and further lines are remembered.
-    """
-
-    def __init__(self, path: Path, keep_bytes: int = 0, write: bool = True) -> None:
-        self._file = open(path, "ab") if write else None
-        if self._file is not None:
-            self._file.truncate(keep_bytes)
-            self._file.seek(0, os.SEEK_END)
-        kept = path.read_bytes()[:keep_bytes] if keep_bytes else b""
-        self.lines: list[dict[str, Any]] = [json.loads(line) for line in kept.splitlines()]
-
-    def append(self, line: dict[str, Any]) -> None:
-        """Write one line."""
-        self.lines.append(line)
-        if self._file is not None:
-            self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
-            self._file.flush()
-            os.fsync(self._file.fileno())
-
-    @property
-    def size(self) -> int:
-        """Bytes written so far."""
-        return self._file.tell() if self._file is not None else 0
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()

@@ -8,19 +8,21 @@ update and its gradient, and the angle between E and W transposed, against depth
 there already are kept, unfinished ones resumed.
 """
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from math import nan
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
 import click
 
+from common import checkpoint, documents
 from common.cli import Options, command, option
 from common.errors import UserError
 from common.options import choice, path, positive_int
+from common.writing import write_figure, write_json
 
 SCRIPT = "lra_e.mnist.mnist_torch"
 RULES = ("lra_e", "fixed_e", "bp")
@@ -59,10 +61,10 @@ def run(case: Case, options: Any) -> None:
     """Train one case in a process of its own, unless it is there; UserError names its log."""
     folder = case.folder(options.out)
     if (folder / "summary.json").is_file():
-        if json.loads((folder / "summary.json").read_text())["status"] == "finished":
+        if documents.read(folder / "summary.json", documents.SUMMARY)["status"] == "finished":
             return
     words = [sys.executable, "-m", SCRIPT, "--quiet", "--threads", str(options.threads)]
-    if (folder / "config.json").is_file():
+    if checkpoint.newest(folder):
         words += ["--resume", str(folder)]
     else:
         words += [
@@ -84,18 +86,22 @@ def run(case: Case, options: Any) -> None:
 
 def collect(out: Path) -> list[dict[str, Any]]:
     """What the figure shows, from the runs in a folder: one record a dataset, depth and rule."""
-    from common.report import read_run
+    from common.report import HOUSEKEEPING, differing, read_run
 
     found: dict[tuple[str, int, str], list[Any]] = {}
     for config in sorted(out.glob("*/h*-*/seed-*/config.json")):
         case = read_run(config.parent)
         if case.status == "finished":
+            _check(case)
             key = (case.dataset, len(case.options["layers"]) - 2, case.rule)
             found.setdefault(key, []).append(case)
     if not found:
         raise UserError(f"{out}: no finished run of the study is here")
     records = []
     for (dataset, depth, rule), runs in sorted(found.items(), key=_reading_order):
+        if more := differing(runs, HOUSEKEEPING):
+            folder = runs[0].path.parent
+            raise UserError(f"{folder}: its runs are of several recipes: {', '.join(more)} differ")
         last = [one.audits[-1] for one in runs]
         records.append(
             {
@@ -112,6 +118,20 @@ def collect(out: Path) -> list[dict[str, Any]]:
             }
         )
     return records
+
+
+def _check(run: Any) -> None:
+    """UserError for a run that is not of the study, or has no audit or no accuracies."""
+    options = documents.run_options(run.path, run.config, "lra_e", ("layers",))
+    layers = documents.table(layers=documents.many(documents.COUNT))
+    documents.check(options, layers, f"{run.path / 'config.json'}: options")
+    if run.dataset not in ORDER or run.rule not in RULES:
+        raise UserError(f"{run.path}: {run.rule} on {run.dataset} is no case of the study")
+    metrics = run.path / "metrics.jsonl"
+    if not run.audits or "feedback" not in run.audits[-1]:
+        raise UserError(f"{metrics}: no audit with feedback weights; train with --audit")
+    figures = dict.fromkeys(("test_accuracy", "train_accuracy"), documents.NUMBER)
+    documents.check(run.final, documents.table(**figures), f"{metrics}: the last epoch")
 
 
 def _made(run: Any) -> str:
@@ -131,7 +151,8 @@ def _mean_angles(audits: list[dict[str, Any]]) -> dict[str, float | None]:
     """Layer -> mean angle over the seeds; None where a seed has none that means anything."""
     angles: dict[str, float | None] = {}
     for layer in audits[0]:
-        known = [a[layer]["angle"] for a in audits if not a[layer].get("too_small")]
+        here = [a[layer] for a in audits if layer in a]
+        known = [entry.get("angle") for entry in here if not entry.get("too_small")]
         known = [angle for angle in known if angle is not None]
         angles[layer] = fmean(known) if len(known) == len(audits) else None
     return angles
@@ -161,8 +182,7 @@ def draw(records: list[dict[str, Any]], target: Path) -> None:
             row[0].set_title(DATASETS[dataset], loc="left", fontweight="bold")
             row[1].set_title("solid: LRA-E, dashed: E fixed", loc="left", fontsize=9)
             row[2].set_title("LRA-E", loc="left", fontsize=9)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(target, dpi=150, facecolor="white")
+        write_figure(figure, target, dpi=150, facecolor="white")
 
 
 def _accuracies(axes: Any, records: list[dict[str, Any]], colours: dict) -> None:
@@ -196,7 +216,7 @@ def _angles(axes: Any, records: list[dict[str, Any]], shade: dict, kind: str, la
         wanted = ("lra_e", "fixed_e") if kind == "credit_angle" else ("lra_e",)
         if record["rule"] not in wanted:
             continue
-        points = [(int(k[1:]), v) for k, v in record[kind].items() if v is not None]
+        points = [(int(k[1:]), nan if v is None else v) for k, v in record[kind].items()]
         solid = record["rule"] == "lra_e"
         axes.plot(
             [x for x, _ in points], [y for _, y in points], "o-" if solid else "o--",
@@ -204,8 +224,10 @@ def _angles(axes: Any, records: list[dict[str, Any]], shade: dict, kind: str, la
             label=f"{record['depth']} hidden" if solid else None,
         )  # fmt: skip
     axes.axhline(90, color="black", linewidth=0.8, linestyle=(0, (1, 2)))
-    axes.set_ylim(-3, 116)
-    axes.set_yticks(range(0, 91, 30))
+    values = (v for r in records for v in r[kind].values() if v is not None)
+    highest = max([90.0, *values])
+    axes.set_ylim(-3, highest + 26)  # room for the names
+    axes.set_yticks(range(0, int(highest) + 1, 30))
     axes.set_xlabel("layer")
     axes.set_ylabel(label)
     axes.xaxis.get_major_locator().set_params(integer=True)
@@ -275,7 +297,7 @@ def main(options: Options) -> None:
         run(case, options)
     records = collect(options.out)
     numbers, figure = options.out / "depth.json", options.out / "depth.png"
-    numbers.write_text(json.dumps(records, indent=1) + "\n")
+    write_json(numbers, records)
     draw(records, figure)
     click.echo(table(records))
     click.echo(f"{numbers}\n{figure}")

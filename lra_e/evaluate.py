@@ -11,9 +11,13 @@ from pathlib import Path
 import click
 import numpy as np
 
+from common import documents
 from common.cli import Options, argument, command, option
 from common.errors import UsageError, UserError
 from common.options import choice, path, positive_int
+from common.paths import home
+from common.seal import KEY, seal, verified
+from common.writing import whole
 
 STORED = Path(__file__).with_name("model.safetensors")
 ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -25,6 +29,12 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
+FINISHED = documents.table(
+    epochs=documents.COUNT, final=documents.table(test_accuracy=documents.NUMBER)
+)
+"""What is told of a run's summary.json."""
+
+
 def read_model(source: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Weights by name (W1 (n_0, n_1), W2, …, b1 (n_1,), …) and what made them.
 
@@ -32,16 +42,16 @@ def read_model(source: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """
     from safetensors import SafetensorError, safe_open
 
-    file, about = source, {}
+    file = source = home(source)
+    about: dict[str, str] = {}
     if source.is_dir():
-        from common.checkpoint import of_run, read_json
+        from common.checkpoint import of_run
 
-        config = read_json(source / "config.json")
-        if config.get("paper") != "lra_e":
-            raise UserError(f"{source}: a run of {config.get('paper')}, not of lra_e")
+        config = documents.read(source / "config.json", documents.CONFIG)
+        named = ("rule", "activation", "dataset", "seed")
+        options = documents.run_options(source, config, "lra_e", named)
         file = of_run(source, "last") / "tensors.safetensors"
-        options = config["options"]
-        summary = read_json(source / "summary.json")
+        summary = documents.read(source / "summary.json", FINISHED)
         about = {
             "script": config["script"],
             "rule": options["rule"],
@@ -53,8 +63,9 @@ def read_model(source: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         }
     try:
         with safe_open(file, "np") as tensors:
-            about = (tensors.metadata() or {}) | about
+            about = dict(tensors.metadata() or {}) | about
             weights = {name: tensors.get_tensor(name) for name in tensors.keys()}
+            verified(file, weights, about)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{file}: not a whole safetensors file ({error})") from error
     if "W1" not in weights:
@@ -73,13 +84,15 @@ def logits(weights: dict[str, np.ndarray], x: np.ndarray, activation: str = "tan
 
 
 def export(weights: dict[str, np.ndarray], about: dict[str, str], target: Path) -> None:
-    """Write W and b as float32 with their metadata."""
+    """Write W and b as float32 with their metadata; never half a file. UserError where the disk
+    refuses."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     kept = {n: np.ascontiguousarray(t, np.float32) for n, t in weights.items()}
     count = sum(t.size for t in kept.values())
-    target.parent.mkdir(parents=True, exist_ok=True)
-    save_file(kept, target, {**about, "parameters": str(count)})
+    with whole(target, SafetensorError) as temporary:
+        save_file(kept, temporary, {**about, "parameters": str(count), KEY: seal(kept)})
 
 
 @command(paper="lra_e", name="evaluate")

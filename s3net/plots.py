@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from common.writing import write_figure
+
 
 def canvas(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, Any]:
     """(figure, axes as an array (rows, columns)) of a size in inches."""
@@ -20,5 +22,4 @@ def canvas(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, Any
 def save(figure: Any, file: Path, *, dpi: int, pad: float = 1.08) -> None:
     """Write it, making its folder; `pad` in units of the font's size."""
     figure.tight_layout(pad=pad)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, dpi=dpi)
+    write_figure(figure, file, dpi=dpi)

@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from common import documents
 from common.errors import UserError
+from common.paths import home
 from common.torch_files import (
     differing,
     of_network,
@@ -30,6 +32,7 @@ class Stored(NamedTuple):
 def read(path: Path) -> Stored:
     """A run directory, a .safetensors or a .pth file. UserError where it is none of them; nothing
     in a file is ever executed."""
+    path = home(path)
     if path.is_dir():
         return _run(path)
     if not path.is_file():
@@ -61,12 +64,12 @@ def _pth(path: Path) -> Stored:
 
 
 def _run(path: Path) -> Stored:
-    from common.checkpoint import of_run, read_json
+    from common.checkpoint import of_run
 
-    config = read_json(path / "config.json")
-    if config.get("paper") != "s3net":
-        raise UserError(f"{path}: a run of {config.get('paper')}, not of s3net")
+    config = documents.read(path / "config.json", documents.CONFIG)
+    options = documents.run_options(path, config, "s3net")
     held, _ = read_safetensors(of_run(path, "last") / "tensors.safetensors", "about")
-    options = config["options"]
     options = {"model": options.get("arch")} | options  # ImageNet's name for it
+    if config.get("dataset"):
+        options["dataset"] = config["dataset"]  # what the run found under the name asked for
     return Stored(of_network(held), {n: options[n] for n in SETTINGS if options.get(n) is not None})

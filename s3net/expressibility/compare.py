@@ -5,7 +5,6 @@ against depth on the notebook's split, and over many random splits the gap betwe
 the proposed wiring with a confidence interval. Writes compare.csv, gaps.csv and compare.png.
 """
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ import numpy as np
 from common.cli import Options, command, option
 from common.errors import UsageError
 from common.options import choice, nonnegative, nonnegative_int, path, positive
+from common.writing import write_table
 from s3net.expressibility.data import DATASETS, Data, indices, load, standardised
 from s3net.expressibility.kernel import WIRINGS, kernels, mean_squared_error, parts, predict
 
@@ -132,11 +132,7 @@ def table(rows: list[dict[str, Any]], kind: str, what: str = "mse") -> str:
 
 
 def _write(folder: Path, name: str, fields: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / name, "w", newline="") as file:
-        lines = csv.writer(file)
-        lines.writerow(fields)
-        lines.writerows(rows)
+    write_table(folder / name, [fields, *rows])
 
 
 def depths_of(text: str) -> list[int]:

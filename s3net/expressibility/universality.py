@@ -14,7 +14,6 @@ is the piecewise-linear interpolation of f at the n + 1 equally spaced t of dept
 most max|f''| (b - a)^2 / (8 n^2). Without the shortcuts the output is one ramp.
 """
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ import numpy as np
 from common.cli import Options, command, option
 from common.errors import UsageError
 from common.options import choice, path
+from common.writing import write_table
 from s3net.expressibility.kernel import Array
 from s3net.topology import wire
 
@@ -116,9 +116,8 @@ def main(options: Options) -> None:
                          "2,4,8")  # fmt: skip
     f, a, b, bend = FUNCTIONS[options.function]
     errors = [largest_error(options.function, depth) for depth in depths]
-    options.out.mkdir(parents=True, exist_ok=True)
-    with open(options.out / f"{options.function}.csv", "w", newline="") as file:
-        csv.writer(file).writerows([("depth", "largest_error"), *zip(depths, errors, strict=True)])
+    table = [("depth", "largest_error"), *zip(depths, errors, strict=True)]
+    write_table(options.out / f"{options.function}.csv", table)
     figure, axes = panels(2)
     x = np.linspace(a, b, 400)
     axes[0].plot(x, f(x), color="0.6", linewidth=3, label=options.function)

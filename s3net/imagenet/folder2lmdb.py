@@ -1,5 +1,6 @@
 """An image folder as one lmdb file: `python -m s3net.imagenet.folder2lmdb -d FOLDER -o FILE`."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,18 @@ def convert(options: Any) -> None:
     from tqdm import tqdm
 
     from common.files import damaged, read
-    from common.image_folder import decode_bytes, one_half
-    from s3net.imagenet.records import LABELS, META, open_file, pack, read_meta, write_meta
+    from common.image_folder import one_half
+    from common.pixels import decode_bytes
+    from common.writing import writing
+    from s3net.imagenet.records import (
+        LABELS,
+        META,
+        library,
+        open_file,
+        pack,
+        read_meta,
+        write_meta,
+    )  # fmt: skip
 
     folder, file = options.dataset, options.outpath
     split, classes, listing = one_half(folder)
@@ -60,7 +71,8 @@ def convert(options: Any) -> None:
         raise UsageError(
             f"option --dataset (={folder}) holds train and val: convert each by itself"
         )
-    file.parent.mkdir(parents=True, exist_ok=True)
+    with writing(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
     held = sum(Path(each).stat().st_size for each in split.paths)
     # Each image's last page is half empty, and the tree takes a little more.
     with open_file(file, map_size=2 * held + 16384 * len(split) + (64 << 20)) as environment:
@@ -80,24 +92,32 @@ def convert(options: Any) -> None:
             click.echo(f"{file}: {done} of {len(split)} images are there already")
         todo = range(done, len(split))
         bar = tqdm(todo, initial=done, total=len(split), disable=True if options.quiet else None)
-        transaction, waiting = environment.begin(write=True), 0
-        try:
-            for i in bar:
-                source = split.paths[i]
-                image = read(source)
-                if options.check:
-                    decode_bytes(image, source)
-                name = str(Path(source).relative_to(folder))
-                transaction.put(str(i).encode(), pack(image, int(split.labels[i]), name))
-                done, waiting = i + 1, waiting + len(image)
-                if done % options.commit_every == 0 or waiting >= COMMIT_BYTES:
-                    write_meta(transaction, about | {"done": done})
-                    transaction.commit()
-                    transaction, waiting = environment.begin(write=True), 0
-        finally:  # a bad image, or Ctrl-C: keep the good ones before it
+        full = library().Error  # lmdb's own, where the disk or the map is full
+        with writing(file, full):
+            transaction, waiting = environment.begin(write=True), 0
+            try:
+                for i in bar:
+                    source = split.paths[i]
+                    image = read(source)
+                    if options.check:
+                        decode_bytes(image, source)
+                    name = str(Path(source).relative_to(folder))
+                    transaction.put(str(i).encode(), pack(image, int(split.labels[i]), name))
+                    done, waiting = i + 1, waiting + len(image)
+                    if done % options.commit_every == 0 or waiting >= COMMIT_BYTES:
+                        write_meta(transaction, about | {"done": done})
+                        transaction.commit()
+                        transaction, waiting = environment.begin(write=True), 0
+            except (OSError, full):
+                with suppress(full):  # what was committed before stays
+                    transaction.abort()
+                raise
+            except BaseException:  # a bad image, or Ctrl-C: keep the good ones before it
+                write_meta(transaction, about | {"done": done})
+                transaction.commit()
+                raise
             write_meta(transaction, about | {"done": done})
-            if done == len(split):
-                transaction.put(LABELS, split.labels.astype("<i8").tobytes())
+            transaction.put(LABELS, split.labels.astype("<i8").tobytes())
             transaction.commit()
         entries = environment.stat()["entries"]
     if entries != len(split) + len((META, LABELS)):

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from common import torch_labels
 from common.errors import UserError
-from common.torch_files import read_pth
+from common.torch_files import read_pth, tensors
 from s3net import learner
 from s3net.stored import Stored, load
 
@@ -54,23 +54,35 @@ class Learner(learner.Learner):
         lacking = [n for n in NEEDED if not isinstance(found, dict) or n not in found]
         if lacking:
             raise UserError(f"{path}: not a checkpoint of this program: it has no '{lacking[0]}'")
-        state = {n.removeprefix("module."): t for n, t in found["state_dict"].items()}
-        load(self.net, Stored(state, {}), path)
-        parameters = list(self.net.parameters())
-        momenta = found["optimizer"].get("state", {})
-        for i, parameter in enumerate(parameters):
+        try:
+            best = {"top1": float(found["best_acc1"]), "top5": float(found["best_acc5"])}
+            epoch = int(found["epoch"])
+        except (TypeError, ValueError, RuntimeError, OverflowError):  # of a tensor: a RuntimeError
+            raise UserError(f"{path}: epoch, best_acc1 and best_acc5 must be numbers") from None
+        # The original's best accuracies are tensors of 0; ours of no epoch yet are -1.
+        if epoch < 0 or not all(-1 <= value <= 100 for value in best.values()):
+            raise UserError(f"{path}: epoch (={epoch}) must be >= 0, {best} percentages")
+        load(self.net, Stored(tensors(found["state_dict"], path), {}), path)
+        optimizer = found["optimizer"]
+        momenta = optimizer.get("state", {}) if isinstance(optimizer, dict) else None
+        if not isinstance(momenta, dict):
+            raise UserError(f"{path}: its optimizer is no state dict")
+        for i, parameter in enumerate(self.net.parameters()):
             # A network that has not taken a step yet has none.
-            momentum = momenta.get(i, {}).get("momentum_buffer")
+            entry = momenta.get(i, {})
+            momentum = entry.get("momentum_buffer") if isinstance(entry, dict) else entry
             held = self.optimiser.state[parameter]["momentum_buffer"]
             if momentum is None:
                 held.zero_()
+            elif not isinstance(momentum, Tensor):
+                raise UserError(f"{path}: momentum {i} is no tensor")
             elif momentum.shape != held.shape:
                 raise UserError(f"{path}: momentum {i} has shape {list(momentum.shape)}, not "
                                 f"{list(held.shape)}")  # fmt: skip
             else:
                 held.copy_(momentum)
-        self.best = {"top1": float(found["best_acc1"]), "top5": float(found["best_acc5"])}
-        return int(found["epoch"])
+        self.best = best
+        return epoch
 
     def _hits(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
         five = logits.topk(min(5, logits.shape[1]), 1).indices

@@ -19,14 +19,18 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from common import documents
 from common.datasets import limited
 from common.errors import UserError
 from common.files import damaged
-from common.image_folder import decode_bytes
+from common.paths import home
+from common.pixels import decode_bytes
 
 FORMAT = "creditlab images 1"
 HEAD = struct.Struct("<IIH")
 META, LABELS = b"__meta__", b"__labels__"
+ABOUT = documents.table(images=documents.COUNT, done=documents.COUNT, listing=documents.TEXT,
+                        classes=documents.many(documents.TEXT))  # fmt: skip
 
 
 def pack(image: bytes, label: int, name: str) -> bytes:
@@ -63,7 +67,7 @@ def open_file(path: Path, *, map_size: int = 0) -> Any:
 
     UserError where it is no lmdb, or shorter than it says.
     """
-    lmdb = library()
+    lmdb, path = library(), home(path)
     more: dict[str, Any] = {"readonly": True, "lock": False, "create": False}
     if map_size:
         more = {"map_size": map_size}
@@ -71,6 +75,8 @@ def open_file(path: Path, *, map_size: int = 0) -> Any:
         environment = lmdb.open(
             str(path), subdir=False, readahead=False, meminit=False, max_dbs=0, **more
         )
+    except lmdb.DiskError as error:
+        raise damaged(path, f"cannot be written ({error})") from None
     except lmdb.Error as error:
         why = str(error).removeprefix(f"{path}: ")
         raise damaged(path, f"is no lmdb file, or cut short ({why})") from None
@@ -92,7 +98,10 @@ def read_meta(transaction: Any) -> dict[str, Any] | None:
     meta = json.loads(found)
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise ValueError(f"is not of the format {FORMAT}")
-    return meta
+    try:
+        return documents.check(meta, ABOUT, "its __meta__")
+    except UserError as error:
+        raise ValueError(str(error)) from None
 
 
 def write_meta(transaction: Any, about: dict[str, Any]) -> None:
@@ -134,6 +143,7 @@ class Records:
     """
 
     def __init__(self, path: Path) -> None:
+        path = home(path)
         if not path.is_file():
             raise damaged(path, "there is no such file")
         self.path = path
@@ -150,6 +160,8 @@ class Records:
                 raise damaged(
                     path, f"is unfinished ({done} images): run folder2lmdb again to go on"
                 )
+            if len(labels) % 8:
+                raise damaged(path, f"has {len(labels)} bytes of labels, not 8 an image")
             self.labels = np.frombuffer(labels, "<i8").astype(np.int64)
             entries = transaction.stat()["entries"]
         self.classes, self.checksum = tuple(meta["classes"]), str(meta["listing"])

@@ -5,7 +5,7 @@ them that input and bias gradients add up to the logit (completeness). Writes fu
 maps.npz (the maps as they are, a key a network) and fullgrad.csv (class and error of each).
 """
 
-import csv
+import io
 from functools import cache
 from typing import Any
 
@@ -13,6 +13,7 @@ import click
 import numpy as np
 
 from common.cli import Options, command, option
+from common.writing import write_bytes, write_table
 from s3net.interpretability.options import study_options
 
 
@@ -45,14 +46,16 @@ def main(options: Options) -> None:
         columns.append(("photograph", list(read(224).pixels)))
     columns += [(name, list(one.saliency)) for name, one in found.items()]
     grid(columns, names, options.out / "fullgrad.png")
-    np.savez_compressed(options.out / "maps.npz", names=names,
-                        **{name: one.saliency for name, one in found.items()})  # fmt: skip
-    with open(options.out / "fullgrad.csv", "w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["image", "model", "class", "completeness_error"])
-        for name, one in found.items():
-            for image, target, error in zip(names, one.targets, one.errors, strict=True):
-                rows.writerow([image, name, int(target), f"{error:.3g}"])
+    maps = io.BytesIO()
+    np.savez_compressed(maps, names=names, **{name: one.saliency for name, one in found.items()})
+    write_bytes(options.out / "maps.npz", maps.getvalue())
+    rows = [
+        [image, name, int(target), f"{error:.3g}"]
+        for name, one in found.items()
+        for image, target, error in zip(names, one.targets, one.errors, strict=True)
+    ]
+    head = ["image", "model", "class", "completeness_error"]
+    write_table(options.out / "fullgrad.csv", [head, *rows])
     click.echo(options.out / "fullgrad.png")
 
 

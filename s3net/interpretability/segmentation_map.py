@@ -6,7 +6,6 @@ overlap (Dice) at percentiles 99 to 80, beside that of a blob in the centre, whi
 Writes segmentation.png, dice.png and dice.csv.
 """
 
-import csv
 from functools import cache
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from common.cli import Options, command, option
 from common.errors import UsageError
 from common.options import Number, path
+from common.writing import write_table
 from s3net.interpretability.options import study_options
 
 percent = Number(float, 0, 100)
@@ -85,12 +85,13 @@ def main(options: Options) -> None:
     blob = np.broadcast_to(centre(truth.shape[1]), truth.shape)
     overlap["a blob in the centre"] = dice(blob, truth, percentiles)
     curves(percentiles, overlap, options.out / "dice.png")
-    with open(options.out / "dice.csv", "w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["image", "model", *(f"dice_{p:g}" for p in percentiles)])
-        for name, values in overlap.items():
-            for image, curve in zip(shown.names, values.T, strict=True):
-                rows.writerow([image, name, *(f"{v:.4f}" for v in curve)])
+    rows = [
+        [image, name, *(f"{v:.4f}" for v in curve)]
+        for name, values in overlap.items()
+        for image, curve in zip(shown.names, values.T, strict=True)
+    ]
+    head = ["image", "model", *(f"dice_{p:g}" for p in percentiles)]
+    write_table(options.out / "dice.csv", [head, *rows])
     for name, values in overlap.items():
         mean = values.mean(1)
         best = int(mean.argmax())

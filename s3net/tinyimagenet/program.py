@@ -6,10 +6,10 @@ from typing import Any
 import click
 
 from common import torch_backend
-from common.checkpoint import write_text
 from common.run import Run
 from common.torch_batches import TorchBatches
 from common.torch_files import write_pth
+from common.writing import write_text
 from s3net.data import load_task
 from s3net.learner import Learner
 from s3net.optim import step_rate
@@ -44,7 +44,7 @@ def train(options: Any) -> None:
     )
     val_set = TorchBatches(task.test, options.test_batch_size, **place)
     click.echo(f"{options.model}: {learner.parameters()} trainable parameters")
-    name = f"{options.dataset}-{options.model}{options.wiring and '-' + options.wiring or ''}"
+    name = f"{task.data.name}-{options.model}{options.wiring and '-' + options.wiring or ''}"
     with Run(options, learner, data=task.data, device=device, name=name) as run:
         keep_graphs(drawn, run.directory, getattr(options, "model_dir", None))
         for epoch in run.epochs(options.epochs):
@@ -94,5 +94,4 @@ def keep_graphs(drawn: graphs.Wiring | None, run: Path, copy: Path | None) -> No
     """Write the graphs into the run, and into --model_dir."""
     for folder in (run, copy):
         if drawn is not None and folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
             write_text(folder / graphs.FILE, drawn.text())

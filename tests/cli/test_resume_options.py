@@ -1,6 +1,7 @@
 """`--resume DIR`: where the values come from, and what may be changed on the way."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,72 @@ def test_a_folder_that_is_no_run_of_this_script_is_one_clear_line(old: Path, tmp
     ]:
         (old / "config.json").write_text(text)
         assert message in refused("--resume", old)
+
+
+OTHERS: tuple[Any, ...] = (
+    [],
+    {},
+    "x",
+    "",
+    -1,
+    1.5,
+    None,
+    True,
+    [[]],
+    ["a"],
+    {"a": None},
+    10**400,
+    math.inf,
+)
+
+
+def test_every_edit_of_a_recorded_option_is_one_line_or_a_value_of_its_type(old: Path) -> None:
+    """`AttributeError: 'list' object has no attribute 'strip'`; null for a default in silence."""
+    config = json.loads((old / "config.json").read_text())
+    whole = config["options"]
+    for name, before in whole.items():
+        if name in ("resume", "allow_change"):  # never taken from the record
+            continue
+        for value in OTHERS:
+            config["options"] = whole | {name: value}
+            (old / "config.json").write_text(json.dumps(config))
+            try:
+                run("--resume", old)
+            except UsageError as error:
+                assert "config.json" in str(error) or name in str(error), error
+                assert "\n" not in str(error)
+                continue
+            numbers = (int, float)
+            alike = {bool: (bool,), str: (str,), list: (list,), int: numbers, float: numbers}
+            assert value is None or isinstance(value, alike.get(type(before), object)), name
+            assert value is not None or before is None or name in OPTIONAL, (name, before)
+
+
+OPTIONAL = {"problem", "directory", "out", "limit_train", "limit_test", "threads", "audit_every",
+            "checkpoint_every", "quiet", "no_download", "deterministic", "audit", "aug",
+            "transposed", "reduction", "data_dir"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "part"),
+    [
+        ("beta", "0.5", 'options.beta (="0.5") must be a finite number'),
+        ("beta", None, "options.beta (=null) must be a finite number"),
+        ("seed", 3.5, "options.seed (=3.5) must be a whole number"),
+        ("layers", "9,8", 'options.layers (="9,8") must be a list'),
+        ("aug", 1, "options.aug (=1) must be true or false"),
+        ("dataset", 3, "options.dataset (=3) must be a text"),
+        ("data_dir", [], "options.data_dir (=[]) must be a text"),
+    ],
+)
+def test_a_recorded_value_of_another_type_names_file_and_key(old: Path, name, value, part) -> None:
+    """A learning rate that was a text, and is a text."""
+    config = json.loads((old / "config.json").read_text())
+    config["options"][name] = value
+    (old / "config.json").write_text(json.dumps(config))
+    message = refused("--resume", old)
+    assert f"{old / 'config.json'}: " in message or "config.json is no record" in message
+    assert part in message
 
 
 def test_a_wrong_value_in_the_record_is_told_with_its_file(old: Path) -> None:

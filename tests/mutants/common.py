@@ -1,0 +1,344 @@
+"""Defects for what all papers share: checkpoints, resumes, records, sums, verdicts, intervals."""
+
+from tests.mutants import Mutation, Suite
+
+CHECKPOINT, RESUME, RUNDIR = "common/checkpoint.py", "common/resume.py", "common/rundir.py"
+RUN, METRICS, SUMS = "common/run.py", "common/metrics.py", "common/sums.py"
+VERDICTS, ROWS, MEASURED = "common/verdicts.py", "common/target_rows.py", "common/measured.py"
+REPORT, DOCUMENTS = "common/report.py", "common/documents.py"
+
+CHECKPOINTS = (
+    Mutation(
+        "a checkpoint without the random generators' states",
+        CHECKPOINT,
+        "if backend.is_tensor(t)} | backend.rng_state()",
+        "if backend.is_tensor(t)}",
+    ),
+    Mutation(
+        "a resume that leaves the generators where they are",
+        CHECKPOINT,
+        'backend.load_rng_state({n: t for n, t in whole.items() if n.startswith("rng.")})',
+        "pass",
+    ),
+    Mutation(
+        "tied tensors stored twice",
+        CHECKPOINT,
+        "first.setdefault(backend.identity(t), name)",
+        "first.setdefault(name, name)",
+    ),
+    Mutation(
+        "the oldest checkpoint where the link is missing",
+        CHECKPOINT,
+        'sorted(folder.glob("step-*"), reverse=True)',
+        'sorted(folder.glob("step-*"))',
+    ),
+    Mutation(
+        "the best checkpoint swept away",
+        CHECKPOINT,
+        "if path.is_symlink() or path.name in named:",
+        "if path.is_symlink() or path.name == max(named):",
+    ),
+    Mutation(
+        "links that a moved run loses",
+        CHECKPOINT,
+        "temporary.symlink_to(target)",
+        "temporary.symlink_to(link.parent.resolve() / target)",
+    ),
+    Mutation(
+        "names checked in one direction",
+        CHECKPOINT,
+        "for name in sorted(names ^ mine.keys()):",
+        "for name in sorted(names - mine.keys()):",
+    ),
+    Mutation(
+        "dtypes not checked",
+        CHECKPOINT,
+        'for what in ("shape", "dtype"):',
+        'for what in ("shape",):',
+    ),
+    Mutation(
+        "the notes checked, not the tensors",
+        CHECKPOINT,
+        "for held in (note, there):",
+        "for held in (note,):",
+    ),
+    Mutation(
+        "a torn checkpoint of a process with this number stays in the way",
+        CHECKPOINT,
+        "        shutil.rmtree(temporary, ignore_errors=True)\n        try:",
+        "        try:",
+    ),
+)
+RESUMES = (
+    Mutation(
+        "a run without a checkpoint is resumed: it starts anew",
+        RUNDIR,
+        "if checkpoint.newest(run) is None:",
+        "if False:",
+    ),
+    Mutation(
+        "the sums of an epoch that has begun are lost",
+        RUN,
+        'self._sums.load_states(self._own_sums(remembered["sums"]))',
+        "pass",
+    ),
+    Mutation(
+        "the best epoch before a resume is forgotten",
+        RUN,
+        'remembered["line"], remembered["best"]',
+        'remembered["line"], None',
+    ),
+    Mutation(
+        "the time before a resume is forgotten",
+        RUN,
+        'self._seconds, self._epoch_seconds = remembered["seconds"]',
+        "pass",
+    ),
+    Mutation(
+        "a resume that begins its epoch again",
+        RUN,
+        "source = train.epoch(self.epoch, self.batch)",
+        "source = train.epoch(self.epoch, 0)",
+    ),
+    Mutation(
+        "what a checkpoint remembers is not checked",
+        RUN,
+        'documents.check(remembered, position, f"{found}/state.json: run")',
+        "pass",
+    ),
+    Mutation(
+        "the environment is read after the metrics were cut",
+        RUN,
+        "            rundir.recorded(self.directory)\n",
+        "",
+    ),
+    Mutation(
+        "another script's run is resumed",
+        RESUME,
+        "if wrote != script:",
+        "if not wrote:",
+    ),
+    Mutation(
+        "one allowed change allows all",
+        RESUME,
+        "and not allowed & {name, spoken.name}:",
+        "and not allowed:",
+    ),
+    Mutation(
+        "options that the script has not are dropped",
+        RESUME,
+        "    if strange:",
+        "    if strange == options:",
+    ),
+    Mutation(
+        "recorded values of any type are taken",
+        RESUME,
+        "if fault := documents.fault(",
+        "if not known and documents.fault(",
+    ),
+)
+RECORDS = (
+    Mutation(
+        "lines after the checkpoint are kept, and told twice",
+        METRICS,
+        "self._file.truncate(keep_bytes)",
+        "pass",
+    ),
+    Mutation(
+        "metrics that are too short are filled up",
+        METRICS,
+        "if len(data) < size:",
+        "if not size:",
+    ),
+    Mutation(
+        "the lines before a resume are not remembered",
+        METRICS,
+        "self.lines, self._path = kept(path, keep_bytes), path",
+        "self.lines, self._path = kept(path, keep_bytes)[:0], path",
+    ),
+    Mutation(
+        "a missing key is no fault",
+        DOCUMENTS,
+        'return f"{_join(key, name)} is missing"',
+        "continue",
+    ),
+    Mutation(
+        "true is a number",
+        DOCUMENTS,
+        "isinstance(value, bool) and bool not in types",
+        "isinstance(value, bool) and not types",
+    ),
+    Mutation(
+        "a fresh start empties the record of an earlier run",
+        RUN,
+        "if earlier := rundir.set_aside(self.directory):",
+        "if earlier := None:",
+    ),
+    Mutation(
+        "runs of other options share a directory",
+        RUNDIR,
+        '"name": document.get("name"), **chosen}',
+        '"name": document.get("name")}',
+    ),
+    Mutation(
+        "the third run takes the second one's directory",
+        RUNDIR,
+        "while found.exists():\n        again += 1",
+        "if found.exists():\n        again += 1",
+    ),
+    Mutation(
+        "the second resume forgets the first",
+        RUNDIR,
+        '[*before.get("resumed", []), entry]',
+        "[entry]",
+    ),
+    Mutation(
+        "packages that changed are not warned about",
+        RUNDIR,
+        "if old.get(name) != new.get(name):",
+        "if name not in new:",
+    ),
+    Mutation(
+        "two processes write one run",
+        RUNDIR,
+        "held.acquire(blocking=False)",
+        "held.lock_file",
+    ),
+)
+LOOP = (
+    Mutation(
+        "checkpoints counted from the epoch's start",
+        RUN,
+        "every and self.step % every == 0",
+        "every and (self.batch + 1) % every == 0",
+    ),
+    Mutation(
+        "an epoch that equals the best is the best",
+        RUN,
+        'sign * value <= sign * self._best["value"]',
+        'sign * value < sign * self._best["value"]',
+    ),
+    Mutation(
+        "the highest loss is the best",
+        RUN,
+        '-1 if self.best_metric[0] == "-" else 1',
+        '1 if self.best_metric[0] == "-" else -1',
+    ),
+    Mutation(
+        "patience is not spent by an equal value",
+        RUN,
+        "max(values[-patience:]) <= max(values[:-patience])",
+        "max(values[-patience:]) < max(values[:-patience])",
+    ),
+    Mutation(
+        "every test batch counts the same",
+        RUN,
+        "sums.add(self.learner.eval_step(images, labels), len(labels))",
+        "sums.add(self.learner.eval_step(images, labels), 1)",
+    ),
+    Mutation(
+        "a loss that is not finite trains on",
+        RUN,
+        "if self._sums.images and not math.isfinite(self._sums.loss):",
+        "if not self._sums.images:",
+    ),
+    Mutation(
+        "the summary tells the first epoch for the last",
+        RUN,
+        '"final": self.history[-1] if',
+        '"final": self.history[0] if',
+    ),
+    Mutation(
+        "no checkpoint before training",
+        RUN,
+        "        if not remembered:\n            self._save(())",
+        "        if remembered:\n            self._save(())",
+    ),
+)
+NUMBERS = (
+    Mutation("losses summed without the batch's size", SUMS, "losses[i] * images", "losses[i]"),
+    Mutation(
+        "read batches are read again",
+        SUMS,
+        "            self._images += images\n        self._pending.clear()",
+        "            self._images += images",
+    ),
+    Mutation(
+        "of several processes only the first one counts",
+        SUMS,
+        "sum(column) for column in zip",
+        "column[0] for column in zip",
+    ),
+    Mutation("shares are no percentages", SUMS, "100 * c / self._images", "c / self._images"),
+    Mutation(
+        "a normal quantile for Student's",
+        REPORT,
+        "t.ppf(0.975, len(values) - 1)",
+        "t.ppf(0.975, 10**6)",
+    ),
+    Mutation("a 90 % interval", REPORT, "t.ppf(0.975,", "t.ppf(0.95,"),
+    Mutation(
+        "the spread of one run for that of the mean",
+        REPORT,
+        "/ math.sqrt(len(values))",
+        "/ 1",
+    ),
+    Mutation(
+        "the worst epoch for the best", REPORT, "return max(lines, key", "return min(lines, key"
+    ),
+    Mutation(
+        "a seed that ran twice counts twice",
+        REPORT,
+        "while run.seed in [",
+        "while None in [",
+    ),
+    Mutation(
+        "two seeds are enough for a verdict",
+        ROWS,
+        "like_for_like and self.n >= 3",
+        "like_for_like and self.n >= 2",
+    ),
+    Mutation(
+        "a shortened recipe gets a verdict",
+        VERDICTS,
+        'if row.recipe != "paper":',
+        'if row.recipe == "":',
+    ),
+    Mutation(
+        "the first epoch for the last",
+        MEASURED,
+        'return found[-1] if how == "last"',
+        'return found[0] if how == "last"',
+    ),
+    Mutation(
+        "the highest error is the best one",
+        MEASURED,
+        'how = "max" if name.endswith("accuracy") else "min"',
+        'how = "max" if not name.endswith("loss") else "min"',
+    ),
+    Mutation(
+        "unfinished runs are counted",
+        MEASURED,
+        'if run.status != "finished":',
+        'if run.status == "unheard of":',
+    ),
+)  # fmt: skip
+
+SUITE = Suite(
+    tests=(
+        "tests/runs/test_sums.py",
+        "tests/reports/test_report.py::test_interval_is_the_t_interval_of_the_mean",
+        "tests/reports/test_report.py::test_seeds_are_joined_and_other_recipes_are_not",
+        "tests/reports/test_report.py::test_every_number_in_the_table_is_the_one_in_the_files",
+        "tests/reports/test_targets.py",
+        "tests/reports/test_verdicts.py",
+        "tests/cli/test_resume_options.py",
+        "tests/runs/test_position.py",
+        "tests/runs/test_documents.py",
+        "-k",
+        "not every_edit and not stored_re and not half and not tensors",
+    ),
+    mutations=(*CHECKPOINTS, *RESUMES, *RECORDS, *LOOP, *NUMBERS),
+    preload=("numpy", "safetensors.numpy", "tensorboard.summary.writer.record_writer",
+             "tensorboard.compat.proto.event_pb2", "scipy.stats", "matplotlib.figure", "PIL.Image"),
+)  # fmt: skip
