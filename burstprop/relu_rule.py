@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from burstprop.rule import Bursts
+from common.arguments import number
 
 EPSILON = 1e-8  # the original's, where it divides by what may be zero
 CACHED = 1 << 17  # numbers that are worked on at a time
@@ -31,11 +32,19 @@ CACHED = 1 << 17  # numbers that are worked on at a time
 
 @dataclass(frozen=True)
 class ReLUUnits:
-    """Hidden rectified units. kappa: what the layer above has scaled its signal by."""
+    """Hidden rectified units. kappa: what the layer above has scaled its signal by, > 0."""
 
     kappa: float = 1.0
     exact: bool = True
-    output = False
+    output, recurrent = False, False
+
+    def __post_init__(self) -> None:
+        number("kappa", self.kappa, 0, above=True)
+
+    @property
+    def differences(self) -> bool:
+        """The exact form's."""
+        return self.exact
 
     def rate(self, y: Tensor) -> Tensor:
         return functional.relu(y, inplace=not (y.is_leaf and y.requires_grad))
@@ -50,12 +59,24 @@ class ReLUUnits:
 
 @dataclass(frozen=True)
 class SoftmaxOutput:
-    """Output units whose rates are the logits; softmax is a matter of the rule and of the loss."""
+    """Output units whose rates are the logits; softmax is a matter of the rule and of the loss.
+
+    ArgumentError unless 0 < p_baseline <= 1 and kappa > 0.
+    """
 
     p_baseline: float = 0.2
     kappa: float = 1e-5
     exact: bool = True
-    output = True
+    output, recurrent = True, False
+
+    def __post_init__(self) -> None:
+        number("p_baseline", self.p_baseline, 0, 1, above=True)
+        number("kappa", self.kappa, 0, above=True)
+
+    @property
+    def differences(self) -> bool:
+        """The exact form's."""
+        return self.exact
 
     def rate(self, y: Tensor) -> Tensor:
         return y
