@@ -119,8 +119,9 @@ class BurstNetwork(nn.Module):
         reference: also backprop's deltas, which travel through W (see `backprop`).
         then: called with each layer's index and lesson as soon as no other layer needs its weights,
         which are still in the cache: it may change them.
-        ArgumentError for layers above others without feedback weights, and where units send the
-        rates of both phases and autocast or the network's type would round the difference away.
+        ArgumentError for layers above others without feedback weights, for weights narrower than
+        float32, and under autocast where units send the rates of both phases, whose difference
+        would be rounded away.
         """
         self._check_teaching()
         layers, (inputs, rates) = self.layers, self.trace(x)
@@ -146,13 +147,14 @@ class BurstNetwork(nn.Module):
             if layer.weight_fa is None and name != self.names[0]:
                 raise ArgumentError("feedback", f"(=None) of {name} must be 'learned' or 'fixed' "
                                     "to teach the layer below")  # fmt: skip
-            dtype = W.dtype
-            if torch.is_autocast_enabled(W.device.type):
-                dtype = torch.get_autocast_dtype(W.device.type)
-            if dtype in NARROW and not units.differences:
-                raise ArgumentError("units", f"of {name} (={units!r}) must not be taught in "
-                                    f"{dtype}: the two phases' rates differ by less than it can "
-                                    "tell")  # fmt: skip
+            if W.dtype in NARROW:
+                raise ArgumentError("net", f"must not be taught in {W.dtype}, which leaves nothing "
+                                    "of its updates: keep its weights in float32")  # fmt: skip
+            kind = W.device.type
+            if torch.is_autocast_enabled(kind) and not units.differences:
+                raise ArgumentError("units", f"of {name} (={units!r}) must not be taught under "
+                                    f"autocast to {torch.get_autocast_dtype(kind)}: the two "
+                                    "phases' rates differ by less than it can tell")  # fmt: skip
 
     @torch.no_grad()
     def backprop(self, x: Tensor, target: Tensor) -> Lesson:

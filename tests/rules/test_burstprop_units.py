@@ -127,7 +127,9 @@ def test_every_pair_of_hidden_and_output_units_is_backprop_or_refused(
     top = OUTPUTS[output]
     units = HIDDEN[hidden](top.kappa)
     if units.kappa != top.kappa:
-        with pytest.raises(ArgumentError, match=r"^kappa of fc1 \(=1, .*must be 0.001, by which fc2"):
+        with pytest.raises(
+            ArgumentError, match=r"^kappa of fc1 \(=1, .*must be 0.001, by which fc2"
+        ):
             aligned(units, top)
         return
     found = cosines(aligned(units, top))
@@ -148,7 +150,10 @@ def test_a_convolution_of_rectified_units_learns_below_a_sigmoid_output() -> Non
                              BurstLinear(27, 4, units=SigmoidOutput(P))]).double()  # fmt: skip
     with torch.no_grad():
         net.layers[1].weight_fa.copy_(net.layers[1].weight)
-    x, target = torch.randn(6, 1, 5, 5, dtype=torch.float64), torch.eye(4).double()[[0, 1, 2, 3, 1, 0]]
+    x, target = (
+        torch.randn(6, 1, 5, 5, dtype=torch.float64),
+        torch.eye(4).double()[[0, 1, 2, 3, 1, 0]],
+    )
     lesson = net.teach(x, target)
     (0.5 * (net(x) - target).square().sum()).backward()
     for layer, taught in zip(net.layers, lesson.layers, strict=True):
@@ -243,7 +248,9 @@ def test_a_steeper_sigmoid_is_the_same_net_with_larger_weights(recurrent: str | 
     else:  # b_pre is sigmoid(f) e, and f a third of the other's
         f = steep.teach(x, target).layers[1].sent @ steep.fc2.weight_fa
         torch.testing.assert_close(mine.b_pre, torch.sigmoid(f[0]) * mine.e)
-        torch.testing.assert_close(mine.u, 3 * f[0] * (1 - mine.e) - mine.b_pre @ steep.fc1.weight_r.t())
+        torch.testing.assert_close(
+            mine.u, 3 * f[0] * (1 - mine.e) - mine.b_pre @ steep.fc1.weight_r.t()
+        )
 
 
 @pytest.mark.parametrize(
@@ -263,7 +270,9 @@ def test_a_steeper_sigmoid_is_the_same_net_with_larger_weights(recurrent: str | 
         (lambda: {"layers": BurstLinear(4, 2, units=SigmoidOutput())}, "'layers'"),
     ],
 )  # fmt: skip
-def test_layers_that_do_not_fit_are_refused_when_the_network_is_made(layers: Any, words: str) -> None:
+def test_layers_that_do_not_fit_are_refused_when_the_network_is_made(
+    layers: Any, words: str
+) -> None:
     """Not by torch in the first step."""
     with pytest.raises(ArgumentError, match=f"^layers .*{words}"):
         BurstNetwork(layers())
