@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asap import rule
-from common.arguments import number, whole, wholes
+from common.arguments import integer, number
 from common.errors import ArgumentError, unknown
+from common.sizes import integers
 
 FEEDBACK = ("fixed", "kp", "uniform", "batchwise", "frozen")
 SIGN_SYMMETRIC = FEEDBACK[2:]
@@ -90,7 +91,7 @@ class _Feedback(nn.Module):
     @torch.no_grad()
     def draw_feedback(self, bound: float) -> None:
         """Draw B anew from U(-bound, bound). ArgumentError where the mode has no such B."""
-        number("bound", bound, 0, above=True)
+        number("bound", bound, above=0)
         if self.weight_fa is None or self.feedback in SIGN_SYMMETRIC:
             raise ArgumentError(
                 "feedback", f"(={self.feedback}) follows W's signs: it is not drawn"
@@ -118,8 +119,8 @@ class FeedbackLinear(nn.Linear, _Feedback):
     ) -> None:
         if init not in INITS:
             raise unknown("init", init, INITS)
-        whole("in_features", in_features)
-        whole("out_features", out_features)
+        integer("in_features", in_features)
+        integer("out_features", out_features)
         super().__init__(in_features, out_features, bias, device=device, dtype=dtype)
         self._grow_feedback(feedback)
         if feedback in ("fixed", "kp"):
@@ -140,8 +141,8 @@ class FeedbackConv2d(nn.Conv2d, _Feedback):
 
     def __init__(self, *args: Any, feedback: str = "fixed", **options: Any) -> None:
         super().__init__(*args, **options)
-        whole("in_channels", self.in_channels)
-        whole("out_channels", self.out_channels)
+        integer("in_channels", self.in_channels)
+        integer("out_channels", self.out_channels)
         self._grow_feedback(feedback)
         if feedback in ("fixed", "kp"):
             self.draw_feedback(self.weight[0].numel() ** -0.5)
@@ -195,8 +196,8 @@ class DirectFeedback(nn.Module):
     weight_fb: Tensor
 
     def __init__(self, classes: int, shape: Sequence[int]) -> None:
-        whole("classes", classes)
-        wholes("shape", shape)
+        integer("classes", classes)
+        integers("shape", shape)
         super().__init__()
         self.exact = False
         self.register_buffer("weight_fb", torch.randn(classes, *shape) * classes**-0.5)

@@ -200,9 +200,9 @@ def _memory_format(net: nn.Module) -> torch.memory_format:
 
 def sgd(lr: float, momentum: float = 0.9, weight_decay: float = 5e-4) -> MakeOptimiser:
     """torch's SGD, fused, with the paper's momentum and decay. ArgumentError out of range."""
-    number("lr", lr, 0)
-    number("momentum", momentum, 0, 1, below=True)
-    number("weight_decay", weight_decay, 0)
+    number("lr", lr, least=0)
+    number("momentum", momentum, least=0, below=1)
+    number("weight_decay", weight_decay, least=0)
     return lambda parameters: torch.optim.SGD(
         parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True
     )
@@ -210,5 +210,5 @@ def sgd(lr: float, momentum: float = 0.9, weight_decay: float = 5e-4) -> MakeOpt
 
 def adam(lr: float) -> MakeOptimiser:
     """torch's Adam, fused, without decay. ArgumentError for a rate out of range."""
-    number("lr", lr, 0)
+    number("lr", lr, least=0)
     return lambda parameters: torch.optim.Adam(parameters, lr=lr, fused=True)

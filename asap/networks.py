@@ -17,8 +17,9 @@ from torch.nn import functional
 
 from asap import rule
 from asap.layers import INITS, DirectFeedback, FeedbackConv2d, FeedbackLinear, SharedConv2d
-from common.arguments import number, whole, wholes
+from common.arguments import integer, number
 from common.errors import ArgumentError, UsageError, unknown
+from common.sizes import integers
 
 MODES = ("bp", "fa", "dfa", "kp", "asap", "asap_k4")
 SHARING = {"kp": 0, "asap": 1, "asap_k4": 2}  # blocks that a shared activation serves; 0: its own
@@ -54,13 +55,13 @@ class Network(nn.Module):
             raise unknown("fa_feedback", fa_feedback, FA_FEEDBACK)
         if feedback_init not in INITS:
             raise unknown("feedback_init", feedback_init, INITS)
-        whole("classes", classes)
+        integer("classes", classes)
         self.mode, self.classes, self.shares = mode, classes, mode in SHARING
         self.wt, self.fa_feedback, self.feedback_init = wt, fa_feedback, feedback_init
         self.frozen_stem = self.shares and frozen_stem
 
     def _widths(self, widths: Sequence[int], count: int) -> tuple[int, ...]:
-        widths = wholes("widths", widths, count=count)
+        widths = integers("widths", widths, count=count)
         if self.shares and any(b % a for a, b in zip(widths, widths[1:], strict=False)):
             raise ArgumentError("widths", f"(={widths}) must each be a multiple of the one before: "
                                 "shared activations are tiled")  # fmt: skip
@@ -169,7 +170,7 @@ class ConvNet(Network):
             raise UsageError("option --feedback (=asap_k4) must not be used with --model convnet, "
                              "which has two sharing convolutions; use asap")  # fmt: skip
         super().__init__(mode, classes=classes, **options)
-        whole("channels", channels), whole("size", size), whole("hidden", hidden)
+        integer("channels", channels), integer("size", size), integer("hidden", hidden)
         first, second, third = widths = self._widths(widths, 3)
         self.convs = nn.ModuleList(
             [
@@ -277,8 +278,8 @@ class ResNet(Network):
         **options: Any,
     ) -> None:
         super().__init__(mode, classes=classes, **options)
-        whole("channels", channels), whole("size", size)
-        self.stages, bias = wholes("blocks", blocks), conv_bias and mode != "bp"
+        integer("channels", channels), integer("size", size)
+        self.stages, bias = integers("blocks", blocks), conv_bias and mode != "bp"
         widths = self._widths(widths, len(self.stages))
         self.stem = self._stem(channels, widths[0], 3, bias)
         self.stem_norm = nn.BatchNorm2d(widths[0])
@@ -340,7 +341,7 @@ def build(
     """
     if model not in MODELS:
         raise unknown("model", model, MODELS)
-    number("width", width, 0, above=True)
+    number("width", width, above=0)
     if model == "convnet":
         options.pop("conv_bias", None)
         sizes = {"widths": (64, 128, 256), "hidden": 1024}

@@ -180,8 +180,8 @@ class Learner:
 
 def sgd(momentum: float = 0.9, weight_decay: float = 1e-4) -> MakeOptimiser:
     """torch's SGD, fused, decay in the gradient. ArgumentError out of range."""
-    number("momentum", momentum, 0, 1)
-    number("weight_decay", weight_decay, 0)
+    number("momentum", momentum, least=0, most=1)
+    number("weight_decay", weight_decay, least=0)
     return lambda groups: torch.optim.SGD(
         groups, lr=0.0, momentum=momentum, weight_decay=weight_decay, fused=True
     )

@@ -11,7 +11,7 @@ from burstprop.layers import BurstConv2d, BurstLayer, BurstLinear
 from burstprop.networks import BurstNetwork
 from burstprop.relu_rule import ReLUUnits, SoftmaxOutput
 from burstprop.rule import Units
-from common.arguments import number, whole
+from common.arguments import integer, number
 from common.errors import ArgumentError
 
 GEOMETRY = ((9, 4), (3, 2), (5, 1), (3, 2), (3, 1), (3, 2), (3, 1))
@@ -42,8 +42,8 @@ def imagenet(
     width: factor of the channels of all convolutions. weight_fa_std, p_baseline, kappa, exact: as
     in `draw` and `relu_rule`.
     """
-    whole("classes", classes), whole("image_size", image_size)
-    number("width", width, 0, above=True), number("weight_fa_std", weight_fa_std)
+    integer("classes", classes), integer("image_size", image_size)
+    number("width", width, above=0), number("weight_fa_std", weight_fa_std)
     widths = [max(1, round(width * n)) for n in (WIDE if feedback == "fixed" else NARROW)]
     convolutions = [
         (n_in, n_out, *shape)

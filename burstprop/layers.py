@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from burstprop import rule
 from burstprop.rule import Bursts, SigmoidUnits, Units
-from common.arguments import number, whole
+from common.arguments import integer, number
 from common.errors import ArgumentError
 
 HELD = ("learned", "fixed", None)
@@ -85,9 +85,9 @@ class BurstLayer(nn.Module, ABC):
     ) -> None:
         """Xavier normal W, zero bias, normal Y, uniform Z (or normal, with that std), in this order
         (specification, 4.5). ArgumentError for a spread that is none."""
-        number("gain", gain, 0)
-        number("feedback_std", feedback_std, 0)
-        number("recurrent_range", recurrent_range, 0)
+        number("gain", gain, least=0)
+        number("feedback_std", feedback_std, least=0)
+        number("recurrent_range", recurrent_range, least=0)
         nn.init.xavier_normal_(self.weight, gain)
         self.bias.zero_()
         if self.weight_fa is not None:
@@ -138,7 +138,7 @@ class BurstLinear(BurstLayer):
         recurrent: str | None = None,
         units: Units | None = None,
     ) -> None:
-        shape = whole("n_out", n_out), whole("n_in", n_in)
+        shape = integer("n_out", n_out), integer("n_in", n_in)
         super().__init__(shape, feedback, recurrent, units)
 
     def drive(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -170,8 +170,8 @@ class BurstConv2d(BurstLayer):
         feedback: str | None = "learned",
         units: Units | None = None,
     ) -> None:
-        k, step = whole("kernel", kernel), whole("stride", stride)
-        channels = whole("channels_out", channels_out), whole("channels_in", channels_in)
+        k, step = integer("kernel", kernel), integer("stride", stride)
+        channels = integer("channels_out", channels_out), integer("channels_in", channels_in)
         super().__init__((*channels, k, k), feedback, None, units)
         self.stride = step
 

@@ -165,9 +165,9 @@ class BackpropLearner(Learner):
     ) -> None:
         super().__init__(net, world)
         how: dict[str, Any] = {
-            "lr": number("lr", lr, 0),
-            "momentum": number("momentum", momentum, 0, 1),
-            "weight_decay": number("weight_decay", weight_decay, 0),
+            "lr": number("lr", lr, least=0),
+            "momentum": number("momentum", momentum, least=0, most=1),
+            "weight_decay": number("weight_decay", weight_decay, least=0),
             "fused": True,
         }
         self.optimiser = torch.optim.SGD(net.parameters(), **how)
@@ -204,7 +204,7 @@ class MatchedBackpropLearner(Learner):
     ) -> None:
         super().__init__(net, world)
         self.update = update
-        self.p_baseline = number("p_baseline", p_baseline, 0, 1, above=True)
+        self.p_baseline = number("p_baseline", p_baseline, above=0, most=1)
 
     def _learn(self, images: Tensor, target: Tensor) -> Tensor:
         lesson = self.net.backprop(images, target)

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from burstprop import fit
 from burstprop.layers import BurstConv2d, BurstLayer, BurstLinear
 from burstprop.rule import SigmoidOutput
-from common.arguments import whole, wholes
+from common.arguments import integer
 from common.errors import ArgumentError
+from common.sizes import integers
 
 NARROW = (torch.bfloat16, torch.float16)
 
@@ -196,7 +197,7 @@ def stack(
 ) -> BurstNetwork:
     """Convolutions (in, out, kernel, stride), then fully connected layers through `sizes` (input
     first, output last); all sigmoid, recurrent input in the fully connected hidden ones."""
-    if len(wholes("sizes", sizes)) < 2:
+    if len(integers("sizes", sizes)) < 2:
         raise ArgumentError("sizes", f"(={list(sizes)}) must have an input and an output")
     layers: list[BurstLayer] = [BurstConv2d(*c, feedback=feedback) for c in convolutions]
     how: dict[str, Any] = {"feedback": feedback}
@@ -208,7 +209,7 @@ def stack(
 
 def mnist(hidden: int = 3, **how: Any) -> BurstNetwork:
     """784, `hidden` times 500, 10 (4.1). how: as in `stack`."""
-    whole("hidden", hidden, 0)
+    integer("hidden", hidden, least=0)
     return stack((), [784, *[500] * hidden, 10], **how)
 
 

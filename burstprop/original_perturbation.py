@@ -25,7 +25,7 @@ class OriginalPerturbation:
         if mode not in MODES:
             raise unknown("mode", mode, MODES)
         self.net, self.mode, self.draw, self.walk = net, mode, draw, Walk()
-        self.std = number("std", std, 0, above=True)
+        self.std = number("std", std, above=0)
         self.errors: tuple[Tensor, Tensor] | None = None  # E and E' of the last pass
 
     @torch.no_grad()

@@ -31,7 +31,7 @@ class Noise:
     """Draws N(mean, std^2) from torch's generator of the device."""
 
     def __init__(self, mean: float = 0.0, std: float = 0.001) -> None:
-        self.mean, self.std = number("xi_mean", mean), number("xi_std", std, 0, above=True)
+        self.mean, self.std = number("xi_mean", mean), number("xi_std", std, above=0)
 
     def __call__(self, shape: Sequence[int], like: Tensor) -> Tensor:
         where: dict[str, Any] = {"dtype": like.dtype, "device": like.device}
@@ -92,7 +92,7 @@ class Perturbation:
         if mode not in MODES:
             raise unknown("mode", mode, MODES)
         self.net, self.mode, self.draw = net, mode, draw
-        self.std = number("std", std, 0, above=True)
+        self.std = number("std", std, above=0)
         self.differences, self.walk = differences, Walk()
 
     @torch.no_grad()

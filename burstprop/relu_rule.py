@@ -39,7 +39,7 @@ class ReLUUnits:
     output, recurrent = False, False
 
     def __post_init__(self) -> None:
-        number("kappa", self.kappa, 0, above=True)
+        number("kappa", self.kappa, above=0)
 
     @property
     def differences(self) -> bool:
@@ -70,8 +70,8 @@ class SoftmaxOutput:
     output, recurrent = True, False
 
     def __post_init__(self) -> None:
-        number("p_baseline", self.p_baseline, 0, 1, above=True)
-        number("kappa", self.kappa, 0, above=True)
+        number("p_baseline", self.p_baseline, above=0, most=1)
+        number("kappa", self.kappa, above=0)
 
     @property
     def differences(self) -> bool:

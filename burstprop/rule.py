@@ -136,7 +136,7 @@ class SigmoidOutput:
     output, recurrent, differences, kappa = True, False, False, 1.0
 
     def __post_init__(self) -> None:
-        number("p_baseline", self.p_baseline, 0, 1, above=True)
+        number("p_baseline", self.p_baseline, above=0, most=1)
 
     def rate(self, y: Tensor) -> Tensor:
         return torch.sigmoid(y)

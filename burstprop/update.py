@@ -47,9 +47,9 @@ class BurstUpdate:
         world: Any = None,
     ) -> None:
         self.net, self.lr = net, rates(lr, len(net.names))
-        self.momentum = number("momentum", momentum, 0, 1)
-        self.decay = number("weight_decay", weight_decay, 0, 1)
-        self.recurrent_lr, self.by_batch = number("recurrent_lr", recurrent_lr, 0), by_batch
+        self.momentum = number("momentum", momentum, least=0, most=1)
+        self.decay = number("weight_decay", weight_decay, least=0, most=1)
+        self.recurrent_lr, self.by_batch = number("recurrent_lr", recurrent_lr, least=0), by_batch
         self._world = world if world is not None and world.size > 1 else None
         self._layers = net.layers
         self._weights = [torch.zeros_like(layer.weight) for layer in self._layers]
@@ -233,7 +233,7 @@ def rates(lr: Any, layers: int) -> list[float]:
     given = lr.tolist() if hasattr(lr, "tolist") else lr
     if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != layers:
         raise ArgumentError("lr", f"(={given!r}) must have {layers} entries, one a layer")
-    return [number("lr", rate, 0) for rate in given]
+    return [number("lr", rate, least=0) for rate in given]
 
 
 def _versions(layer: BurstLayer) -> tuple[int, ...]:

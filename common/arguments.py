@@ -1,8 +1,7 @@
-"""Numbers that a library call is given: what is out of range is refused where it enters."""
+"""What a number given to library code may be; an ArgumentError names the argument otherwise."""
 
 import math
-from collections.abc import Sequence
-from numbers import Integral, Real
+import numbers
 from typing import Any
 
 from common.errors import ArgumentError
@@ -11,44 +10,54 @@ from common.errors import ArgumentError
 def number(
     argument: str,
     value: Any,
-    low: float | None = None,
-    high: float | None = None,
     *,
-    above: bool = False,
-    below: bool = False,
+    above: float | None = None,
+    least: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
 ) -> float:
-    """`value` as a float: a finite number from `low` to `high`, numpy's included.
+    """`value` as a float: finite, > above, >= least, <= most, < below, where these are given.
 
-    above, below: `low` and `high` themselves are excluded. Raises ArgumentError otherwise.
+    Anything that is a real number of one element will do (NumPy's, a tensor), but no bool.
     """
-    real = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    low_ok = real and (low is None or (value > low if above else value >= low))
-    high_ok = real and (high is None or (value < high if below else value <= high))
-    if not (low_ok and high_ok):
-        bounds = [f"{'>' if above else '>='} {low}"] if low is not None else []
-        bounds += [f"{'<' if below else '<='} {high}"] if high is not None else []
-        wanted = " ".join(["a finite number", " and ".join(bounds)]).strip()
-        raise ArgumentError(argument, f"(={value!r}) must be {wanted}")
-    return float(value)
+    try:
+        found = math.nan if isinstance(value, bool | str | bytes) else float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        found = math.nan
+    inside = (
+        math.isfinite(found)
+        and (above is None or found > above)
+        and (least is None or found >= least)
+        and (most is None or found <= most)
+        and (below is None or found < below)
+    )
+    if not inside:
+        allowed = _allowed(above, least, most, below)
+        finite = "" if math.isfinite(found) and allowed else "a finite number "
+        raise ArgumentError(argument, f"(={shown(value)}) must be {finite}{allowed}".rstrip())
+    return found
 
 
-def whole(argument: str, value: Any, low: int = 1) -> int:
-    """`value` as an int: a whole number of at least `low`, numpy's included, but no bool.
-
-    Raises ArgumentError otherwise.
-    """
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < low:
-        raise ArgumentError(argument, f"(={value!r}) must be an integer >= {low}")
+def integer(argument: str, value: Any, *, least: int = 1, most: int | None = None) -> int:
+    """`value` as an int of least to most: Python's or NumPy's integers, but no bool."""
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):
+        allowed = _allowed(None, least, most, None)
+        noun = "" if whole else "an integer "
+        raise ArgumentError(argument, f"(={shown(value)}) must be {noun}{allowed}")
     return int(value)
 
 
-def wholes(argument: str, values: Any, low: int = 1, count: int | None = None) -> tuple[int, ...]:
-    """`values` as a tuple of `whole` numbers, `count` of them if given.
+def shown(value: Any) -> str:
+    """A value as a message shows it: in one line that is not long."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
-    Raises ArgumentError otherwise.
-    """
-    sequence = isinstance(values, Sequence) and not isinstance(values, str)
-    if not sequence or not values or (count is not None and len(values) != count):
-        wanted = "one or more" if count is None else str(count)
-        raise ArgumentError(argument, f"(={values!r}) must be a sequence of {wanted} integers")
-    return tuple(whole(argument, value, low) for value in values)
+
+def _allowed(
+    above: float | None, least: float | None, most: float | None, below: float | None
+) -> str:
+    if least is not None and most is not None:
+        return f"between {least} and {most}"
+    limits = ((">", above), (">=", least), ("<=", most), ("<", below))
+    return " and ".join(f"{sign} {limit}" for sign, limit in limits if limit is not None)

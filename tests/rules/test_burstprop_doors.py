@@ -306,8 +306,8 @@ def test_inputs_that_do_not_fit_are_refused(x: Any, words: str) -> None:
     """In our words, from every door."""
     net = small()
     target, noisy = torch.zeros(8, 4), Perturbation(net, "all", Noise(), 0.001)
-    for door in (net, net.trace, lambda x: net.teach(x, target),
-                 lambda x: net.backprop(x, target), lambda x: noisy.updates(x, target)):  # fmt: skip
+    doors = [lambda x: net.teach(x, target), lambda x: net.backprop(x, target)]
+    for door in (net, net.trace, *doors, lambda x: noisy.updates(x, target)):
         with pytest.raises(ArgumentError, match=f"^x {words}"):
             door(x)
 
