@@ -146,8 +146,11 @@ class SigmoidOutput:
 
     def bursts(self, e: Tensor, received: Tensor, Z: Tensor | None = None) -> Bursts:
         p, target = self.p_baseline, received
-        own = type(self).slope is SigmoidOutput.slope
-        p_teacher = (target - e).mul_(1 - e if own else _slope_per_event(self, e)).add_(1).mul_(p)
+        if type(self).slope is SigmoidOutput.slope:
+            p_teacher = (target - e).mul_(1 - e)
+        else:
+            p_teacher = (target - e).mul_(_slope_per_event(self, e))
+        p_teacher.add_(1).mul_(p)
         sent = torch.stack((p * e, p_teacher.mul_(e)))
         return Bursts(sent, sent[0] - sent[1])
 
