@@ -166,7 +166,7 @@ def test_the_learner_leaves_what_is_frozen(mode: str, model: str, part: str, mak
 
 def test_a_second_learner_moves_what_the_first_one_moved() -> None:
     """A B that counts as frozen because another learner moves it itself."""
-    net = build("convnet", "asap", width=0.04, size=8)
+    net: Any = build("convnet", "asap", width=0.04, size=8)
     for _ in range(2):
         learner = Learner(net, sgd(0.1))
         before = copies(net)
@@ -178,7 +178,7 @@ def test_a_second_learner_moves_what_the_first_one_moved() -> None:
 @pytest.mark.parametrize("change", ["freeze", "thaw", "double"])
 def test_a_learner_notices_that_its_network_is_another(change: str) -> None:
     """Momenta of another type, a layer that goes on learning though frozen."""
-    net = build("convnet", "asap", width=0.04, size=8)
+    net: Any = build("convnet", "asap", width=0.04, size=8)
     learner = Learner(net, sgd(0.1))
     if change == "double":
         net.double()
@@ -190,7 +190,8 @@ def test_a_learner_notices_that_its_network_is_another(change: str) -> None:
 
 def test_a_loaded_state_is_not_undone_by_the_next_step() -> None:
     """B is W less a difference that the learner remembers: the old network's."""
-    net, other = (build("convnet", "asap", width=0.04, size=8) for _ in range(2))
+    pair: list[Any] = [build("convnet", "asap", width=0.04, size=8) for _ in range(2)]
+    net, other = pair
     learner = Learner(net, sgd(0.1, 0.0, 0.5))
     images, labels = torch.randn(4, 3, 8, 8), torch.randint(10, (4,))
     learner.train_step(images, labels)
