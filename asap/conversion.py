@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from asap.layers import FEEDBACK, FeedbackConv2d, FeedbackLinear
-from common.errors import UsageError, unknown
+from common.errors import ArgumentError, unknown
 
 TWINS: dict[type[nn.Module], type] = {nn.Linear: FeedbackLinear, nn.Conv2d: FeedbackConv2d}
 
@@ -23,33 +23,46 @@ def convert(
     The layers stay the objects that they are, and so do their weights and biases: an optimiser
     that holds them goes on, hooks stay, a layer used in two places stays one, and the forward pass
     keeps its bits. Only B is new; the B's that learn ("kp") are returned, for
-    `optimiser.add_param_group`, with the weight decay that W has. Subclasses of the two layers are
-    left as they are: we do not know what they compute.
+    `optimiser.add_param_group`, with the weight decay that W has. The B of a frozen layer
+    (`weight.requires_grad` is False) does not learn and is not among them. Subclasses of the two
+    layers are left as they are: we do not know what they compute.
 
-    UsageError for an unknown name, a layer in `skip` that is not there, or a layer whose weight is
-    computed (parametrised) or not made yet (lazy).
+    A layer that has been converted before gets a new B of the new mode, in the place of its old
+    one, which an optimiser may go on to hold and no longer moves.
+
+    ArgumentError for an unknown name, a layer in `skip` that is not there, a layer whose weight is
+    computed (parametrised), not made yet (lazy) or no real floating-point tensor, and for a model
+    in which there is nothing to convert.
     """
     if feedback not in FEEDBACK:
         raise unknown("feedback", feedback, FEEDBACK)
-    layers = dict(model.named_modules())
+    layers: dict[str, Any] = dict(model.named_modules())
     for name in skip:
         if name not in layers:
             raise unknown("skip", name, layers)
-    chosen = {n: m for n, m in layers.items() if type(m) in TWINS and n not in skip}
+    ours, plain = (*TWINS, *TWINS.values()), tuple[Any, ...](TWINS)
+    chosen = {n: m for n, m in layers.items() if type(m) in ours and n not in skip}
     for name, layer in layers.items():
-        lazy = isinstance(layer, nn.modules.lazy.LazyModuleMixin)
-        if lazy and isinstance(layer, tuple(TWINS)) and name not in skip:
-            raise UsageError(f"layer {name} is lazy: run the model once before converting it")
-        computed = parametrize.is_parametrized(layer) or _reparametrised(layer)
-        if computed and isinstance(layer, tuple(TWINS)) and name not in skip:
-            raise UsageError(f"layer {name} has a computed weight: remove its parametrisation, or "
-                             "put it into `skip`")  # fmt: skip
-    learning = []
+        if not isinstance(layer, plain) or name in skip:
+            continue
+        if isinstance(layer, nn.modules.lazy.LazyModuleMixin):
+            raise ArgumentError(
+                "model", f"has the lazy layer {name}: run the model once before converting it"
+            )
+        if parametrize.is_parametrized(layer) or _reparametrised(layer):
+            raise ArgumentError("model", f"has layer {name} with a computed weight: remove its "
+                                "parametrisation, or put it into `skip`")  # fmt: skip
+        W = layer.weight
+        if name in chosen and not (W.dtype.is_floating_point and W.numel()):
+            raise ArgumentError("model", f"has layer {name} with weights {tuple(W.shape)} of "
+                                f"{W.dtype}: only real floating-point ones learn")  # fmt: skip
+    if not chosen:
+        raise ArgumentError("model", "has no nn.Linear and no nn.Conv2d to convert")
     for layer in chosen.values():
         _become(layer, feedback)
-        if feedback == "kp":
-            learning.append(layer.B)
-    return learning
+    if feedback != "kp":
+        return []
+    return [layer.B for layer in chosen.values() if layer.B.requires_grad]
 
 
 def _reparametrised(layer: nn.Module) -> bool:
@@ -59,7 +72,7 @@ def _reparametrised(layer: nn.Module) -> bool:
 
 def _become(layer: Any, feedback: str) -> None:
     fan_in = layer.weight[0].numel()
-    layer.__class__ = TWINS[type(layer)]
+    layer.__class__ = TWINS.get(type(layer), type(layer))
     layer._grow_feedback(feedback)
     if feedback in ("fixed", "kp"):
         layer.draw_feedback(fan_in**-0.5)

@@ -5,11 +5,12 @@
     DirectFeedback                   direct feedback alignment: a receiver of the output's error
 
 Each holds its feedback weights as `weight_fa` (the originals' name; B in the formulas) or
-`weight_fb` (F), in the state dict, in a storage of their own. `backprop(model)` makes every layer
-of a model use the exact derivatives for a while, to compare.
+`weight_fb` (F), in the state dict, in a storage of their own. What the mode trains is a parameter;
+what it keeps is a buffer, which no `requires_grad_` and no optimiser reaches. `backprop(model)`
+makes every layer of a model use the exact derivatives for a while, to compare.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asap import rule
-from common.errors import UsageError, unknown
+from common.arguments import integer, number
+from common.errors import ArgumentError, unknown
+from common.sizes import integers
 from common.torch_convolution import corrupts
 
 FEEDBACK = ("fixed", "kp", "uniform", "batchwise", "frozen")
@@ -31,30 +34,42 @@ class _Feedback(nn.Module):
 
     feedback   "fixed"      B stays as drawn: feedback alignment
                "kp"         B gets W's gradient; give both the same optimiser settings, and weight
-                            decay makes them one
+                            decay makes them one. Where W is frozen, B is too: alone it would only
+                            run away
                "uniform", "batchwise", "frozen"   sign symmetry: W's present sign, times one
                             number, magnitudes drawn at every forward, or drawn once. The number and
                             the spread are W's root mean square at the start.
-    Magnitudes are |N(0, 1)|, times that number. UsageError for an unknown name.
+    Magnitudes are |N(0, 1)|, times that number. Only the B of "kp" is a parameter. ArgumentError
+    for an unknown name.
     """
 
     weight: Tensor
-    weight_fa: nn.Parameter | None
+    weight_fa: Tensor | None
     scale: Tensor
+    moved = False  # a learner moves B along with W itself, so that B needs no gradient
 
     def _grow_feedback(self, feedback: str) -> None:
+        """Draw B for a mode, in the place of any that the layer has."""
         if feedback not in FEEDBACK:
             raise unknown("feedback", feedback, FEEDBACK)
-        self.feedback, self.exact = feedback, False
+        self.feedback, self.exact, self.moved = feedback, False, False
         W = self.weight.detach()
-        if feedback in ("uniform", "batchwise"):
-            self.register_parameter("weight_fa", None)
-        else:
+        drawn = None
+        if feedback not in ("uniform", "batchwise"):
             drawn = torch.empty_like(W)
             drawn = drawn.normal_().abs_() if feedback == "frozen" else drawn.copy_(W)
-            self.weight_fa = nn.Parameter(drawn, requires_grad=feedback == "kp")
+        self._hold(drawn, learns=feedback == "kp")
+        self._buffers.pop("scale", None)
         if feedback in SIGN_SYMMETRIC:
             self.register_buffer("scale", W.square().mean().sqrt())
+
+    def _hold(self, B: Tensor | None, learns: bool) -> None:
+        self._parameters.pop("weight_fa", None)
+        self._buffers.pop("weight_fa", None)
+        if learns and B is not None:
+            self.weight_fa = nn.Parameter(B, requires_grad=self.weight.requires_grad)
+        else:
+            self.register_buffer("weight_fa", B)
 
     @property
     def B(self) -> Tensor:
@@ -70,10 +85,18 @@ class _Feedback(nn.Module):
             return signed * self.weight_fa
         return signed * torch.randn_like(signed).abs()
 
+    def _sending(self) -> Tensor:
+        """B, without a gradient of its own where W learns nothing."""
+        return self.B if self.weight.requires_grad else self.B.detach()
+
     @torch.no_grad()
     def draw_feedback(self, bound: float) -> None:
-        """Draw B anew from U(-bound, bound)."""
-        assert self.weight_fa is not None
+        """Draw B anew from U(-bound, bound). ArgumentError where the mode has no such B."""
+        number("bound", bound, above=0)
+        if self.weight_fa is None or self.feedback in SIGN_SYMMETRIC:
+            raise ArgumentError(
+                "feedback", f"(={self.feedback}) follows W's signs: it is not drawn"
+            )
         self.weight_fa.uniform_(-bound, bound)
 
 
@@ -95,9 +118,11 @@ class FeedbackLinear(nn.Linear, _Feedback):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(in_features, out_features, bias, device=device, dtype=dtype)
         if init not in INITS:
             raise unknown("init", init, INITS)
+        integer("in_features", in_features)
+        integer("out_features", out_features)
+        super().__init__(in_features, out_features, bias, device=device, dtype=dtype)
         self._grow_feedback(feedback)
         if feedback in ("fixed", "kp"):
             self.draw_feedback(1.0 if init == "uniform" else in_features**-0.5)
@@ -106,7 +131,7 @@ class FeedbackLinear(nn.Linear, _Feedback):
         """x (…, n_in) -> (…, n_out)."""
         if self.exact:
             return functional.linear(x, self.weight, self.bias)
-        return rule.linear(x, self.weight, self.B, self.bias)
+        return rule.linear(x, self.weight, self._sending(), self.bias)
 
 
 class FeedbackConv2d(nn.Conv2d, _Feedback):
@@ -117,12 +142,14 @@ class FeedbackConv2d(nn.Conv2d, _Feedback):
 
     def __init__(self, *args: Any, feedback: str = "fixed", **options: Any) -> None:
         super().__init__(*args, **options)
+        integer("in_channels", self.in_channels)
+        integer("out_channels", self.out_channels)
         self._grow_feedback(feedback)
         if feedback in ("fixed", "kp"):
             self.draw_feedback(self.weight[0].numel() ** -0.5)
 
     def forward(self, x: Tensor, s: Tensor | None = None) -> Tensor:
-        """x (N, C_in, H, W) -> (N, C_out, H', W')."""
+        """x (N, C_in, H, W) -> (N, C_out, H', W'), or one image without N, as nn.Conv2d."""
         padding = self.padding
         if self.padding_mode != "zeros" or isinstance(padding, str):
             mode = "constant" if self.padding_mode == "zeros" else self.padding_mode
@@ -134,14 +161,14 @@ class FeedbackConv2d(nn.Conv2d, _Feedback):
             return functional.conv2d(x, self.weight, self.bias, **how)
         if self.exact:  # the same derivatives, by way of a call that keeps within its memory
             return rule.conv2d(x, self.weight, self.weight.detach(), self.bias, **how)
-        return rule.conv2d(x, self.weight, self.B, self.bias, s, **how)
+        return rule.conv2d(x, self.weight, self._sending(), self.bias, s, **how)
 
 
 class SharedConv2d(FeedbackConv2d):
     """Convolution that learns from another layer's input: layer(x, s), or layer(x) from its own.
 
     transport   the error travels down through W itself (the original's --wt); B is kept, unused.
-    Padding must be of zeros: a shared input is not padded (UsageError).
+    Padding must be of zeros: a shared input is not padded (ArgumentError).
     """
 
     def __init__(
@@ -149,10 +176,10 @@ class SharedConv2d(FeedbackConv2d):
     ) -> None:
         super().__init__(*args, feedback=feedback, **options)
         if self.padding_mode != "zeros" or isinstance(self.padding, str):
-            raise UsageError("a SharedConv2d takes padding as numbers and padding_mode='zeros'")
+            raise ArgumentError("padding", "must be numbers, and padding_mode zeros")
         self.transport = transport
         if transport and self.weight_fa is not None:
-            self.weight_fa.requires_grad_(False)
+            self._hold(self.weight_fa.detach(), learns=False)
 
     @property
     def B(self) -> Tensor:
@@ -166,11 +193,14 @@ class DirectFeedback(nn.Module):
     classes   width of the logits
     shape     of one activation: (features,) or (C, H, W)
     F (`weight_fb`, a buffer, (classes, *shape)) is drawn here from N(0, 1 / classes) and fixed.
+    ArgumentError for sizes below 1.
     """
 
     weight_fb: Tensor
 
-    def __init__(self, classes: int, shape: tuple[int, ...]) -> None:
+    def __init__(self, classes: int, shape: Sequence[int]) -> None:
+        integer("classes", classes)
+        integers("shape", shape)
         super().__init__()
         self.exact = False
         self.register_buffer("weight_fb", torch.randn(classes, *shape) * classes**-0.5)

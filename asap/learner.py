@@ -26,6 +26,8 @@ from common import (
     torch_layout,
     torch_optim,
 )
+from common.arguments import number
+from common.errors import ArgumentError
 
 MakeOptimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
@@ -38,6 +40,10 @@ class Learner:
     precision        "bfloat16": autocast
     compile          torch.compile the forward and backward
     world            processes that train along (`common.torch_distributed`)
+    What `requires_grad` freezes keeps its bits, and with a W its B and its bias; freeze it before
+    (ArgumentError in a step that finds it otherwise, or in another type or place). A state that is
+    loaded into the network later is noticed.
+
     The network's memory format becomes channels-last where it is at least 16 channels wide.
     """
 
@@ -57,8 +63,9 @@ class Learner:
         self.net, self.precision = net, precision
         self.device = next(net.parameters()).device
         self._pairs = net.learned_feedback()
-        for _, B in self._pairs.values():
+        for name, (_, B) in self._pairs.items():
             B.requires_grad_(False)
+            net.get_submodule(name).moved = True  # type: ignore[assignment]
         self._learning = [p for p in net.parameters() if p.requires_grad]
         decaying = net.cancelled_biases()
         for bias in decaying:
@@ -67,12 +74,16 @@ class Learner:
         torch_optim.materialise(self.optimiser)
         self._world = world
         self._forward = torch_distributed.in_training(net, world, compile)
-        with torch.no_grad():
-            self._differences = [W - B for W, B in self._pairs.values()]
-        self._c, self._u = 1.0, 0.0
+        self._read_feedback()
+        self._begun_with = self._conditions()
 
     def train_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """One update from images (N, C, H, W), labels (N,); mean loss and number correct before."""
+        if self._conditions() != self._begun_with:
+            raise ArgumentError("net", "was frozen, unfrozen, moved or given another type after "
+                                "its learner was made: make another one")  # fmt: skip
+        if self._written() != self._versions:  # somebody loaded a state
+            self._read_feedback()
         self.net.train()
         for parameter in self._learning:
             parameter.grad = None
@@ -159,6 +170,21 @@ class Learner:
             labels = torch_labels.classes(labels, logits)
             return functional.cross_entropy(logits, labels), logits
 
+    def _conditions(self) -> list[tuple[bool, torch.dtype, torch.device]]:
+        """What the optimiser and the differences were made for."""
+        return [(p.requires_grad, p.dtype, p.device) for p in self.net.parameters()]
+
+    def _written(self) -> list[int]:
+        """How often each learned B has been written to."""
+        return [B._version for _, B in self._pairs.values()]
+
+    @torch.no_grad()
+    def _read_feedback(self) -> None:
+        """Begin with the W - B that are there; W's momentum is B's too."""
+        self._differences = [W - B for W, B in self._pairs.values()]
+        self._c, self._u = 1.0, 0.0
+        self._versions = self._written()
+
     @torch.no_grad()
     def _move_feedback(self) -> None:
         group = self.optimiser.param_groups[0]
@@ -170,6 +196,7 @@ class Learner:
     def _place_feedback(self) -> None:
         for (W, B), difference in zip(self._pairs.values(), self._differences, strict=True):
             torch.add(W, difference, alpha=-self._c, out=B)
+        self._versions = self._written()
 
 
 def _memory_format(net: nn.Module) -> torch.memory_format:
@@ -180,12 +207,16 @@ def _memory_format(net: nn.Module) -> torch.memory_format:
 
 
 def sgd(lr: float, momentum: float = 0.9, weight_decay: float = 5e-4) -> MakeOptimiser:
-    """torch's SGD, fused, with the paper's momentum and decay."""
+    """torch's SGD, fused, with the paper's momentum and decay. ArgumentError out of range."""
+    number("lr", lr, least=0)
+    number("momentum", momentum, least=0, below=1)
+    number("weight_decay", weight_decay, least=0)
     return lambda parameters: torch.optim.SGD(
         parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True
     )
 
 
 def adam(lr: float) -> MakeOptimiser:
-    """torch's Adam, fused, without decay."""
+    """torch's Adam, fused, without decay. ArgumentError for a rate out of range."""
+    number("lr", lr, least=0)
     return lambda parameters: torch.optim.Adam(parameters, lr=lr, fused=True)

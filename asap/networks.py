@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asap import rule
-from asap.layers import DirectFeedback, FeedbackConv2d, FeedbackLinear, SharedConv2d
-from common.errors import UsageError, unknown
+from asap.layers import INITS, DirectFeedback, FeedbackConv2d, FeedbackLinear, SharedConv2d
+from common.arguments import integer, number
+from common.errors import ArgumentError, UsageError, unknown
+from common.sizes import integers
 
 MODES = ("bp", "fa", "dfa", "kp", "asap", "asap_k4")
 SHARING = {"kp": 0, "asap": 1, "asap_k4": 2}  # blocks that a shared activation serves; 0: its own
@@ -51,9 +53,19 @@ class Network(nn.Module):
             raise unknown("feedback", mode, MODES)
         if fa_feedback not in FA_FEEDBACK:
             raise unknown("fa_feedback", fa_feedback, FA_FEEDBACK)
+        if feedback_init not in INITS:
+            raise unknown("feedback_init", feedback_init, INITS)
+        integer("classes", classes)
         self.mode, self.classes, self.shares = mode, classes, mode in SHARING
         self.wt, self.fa_feedback, self.feedback_init = wt, fa_feedback, feedback_init
         self.frozen_stem = self.shares and frozen_stem
+
+    def _widths(self, widths: Sequence[int], count: int) -> tuple[int, ...]:
+        widths = integers("widths", widths, count=count)
+        if self.shares and any(b % a for a, b in zip(widths, widths[1:], strict=False)):
+            raise ArgumentError("widths", f"(={widths}) must each be a multiple of the one before: "
+                                "shared activations are tiled")  # fmt: skip
+        return widths
 
     def _stem(self, channels: int, width: int, kernel: int, bias: bool) -> nn.Conv2d:
         """The first convolution: no error goes below it, so it needs no feedback weights."""
@@ -102,12 +114,13 @@ class Network(nn.Module):
         return [b for b in biases if isinstance(b, nn.Parameter)]
 
     def learned_feedback(self) -> dict[str, tuple[Tensor, nn.Parameter]]:
-        """(W, B) of every layer whose B learns, by the layer's name."""
+        """(W, B) of every layer whose B learns, by the layer's name; neither of them is frozen."""
         found = {}
         for name, layer in self.named_modules():
             if isinstance(layer, SharedConv2d) and layer.weight.requires_grad:
-                if layer.weight_fa is not None and not layer.transport:
-                    found[name] = (layer.weight, layer.weight_fa)
+                B = layer.weight_fa
+                if isinstance(B, nn.Parameter) and (B.requires_grad or layer.moved):
+                    found[name] = (layer.weight, B)
         return found
 
 
@@ -139,7 +152,7 @@ class ConvNet(Network):
     """Three 5x5 convolutions and three linear layers, batch norm behind each (4.1).
 
     images (N, channels, size, size) -> logits (N, classes). widths of the convolutions, hidden
-    units of the linear layers. UsageError for asap_k4: there are only two sharing convolutions.
+    units of the linear layers. ArgumentError for asap_k4: there are only two sharing convolutions.
     """
 
     def __init__(
@@ -157,7 +170,8 @@ class ConvNet(Network):
             raise UsageError("option --feedback (=asap_k4) must not be used with --model convnet, "
                              "which has two sharing convolutions; use asap")  # fmt: skip
         super().__init__(mode, classes=classes, **options)
-        first, second, third = widths
+        integer("channels", channels), integer("size", size), integer("hidden", hidden)
+        first, second, third = widths = self._widths(widths, 3)
         self.convs = nn.ModuleList(
             [
                 self._stem(channels, first, 5, bias=True),
@@ -264,13 +278,15 @@ class ResNet(Network):
         **options: Any,
     ) -> None:
         super().__init__(mode, classes=classes, **options)
-        self.stages, bias = tuple(blocks), conv_bias and mode != "bp"
+        integer("channels", channels), integer("size", size)
+        self.stages, bias = integers("blocks", blocks), conv_bias and mode != "bp"
+        widths = self._widths(widths, len(self.stages))
         self.stem = self._stem(channels, widths[0], 3, bias)
         self.stem_norm = nn.BatchNorm2d(widths[0])
         self.receiver = next(iter(self._receivers([(widths[0], size, size)])), None)
         plan = [
             (width, 2 if width != widths[0] and i == 0 else 1)
-            for count, width in zip(blocks, widths, strict=True)
+            for count, width in zip(self.stages, widths, strict=True)
             for i in range(count)
         ]
         self.every = SHARING.get(mode, 0)
@@ -321,9 +337,11 @@ def build(
 
     width          factor of every width (the paper's: 1)
     shortcut_slip  defect D3: resnet18_not has shortcuts in bp, fa and dfa
+    ArgumentError for names and numbers that cannot be.
     """
     if model not in MODELS:
         raise unknown("model", model, MODELS)
+    number("width", width, above=0)
     if model == "convnet":
         options.pop("conv_bias", None)
         sizes = {"widths": (64, 128, 256), "hidden": 1024}

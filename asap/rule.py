@@ -27,6 +27,7 @@ from torch.autograd import Function
 from torch.nn import functional
 
 from common import torch_convolution
+from common.errors import ArgumentError
 
 Pair = Sequence[int]
 
@@ -35,8 +36,10 @@ def linear(x: Tensor, W: Tensor, B: Tensor, b: Tensor | None = None) -> Tensor:
     """x W^T + b, whose error travels down through B.
 
     x (…, n_in), W and B (n_out, n_in), b (n_out,) or None -> (…, n_out). B receives W's gradient if
-    it requires one. Lillicrap et al. 2016; Kolen & Pollack 1994.
+    it requires one. Lillicrap et al. 2016; Kolen & Pollack 1994. ArgumentError for a B unlike W;
+    what does not fit W ends as in nn.Linear.
     """
+    _check(x, W, B)
     x, W, B, b = _as_autocast(x, W, B, b)
     return _Linear.apply(x, W, B, b)
 
@@ -58,8 +61,19 @@ def conv2d(
     x (N, C_in, H, W), W and B (C_out, C_in / groups, kh, kw), b (C_out,) or None,
     s (N, C_s, H_s, W_s) with C_in a multiple of C_s and H_s >= H, W_s >= W; it is brought to x's
     shape by `match` and gets no gradient. B receives W's gradient if it requires one. With a shared
-    s the layer does not keep x. ValueError for an s that does not fit.
+    s the layer does not keep x. x and s may both be one image without N, as for nn.Conv2d.
+    ArgumentError for a B unlike W and an s that does not fit; the rest ends as in nn.Conv2d.
     """
+    _check(x, W, B)
+    if x.dim() == 3:
+        one = None if s is None else s if s is x else s.unsqueeze(0)
+        given: dict[str, Any] = {"stride": stride, "padding": padding}
+        given |= {"dilation": dilation, "groups": groups}
+        batch = x.unsqueeze(0)
+        return conv2d(batch, W, B, b, batch if one is x else one, **given).squeeze(0)
+    if s is not None and (s.dtype, s.device) != (x.dtype, x.device) and not _autocasts(x):
+        raise ArgumentError("s", f"({s.dtype} on {s.device}) must be of x's type and device, "
+                            f"{x.dtype} on {x.device}")  # fmt: skip
     x, W, B, b, s = _as_autocast(x, W, B, b, s)
     how = (tuple(stride), tuple(padding), tuple(dilation), groups)
     if s is None or s is x:
@@ -73,8 +87,13 @@ def receive(x: Tensor, F: Tensor) -> tuple[Tensor, Tensor]:
 
     x (N, …), F (classes, …) with x's trailing shape. Add the carry to the logits: it brings e down
     here, and x receives e F instead of what the layers above would send. The x that is returned
-    needs no gradient, so those layers do not compute one for it. Nokland 2016.
+    needs no gradient, so those layers do not compute one for it. Nokland 2016. ArgumentError for
+    an x of another shape.
     """
+    _tensor(x)
+    if x.dim() != F.dim() or x.shape[1:] != F.shape[1:]:
+        raise ArgumentError("x", f"(shape {tuple(x.shape)}) must be (N, "
+                            f"{', '.join(map(str, F.shape[1:]))}), as F has it")  # fmt: skip
     return _Receive.apply(x, F)
 
 
@@ -99,11 +118,24 @@ def match(s: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def check_match(s: Sequence[int], x: Sequence[int]) -> None:
-    """ValueError unless a shared activation of shape `s` can stand in for an input of shape `x`."""
-    if s[0] != x[0] or x[1] % s[1] or any(a < b for a, b in zip(s[2:], x[2:], strict=True)):
-        raise ValueError(
-            f"shared activation of shape {tuple(s)} cannot be tiled and pooled to {tuple(x)}"
-        )
+    """ArgumentError unless a shared activation of shape `s` can stand in for an input of shape
+    `x`."""
+    fits = len(s) == len(x) == 4 and s[0] == x[0] and s[1] > 0 and min(x[2:]) > 0
+    if not fits or x[1] % s[1] or any(a < b for a, b in zip(s[2:], x[2:], strict=True)):
+        raise ArgumentError("s", f"(shape {tuple(s)}) cannot be tiled and pooled to {tuple(x)}")
+
+
+def _tensor(x: Any) -> None:
+    if not isinstance(x, Tensor):
+        raise ArgumentError("x", f"(of type {type(x).__name__}) must be a torch tensor")
+
+
+def _check(x: Any, W: Tensor, B: Tensor) -> None:
+    """What torch would find out in the backward pass only."""
+    _tensor(x)
+    if B.shape != W.shape or B.dtype != W.dtype:
+        raise ArgumentError("B", f"({tuple(B.shape)}, {B.dtype}) must be like W, "
+                            f"({tuple(W.shape)}, {W.dtype})")  # fmt: skip
 
 
 def _pool(s: Tensor, shape: Sequence[int]) -> Tensor:
@@ -115,12 +147,15 @@ def _pool(s: Tensor, shape: Sequence[int]) -> Tensor:
     return functional.max_pool2d(s, (height // h, width // w))
 
 
+def _autocasts(x: Tensor) -> bool:
+    return torch.is_autocast_enabled(x.device.type)
+
+
 def _as_autocast(x: Tensor, *others: Tensor | None) -> tuple[Any, ...]:
     """Under autocast, everything in its type; else as it is."""
-    kind = x.device.type
-    if not torch.is_autocast_enabled(kind):
+    if not _autocasts(x):
         return x, *others
-    dtype = torch.get_autocast_dtype(kind)
+    dtype = torch.get_autocast_dtype(x.device.type)
     return tuple(t if t is None else t.to(dtype) for t in (x, *others))
 
 

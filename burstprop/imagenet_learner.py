@@ -2,7 +2,8 @@
 Adam (specification, 5.4.5, 5.4.6).
 
 The decay is in the gradient, so biases and learned feedback decay too; what has no gradient (fixed
-feedback) does not. Y gets W's gradient, hence W - Y depends on nothing but its beginning.
+feedback, and what `requires_grad` freezes) does not. Y gets W's gradient, hence W - Y depends on
+nothing but its beginning.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,9 @@ from torch.nn import functional
 from burstprop.layers import BurstLayer
 from burstprop.networks import BurstNetwork
 from burstprop.relu_rule import wide
+from burstprop.update import rates
 from common import torch_backend, torch_labels, torch_layout, torch_optim
+from common.arguments import number
 from common.torch_convolution import safe_format
 
 MakeOptimiser = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
@@ -104,10 +107,12 @@ class Learner:
         if self._world is not None:
             self._world.sum_(list(gradients.values()))
         for name, layer in zip(self.net.names, self.net.layers, strict=True):
-            layer.weight.grad = gradients[f"{name}.weight"]
-            layer.bias.grad = gradients[f"{name}.bias"]
-            if isinstance(layer.weight_fa, nn.Parameter):
+            for what, W in (("weight", layer.weight), ("bias", layer.bias)):
+                W.grad = gradients[f"{name}.{what}"] if W.requires_grad else None
+            if layer.learns_feedback:
                 layer.weight_fa.grad = layer.weight.grad
+            elif isinstance(layer.weight_fa, nn.Parameter):  # frozen, itself or with its W
+                layer.weight_fa.grad = None
         return logits
 
     def _backprop(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -161,10 +166,11 @@ class Learner:
 
     def parameters(self) -> int:
         """How many numbers learn."""
-        return sum(p.numel() for p in self.net.parameters())
+        return sum(p.numel() for p in self.net.parameters() if p.requires_grad)
 
     def set_lr(self, lr: list[float]) -> None:
         """The rates of the steps that follow, one a layer; with backprop the last one is all's."""
+        lr = rates(lr, len(self.net.names))
         for group, rate in zip(
             self.optimiser.param_groups, lr if self.bursts else lr[-1:], strict=True
         ):
@@ -184,7 +190,9 @@ class Learner:
 
 
 def sgd(momentum: float = 0.9, weight_decay: float = 1e-4) -> MakeOptimiser:
-    """torch's SGD, fused, decay in the gradient."""
+    """torch's SGD, fused, decay in the gradient. ArgumentError out of range."""
+    number("momentum", momentum, least=0, most=1)
+    number("weight_decay", weight_decay, least=0)
     return lambda groups: torch.optim.SGD(
         groups, lr=0.0, momentum=momentum, weight_decay=weight_decay, fused=True
     )

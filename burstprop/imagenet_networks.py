@@ -11,6 +11,8 @@ from burstprop.layers import BurstConv2d, BurstLayer, BurstLinear
 from burstprop.networks import BurstNetwork
 from burstprop.relu_rule import ReLUUnits, SoftmaxOutput
 from burstprop.rule import Units
+from common.arguments import integer, number
+from common.errors import ArgumentError
 
 GEOMETRY = ((9, 4), (3, 2), (5, 1), (3, 2), (3, 1), (3, 2), (3, 1))
 """Kernel and stride of conv1 to conv7."""
@@ -40,6 +42,8 @@ def imagenet(
     width: factor of the channels of all convolutions. weight_fa_std, p_baseline, kappa, exact: as
     in `draw` and `relu_rule`.
     """
+    integer("classes", classes), integer("image_size", image_size)
+    number("width", width, above=0), number("weight_fa_std", weight_fa_std)
     widths = [max(1, round(width * n)) for n in (WIDE if feedback == "fixed" else NARROW)]
     convolutions = [
         (n_in, n_out, *shape)
@@ -49,7 +53,7 @@ def imagenet(
     for kernel, stride in GEOMETRY:
         side = (side - kernel) // stride + 1
     if side < 1:
-        raise ValueError(f"image_size (={image_size}) must be >= {SMALLEST}")
+        raise ArgumentError("image_size", f"(={image_size}) must be >= {SMALLEST}")
     sizes = [widths[-1] * side * side, classes]
     how: dict[str, Any] = {"p_baseline": p_baseline, "kappa": kappa, "exact": exact}
     net = rectified(convolutions, sizes, feedback=feedback, **how)

@@ -42,7 +42,9 @@ that output's kappa. Feedback weights must start small: from N(0, 1) these grow 
     recurrent   "learned", "fixed" or None: the same for Z
     units       see `rule.Units`; sigmoid hidden units if left out
 
-Every tensor has its name in the state dict: weight, bias, weight_fa (Y), weight_r (Z).
+Every tensor has its name in the state dict: weight, bias, weight_fa (Y), weight_r (Z). What
+`requires_grad` freezes does not learn, and where W is frozen Y is too. ArgumentError for sizes and
+words that cannot be, and for Z beside units that take no recurrent input.
 """
 
 from abc import ABC, abstractmethod
@@ -55,6 +57,8 @@ from torch.nn import functional
 
 from burstprop import rule
 from burstprop.rule import Bursts, SigmoidUnits, Units
+from common.arguments import integer, number
+from common.errors import ArgumentError
 
 HELD = ("learned", "fixed", None)
 
@@ -71,12 +75,18 @@ class BurstLayer(nn.Module, ABC):
         self, shape: Sequence[int], feedback: str | None, recurrent: str | None, units: Units | None
     ) -> None:
         super().__init__()
-        if min(shape) < 1:
-            raise ValueError(f"a layer's sizes (={tuple(shape)}) must be >= 1")
         for name, held in (("feedback", feedback), ("recurrent", recurrent)):
             if held not in HELD:
-                raise ValueError(f"{name} (={held!r}) must be 'learned', 'fixed' or None")
-        self.units: Units = units or SigmoidUnits()
+                raise ArgumentError(name, f"(={held!r}) must be 'learned', 'fixed' or None")
+        self.units: Units = SigmoidUnits() if units is None else units
+        wanted = ("output", "recurrent", "differences", "kappa", "rate", "slope", "bursts")
+        lacks = [name for name in wanted if not hasattr(self.units, name)]
+        if lacks or isinstance(self.units, type):
+            raise ArgumentError("units", f"(={units!r}) must be an object with {', '.join(wanted)} "
+                                "(burstprop.rule.Units)")  # fmt: skip
+        if recurrent is not None and not self.units.recurrent:
+            raise ArgumentError("recurrent", f"(={recurrent!r}) must be None: {self.units!r} take "
+                                "no recurrent input")  # fmt: skip
         self.weight = nn.Parameter(torch.empty(*shape))
         self.bias = nn.Parameter(torch.zeros(shape[0]))
         self._hold("weight_fa", shape, feedback)
@@ -91,13 +101,13 @@ class BurstLayer(nn.Module, ABC):
 
     @property
     def learns_feedback(self) -> bool:
-        """Whether Y is trained."""
-        return isinstance(self.weight_fa, nn.Parameter)
+        """Whether Y is trained: never without W, whose gradient it has."""
+        return _learns(self.weight_fa) and _learns(self.weight)
 
     @property
     def learns_recurrent(self) -> bool:
         """Whether Z is trained."""
-        return isinstance(self.weight_r, nn.Parameter)
+        return _learns(self.weight_r)
 
     @torch.no_grad()
     def draw(
@@ -108,7 +118,10 @@ class BurstLayer(nn.Module, ABC):
         recurrent_normal: bool = False,
     ) -> None:
         """Xavier normal W, zero bias, normal Y, uniform Z (or normal, with that std), in this order
-        (specification, 4.5)."""
+        (specification, 4.5). ArgumentError for a spread that is none."""
+        number("gain", gain, least=0)
+        number("feedback_std", feedback_std, least=0)
+        number("recurrent_range", recurrent_range, least=0)
         nn.init.xavier_normal_(self.weight, gain)
         self.bias.zero_()
         if self.weight_fa is not None:
@@ -143,6 +156,10 @@ class BurstLayer(nn.Module, ABC):
         """G_W, which is also Y's, and G_bias: sums over the batch and over space."""
 
 
+def _learns(tensor: Tensor | None) -> bool:
+    return isinstance(tensor, nn.Parameter) and tensor.requires_grad
+
+
 class BurstLinear(BurstLayer):
     """Fully connected; an input of more dimensions (B, C, H, W) is flattened in that order."""
 
@@ -155,9 +172,13 @@ class BurstLinear(BurstLayer):
         recurrent: str | None = None,
         units: Units | None = None,
     ) -> None:
-        super().__init__((n_out, n_in), feedback, recurrent, units)
+        shape = integer("n_out", n_out), integer("n_in", n_in)
+        super().__init__(shape, feedback, recurrent, units)
 
     def drive(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        if x.dim() < 2 or x.shape[1:].numel() != self.weight.shape[1]:
+            raise ArgumentError("x", f"(shape {tuple(x.shape)}) must have a batch's axis and "
+                                f"{self.weight.shape[1]} numbers an image")  # fmt: skip
         return functional.linear(x.flatten(1), self.weight, bias)
 
     def transport(self, sent: Tensor, weight: Tensor, shape: Sequence[int]) -> Tensor:
@@ -183,12 +204,16 @@ class BurstConv2d(BurstLayer):
         feedback: str | None = "learned",
         units: Units | None = None,
     ) -> None:
-        if stride < 1:
-            raise ValueError(f"stride (={stride}) must be >= 1")
-        super().__init__((channels_out, channels_in, kernel, kernel), feedback, None, units)
-        self.stride = stride
+        k, step = integer("kernel", kernel), integer("stride", stride)
+        channels = integer("channels_out", channels_out), integer("channels_in", channels_in)
+        super().__init__((*channels, k, k), feedback, None, units)
+        self.stride = step
 
     def drive(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        _, channels, k, _ = self.weight.shape
+        if x.dim() != 4 or x.shape[1] != channels or min(x.shape[2:]) < k:
+            raise ArgumentError("x", f"(shape {tuple(x.shape)}) must be (B, {channels}, H, W) with "
+                                f"H and W >= {k}")  # fmt: skip
         return functional.conv2d(x, self.weight, bias, self.stride)
 
     def transport(self, sent: Tensor, weight: Tensor, shape: Sequence[int]) -> Tensor:

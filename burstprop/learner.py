@@ -17,6 +17,7 @@ from burstprop.original_perturbation import OriginalPerturbation
 from burstprop.perturbation import Perturbation
 from burstprop.update import BurstUpdate
 from common import torch_backend, torch_labels, torch_layout, torch_optim
+from common.arguments import number
 from common.torch_convolution import safe_format
 
 Result = tuple[Tensor, Tensor]
@@ -84,7 +85,7 @@ class Learner(ABC):
 
     def parameters(self) -> int:
         """How many numbers learn."""
-        return sum(p.numel() for p in self.net.parameters())
+        return sum(p.numel() for p in self.net.parameters() if p.requires_grad)
 
     def state(self) -> dict[str, Any]:
         """The network's tensors by name; they are not copies."""
@@ -178,9 +179,9 @@ class BackpropLearner(Learner):
     ) -> None:
         super().__init__(net, world)
         how: dict[str, Any] = {
-            "lr": lr,
-            "momentum": momentum,
-            "weight_decay": weight_decay,
+            "lr": number("lr", lr, least=0),
+            "momentum": number("momentum", momentum, least=0, most=1),
+            "weight_decay": number("weight_decay", weight_decay, least=0),
             "fused": True,
         }
         self.optimiser = torch.optim.SGD(net.parameters(), **how)
@@ -216,7 +217,8 @@ class MatchedBackpropLearner(Learner):
         self, net: BurstNetwork, update: BurstUpdate, p_baseline: float, world: Any = None
     ) -> None:
         super().__init__(net, world)
-        self.update, self.p_baseline = update, p_baseline
+        self.update = update
+        self.p_baseline = number("p_baseline", p_baseline, above=0, most=1)
 
     def _learn(self, images: Tensor, target: Tensor) -> Tensor:
         lesson = self.net.backprop(images, target)

@@ -13,12 +13,19 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from burstprop import fit
 from burstprop.layers import BurstConv2d, BurstLayer, BurstLinear
 from burstprop.rule import SigmoidOutput
+from common.arguments import integer
+from common.errors import ArgumentError
+from common.sizes import integers
 from common.torch_labels import rows
+
+NARROW = (torch.bfloat16, torch.float16)
 
 
 class Taught(NamedTuple):
@@ -46,16 +53,21 @@ class Lesson(NamedTuple):
 class BurstNetwork(nn.Module):
     """Burst layers in a row; the last one has output units.
 
-    layers: a list, named fc1, fc2, conv1, ... by kind, or a mapping that names them. ValueError if
-    it is empty or has output units elsewhere than at its end.
+    layers: a list, named fc1, fc2, conv1, ... by kind, or a mapping that names them. ArgumentError
+    if it is empty, has output units elsewhere than at its end, or layers and units that do not fit
+    each other (`fit`).
+
+    Inputs x are floating-point tensors or arrays (B, ...); they are brought to the network's type,
+    arrays to its device too. ArgumentError for others.
     """
 
     def __init__(self, layers: Sequence[BurstLayer] | Mapping[str, BurstLayer]) -> None:
         super().__init__()
         named = dict(layers) if isinstance(layers, Mapping) else _named(layers)
-        if [layer.units.output for layer in named.values()] != [False] * (len(named) - 1) + [True]:
-            raise ValueError("layers must end with one whose units are output units, and only one")
+        fit.check(named)
         for name, layer in named.items():
+            if not name or "." in name or name == "names" or hasattr(BurstNetwork, name):
+                raise ArgumentError("layers", f"must not have the name {name!r}")
             self.add_module(name, layer)
         self.names = list(named)
 
@@ -66,13 +78,33 @@ class BurstNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Event rates of the output (or whatever its units make of their potentials)."""
+        x = self.accept(x)
         for layer in self.layers:
             x = layer(x)
         return x
 
+    def accept(self, x: Any) -> Tensor:
+        """x (B, ...) in the network's type, unless autocast sees to that. ArgumentError for what is
+        no floating-point tensor or array, and for a tensor on another device."""
+        like = self.layers[0].weight
+        if not isinstance(x, Tensor):
+            try:
+                x = torch.from_numpy(np.ascontiguousarray(x)).to(like.device)
+            except (TypeError, ValueError):
+                raise ArgumentError(
+                    "x", f"(of type {type(x).__name__}) must be a floating-point tensor or array"
+                ) from None
+        if not x.is_floating_point():
+            raise ArgumentError("x", f"({x.dtype}) must be floating-point: scale images first")
+        if x.device != like.device:
+            raise ArgumentError("x", f"is on {x.device}, and the network on {like.device}")
+        if x.dtype == like.dtype or torch.is_autocast_enabled(x.device.type):
+            return x
+        return x.to(like.dtype)
+
     def trace(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Every layer's input and event rates, first to last."""
-        inputs, rates = [], []
+        inputs, rates, x = [], [], self.accept(x)
         for layer in self.layers:
             inputs.append(x)
             x = layer(x)
@@ -94,7 +126,11 @@ class BurstNetwork(nn.Module):
         reference: also backprop's deltas, which travel through W (see `backprop`).
         then: called with each layer's index and lesson as soon as no other layer needs its weights,
         which are still in the cache: it may change them.
+        ArgumentError for layers above others without feedback weights, for weights narrower than
+        float32, and under autocast where units send the rates of both phases, whose difference
+        would be rounded away.
         """
+        self._check_teaching()
         layers, (inputs, rates) = self.layers, self.trace(x)
         deltas_bp = self._deltas(rates, target) if reference else [None] * len(layers)
         received, taught = target, []
@@ -103,12 +139,29 @@ class BurstNetwork(nn.Module):
             sent, delta, u, b_pre = layer.bursts(rates[i], received)
             taught.append(Taught(inputs[i], rates[i], delta, sent, u, b_pre, deltas_bp[i]))
             if i:  # nothing below the first layer would listen
-                assert layer.weight_fa is not None
                 down = layer.transport(sent.flatten(0, 1), layer.weight_fa, rates[i - 1].shape[1:])
                 received = down.unflatten(0, (2, -1))
+                if layer.units.differences != layers[i - 1].units.differences:
+                    sign = -1 if layers[i - 1].units.differences else 1
+                    received[1].add_(received[0], alpha=sign)
             if then is not None:
                 then(i, taught[-1])
         return Lesson(rates[-1], taught[::-1])
+
+    def _check_teaching(self) -> None:
+        for name, layer in zip(self.names, self.layers, strict=True):
+            W, units = layer.weight, layer.units
+            if layer.weight_fa is None and name != self.names[0]:
+                raise ArgumentError("feedback", f"(=None) of {name} must be 'learned' or 'fixed' "
+                                    "to teach the layer below")  # fmt: skip
+            if W.dtype in NARROW:
+                raise ArgumentError("net", f"must not be taught in {W.dtype}, which leaves nothing "
+                                    "of its updates: keep its weights in float32")  # fmt: skip
+            kind = W.device.type
+            if torch.is_autocast_enabled(kind) and not units.differences:
+                raise ArgumentError("units", f"of {name} (={units!r}) must not be taught under "
+                                    f"autocast to {torch.get_autocast_dtype(kind)}: the two "
+                                    "phases' rates differ by less than it can tell")  # fmt: skip
 
     @torch.no_grad()
     def backprop(self, x: Tensor, target: Tensor) -> Lesson:
@@ -151,6 +204,8 @@ def stack(
 ) -> BurstNetwork:
     """Convolutions (in, out, kernel, stride), then fully connected layers through `sizes` (input
     first, output last); all sigmoid, recurrent input in the fully connected hidden ones."""
+    if len(integers("sizes", sizes)) < 2:
+        raise ArgumentError("sizes", f"(={list(sizes)}) must have an input and an output")
     layers: list[BurstLayer] = [BurstConv2d(*c, feedback=feedback) for c in convolutions]
     how: dict[str, Any] = {"feedback": feedback}
     for n_in, n_out in zip(sizes[:-2], sizes[1:-1], strict=True):
@@ -161,6 +216,7 @@ def stack(
 
 def mnist(hidden: int = 3, **how: Any) -> BurstNetwork:
     """784, `hidden` times 500, 10 (4.1). how: as in `stack`."""
+    integer("hidden", hidden, least=0)
     return stack((), [784, *[500] * hidden, 10], **how)
 
 

@@ -13,6 +13,8 @@ from torch import Tensor
 from burstprop.layers import BurstConv2d
 from burstprop.networks import BurstNetwork, Taught
 from burstprop.perturbation import MODES, Clean, Draw, Walk, clean_pass
+from common.arguments import number
+from common.errors import unknown
 from common.torch_labels import rows
 
 
@@ -22,8 +24,9 @@ class OriginalPerturbation:
 
     def __init__(self, net: BurstNetwork, mode: str, draw: Draw, std: float) -> None:
         if mode not in MODES:
-            raise ValueError(f"mode (={mode!r}) must be one of {', '.join(MODES)}")
-        self.net, self.mode, self.draw, self.std, self.walk = net, mode, draw, std, Walk()
+            raise unknown("mode", mode, MODES)
+        self.net, self.mode, self.draw, self.walk = net, mode, draw, Walk()
+        self.std = number("std", std, above=0)
         self.errors: tuple[Tensor, Tensor] | None = None  # E and E' of the last pass
 
     @torch.no_grad()

@@ -20,6 +20,8 @@ from torch import Tensor
 
 from burstprop.networks import BurstNetwork, Taught
 from burstprop.rule import SigmoidOutput, SigmoidUnits
+from common.arguments import number
+from common.errors import ArgumentError, unknown
 from common.torch_labels import rows
 
 MODES = ("all", "layers", "units")
@@ -30,9 +32,7 @@ class Noise:
     """Draws N(mean, std^2) from torch's generator of the device."""
 
     def __init__(self, mean: float = 0.0, std: float = 0.001) -> None:
-        if std <= 0:
-            raise ValueError(f"xi_std (={std}) must be > 0")
-        self.mean, self.std = mean, std
+        self.mean, self.std = number("xi_mean", mean), number("xi_std", std, above=0)
 
     def __call__(self, shape: Sequence[int], like: Tensor) -> Tensor:
         where: dict[str, Any] = {"dtype": like.dtype, "device": like.device}
@@ -64,11 +64,14 @@ class Clean(NamedTuple):
 
 
 def clean_pass(net: BurstNetwork, x: Tensor) -> Clean:
-    """Forward, keeping everything. ValueError for units that are not sigmoid."""
-    found = Clean([], [], [])
+    """Forward, keeping everything. ArgumentError for units that are not sigmoid: a subclass with
+    another rate is not."""
+    found, x = Clean([], [], []), net.accept(x)
     for layer in net.layers:
-        if not isinstance(layer.units, SigmoidUnits | SigmoidOutput):
-            raise ValueError(f"node perturbation is for sigmoid units, not for {layer.units}")
+        if type(layer.units).rate not in (SigmoidUnits.rate, SigmoidOutput.rate):
+            raise ArgumentError(
+                "units", f"(={layer.units!r}) must be sigmoid units for node perturbation"
+            )
         y = layer.potential(x)
         found.inputs.append(x)
         found.potentials.append(y)
@@ -88,8 +91,9 @@ class Perturbation:
         self, net: BurstNetwork, mode: str, draw: Draw, std: float, differences: bool = True
     ) -> None:
         if mode not in MODES:
-            raise ValueError(f"mode (={mode!r}) must be one of {', '.join(MODES)}")
-        self.net, self.mode, self.draw, self.std = net, mode, draw, std
+            raise unknown("mode", mode, MODES)
+        self.net, self.mode, self.draw = net, mode, draw
+        self.std = number("std", std, above=0)
         self.differences, self.walk = differences, Walk()
 
     @torch.no_grad()

@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from burstprop.rule import Bursts
+from common.arguments import number
 from common.torch_labels import classes
 
 EPSILON = 1e-8  # the original's, where it divides by what may be zero
@@ -32,11 +33,19 @@ CACHED = 1 << 17  # numbers that are worked on at a time
 
 @dataclass(frozen=True)
 class ReLUUnits:
-    """Hidden rectified units. kappa: what the layer above has scaled its signal by."""
+    """Hidden rectified units. kappa: what the layer above has scaled its signal by, > 0."""
 
     kappa: float = 1.0
     exact: bool = True
-    output = False
+    output, recurrent = False, False
+
+    def __post_init__(self) -> None:
+        number("kappa", self.kappa, above=0)
+
+    @property
+    def differences(self) -> bool:
+        """The exact form's."""
+        return self.exact
 
     def rate(self, y: Tensor) -> Tensor:
         return functional.relu(y, inplace=not (y.is_leaf and y.requires_grad))
@@ -51,12 +60,24 @@ class ReLUUnits:
 
 @dataclass(frozen=True)
 class SoftmaxOutput:
-    """Output units whose rates are the logits; softmax is a matter of the rule and of the loss."""
+    """Output units whose rates are the logits; softmax is a matter of the rule and of the loss.
+
+    ArgumentError unless 0 < p_baseline <= 1 and kappa > 0.
+    """
 
     p_baseline: float = 0.2
     kappa: float = 1e-5
     exact: bool = True
-    output = True
+    output, recurrent = True, False
+
+    def __post_init__(self) -> None:
+        number("p_baseline", self.p_baseline, above=0, most=1)
+        number("kappa", self.kappa, above=0)
+
+    @property
+    def differences(self) -> bool:
+        """The exact form's."""
+        return self.exact
 
     def rate(self, y: Tensor) -> Tensor:
         return y

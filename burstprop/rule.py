@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from common import torch_convolution
+from common.arguments import number
 from common.torch_labels import rows
 
 
@@ -40,9 +41,31 @@ class Bursts(NamedTuple):
 
 
 class Units(Protocol):
-    """The units of a layer: hidden ones read what arrives from above, output ones the target."""
+    """The units of a layer: hidden ones read what arrives from above, output ones the target.
 
-    output: bool  # `bursts` takes the network's target (rows or classes), else (2, B, ...) from Y
+    Which of them go together `fit` finds out, from these and by asking them for bursts.
+    """
+
+    @property
+    def output(self) -> bool:
+        """Whether `bursts` takes the target (rows or classes), and not (2, B, ...) from Y."""
+        ...
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether `bursts` makes use of Z."""
+        ...
+
+    @property
+    def differences(self) -> bool:
+        """Whether of the two parts that travel the second is b_teacher - b, and not b_teacher."""
+        ...
+
+    @property
+    def kappa(self) -> float:
+        """What output units scale their b_teacher - b by, and what hidden ones take that of the
+        layer above to be scaled by; their own is as it is."""
+        ...
 
     def rate(self, y: Tensor) -> Tensor:
         """Event rates of pre-activations."""
@@ -63,9 +86,12 @@ class SigmoidUnits:
 
     b_pre = sigmoid(f) e has no factor (1 - e), and the baseline's c acts in both phases (5.1.5).
     Z learns from G_Z = -u^T b_pre, which drives u to 0, where p is 1/2 and most linear (5.1.7).
+
+    (1 - e) is slope / e: with it and b = p e a unit learns from its slope. A subclass with a `rate`
+    and a `slope` of its own therefore has u = f slope(e) / e.
     """
 
-    output = False
+    output, recurrent, differences, kappa = False, True, False, 1.0
 
     def rate(self, y: Tensor) -> Tensor:
         return torch.sigmoid(y)
@@ -75,12 +101,18 @@ class SigmoidUnits:
 
     def bursts(self, e: Tensor, received: Tensor, Z: Tensor | None = None) -> Bursts:
         if Z is None:
-            sent = _by_slope(received, e).sigmoid_().mul_(e)
+            sent = self._potentials(received, e).sigmoid_().mul_(e)
             return Bursts(sent, sent[0] - sent[1])
         b_pre = torch.sigmoid(received[0]).mul_(e)
-        potentials = _by_slope(received, e).sub_(b_pre @ Z.t())
+        potentials = self._potentials(received, e).sub_(b_pre @ Z.t())
         sent = torch.sigmoid(potentials).mul_(e)
         return Bursts(sent, sent[0] - sent[1], potentials[0], b_pre)
+
+    def _potentials(self, received: Tensor, e: Tensor) -> Tensor:
+        """f slope(e) / e, in place."""
+        if type(self).slope is SigmoidUnits.slope:
+            return _by_slope(received, e)
+        return received.mul_(_slope_per_event(self, e))
 
 
 def _by_slope(received: Tensor, e: Tensor) -> Tensor:
@@ -88,13 +120,25 @@ def _by_slope(received: Tensor, e: Tensor) -> Tensor:
     return received.addcmul_(received, e, value=-1)
 
 
+def _slope_per_event(units: Units, e: Tensor) -> Tensor:
+    """slope(e) / e, and 0 where nothing fires."""
+    return torch.where(e > 0, units.slope(e) / e, 0.0)
+
+
 @dataclass(frozen=True)
 class SigmoidOutput:
     """Sigmoid output units: p is p_baseline, and the teacher makes it
-    p_baseline ((T - e)(1 - e) + 1), which is not clamped (5.1.3)."""
+    p_baseline ((T - e)(1 - e) + 1), which is not clamped (5.1.3).
+
+    As in `SigmoidUnits`, a subclass with another rate has slope(e) / e for (1 - e). ArgumentError
+    unless 0 < p_baseline <= 1.
+    """
 
     p_baseline: float = 0.2
-    output = True
+    output, recurrent, differences, kappa = True, False, False, 1.0
+
+    def __post_init__(self) -> None:
+        number("p_baseline", self.p_baseline, above=0, most=1)
 
     def rate(self, y: Tensor) -> Tensor:
         return torch.sigmoid(y)
@@ -104,7 +148,11 @@ class SigmoidOutput:
 
     def bursts(self, e: Tensor, received: Tensor, Z: Tensor | None = None) -> Bursts:
         p, target = self.p_baseline, rows(received, e, "target", rates=True)
-        p_teacher = (target - e).mul_(1 - e).add_(1).mul_(p)
+        if type(self).slope is SigmoidOutput.slope:
+            p_teacher = (target - e).mul_(1 - e)
+        else:
+            p_teacher = (target - e).mul_(_slope_per_event(self, e))
+        p_teacher.add_(1).mul_(p)
         sent = torch.stack((p * e, p_teacher.mul_(e)))
         return Bursts(sent, sent[0] - sent[1])
 

@@ -5,7 +5,8 @@
     Z <- Z - recurrent_lr G_Z
 
 Y has W's gradient, hence W's momentum: one V serves both, and W - Y shrinks by exactly (1 - decay)
-a step (Kolen & Pollack 1994). The decay is multiplied by no rate and spares the biases.
+a step (Kolen & Pollack 1994). The decay is multiplied by no rate and spares the biases. What
+`requires_grad` freezes keeps its bits and its momentum; with a W its Y is frozen too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from burstprop.layers import BurstLinear
+from burstprop.layers import BurstLayer, BurstLinear
 from burstprop.networks import BurstNetwork, Taught
+from common.arguments import number
 from common.errors import ArgumentError
 
 
@@ -28,7 +30,9 @@ class BurstUpdate:
                    are sums over samples, are added up before they are applied
 
     Nobody hears the first layer's Y while a network is trained, and it follows from W: it is put
-    where it belongs by `settle`, which `state` calls, not in every step.
+    where it belongs by `settle`, which `state` calls, not in every step. A state that is loaded
+    into the network meanwhile is noticed. ArgumentError for numbers out of range, and in a step
+    that finds the network in another type, place or shape than the momenta.
     """
 
     def __init__(
@@ -42,10 +46,10 @@ class BurstUpdate:
         by_batch: bool = False,
         world: Any = None,
     ) -> None:
-        if len(lr) != len(net.names):
-            raise ValueError(f"lr (={list(lr)}) must have {len(net.names)} entries, one a layer")
-        self.net, self.lr, self.momentum, self.decay = net, list(lr), momentum, weight_decay
-        self.recurrent_lr, self.by_batch = recurrent_lr, by_batch
+        self.net, self.lr = net, rates(lr, len(net.names))
+        self.momentum = number("momentum", momentum, least=0, most=1)
+        self.decay = number("weight_decay", weight_decay, least=0, most=1)
+        self.recurrent_lr, self.by_batch = number("recurrent_lr", recurrent_lr, least=0), by_batch
         self._world = world if world is not None and world.size > 1 else None
         self._layers = net.layers
         self._weights = [torch.zeros_like(layer.weight) for layer in self._layers]
@@ -54,8 +58,8 @@ class BurstUpdate:
         self._ones = torch.ones_like(first.bias[:1]).detach()
         self._kept = 1.0  # (1 - decay)^steps, of W - Y
         self._difference: Tensor | None = None
-        if first.learns_feedback:
-            self._difference = (first.weight - first.weight_fa).detach()
+        self._versions: tuple[int, ...] = ()
+        self._follow_first()
 
     @property
     def one_by_one(self) -> bool:
@@ -65,6 +69,9 @@ class BurstUpdate:
     @torch.no_grad()
     def step(self, taught: Sequence[Taught | None]) -> None:
         """One update from what each layer was taught; None: a layer whose gradient is zero."""
+        if not isinstance(taught, Sequence) or len(taught) != len(self._layers):
+            raise ArgumentError("taught", f"must have {len(self._layers)} entries, one a layer: a "
+                                "lesson's `layers`")  # fmt: skip
         if self.one_by_one:
             for i, each in enumerate(taught):
                 self.learn(i, each)
@@ -74,35 +81,76 @@ class BurstUpdate:
 
     def _apply(self, gradients: Sequence[tuple[Tensor, ...] | None], scale: float) -> None:
         for i, each in enumerate(gradients):
+            self._check(i)
             self._add(i, each, scale)
+        self._follow_first()
         pairs = [(W, V) for i, V in enumerate(self._weights) for W in self._decaying(i)]
-        weights, momenta = zip(*pairs, strict=True)
-        torch._foreach_mul_(weights, 1 - self.decay)
-        torch._foreach_add_(weights, momenta)
-        torch._foreach_add_([layer.bias for layer in self._layers], self._biases)
-        self._kept *= 1 - self.decay
+        if pairs:
+            weights, momenta = zip(*pairs, strict=True)
+            torch._foreach_mul_(weights, 1 - self.decay)
+            torch._foreach_add_(weights, momenta)
+        moving = [
+            (layer.bias, V)
+            for layer, V in zip(self._layers, self._biases, strict=True)
+            if layer.bias.requires_grad
+        ]
+        if moving:
+            torch._foreach_add_(*map(list, zip(*moving, strict=True)))
+        self._first_moved()
 
     @torch.no_grad()
     def learn(self, i: int, taught: Taught | None) -> None:
         """The part of `step` that is layer i's."""
         layer, V, V_bias = self._layers[i], self._weights[i], self._biases[i]
+        self._check(i)
+        if i == 0:
+            self._follow_first()
         scale = self._scale(len(taught.x)) if taught is not None else 1.0
         if taught is not None and isinstance(layer, BurstLinear):
             # No gradient is ever written down: it is added to V as it is made.
-            rate, delta = -self.lr[i] * scale, taught.delta
+            rate, delta = -self.lr[i] * scale, taught.delta.to(V.dtype)
             if layer.learns_recurrent and taught.u is not None:
                 recurrent_rate = self.recurrent_lr * scale
                 layer.weight_r.addmm_(taught.u.t(), taught.b_pre, alpha=recurrent_rate)
-            V.addmm_(delta.t(), taught.x.flatten(1), beta=self.momentum, alpha=rate)
-            ones = self._ones.expand(len(delta))
-            V_bias.addmv_(delta.t(), ones, beta=self.momentum, alpha=rate)
+            if layer.weight.requires_grad:
+                x = taught.x.flatten(1).to(V.dtype)
+                V.addmm_(delta.t(), x, beta=self.momentum, alpha=rate)
+            if layer.bias.requires_grad:
+                ones = self._ones.expand(len(delta))
+                V_bias.addmv_(delta.t(), ones, beta=self.momentum, alpha=rate)
         else:
-            self._add(i, None if taught is None else layer.gradients(taught.delta, taught.x), scale)
+            self._add(i, None if taught is None else self._gradients_of(i, taught), scale)
         for W in self._decaying(i):
             torch.add(V, W, alpha=1 - self.decay, out=W)  # reads and writes W but once
-        layer.bias.add_(V_bias)
+        if layer.bias.requires_grad:
+            layer.bias.add_(V_bias)
         if i == 0:
+            self._first_moved()
+
+    def _check(self, i: int) -> None:
+        """ArgumentError where a layer is no longer what its momenta were made for."""
+        for what, V in (("weight", self._weights[i]), ("bias", self._biases[i])):
+            now = getattr(self._layers[i], what)
+            if (now.dtype, now.device, now.shape) != (V.dtype, V.device, V.shape):
+                was, there = V.dtype, V.device
+                raise ArgumentError("net", f"has {self.net.names[i]}.{what} of {now.dtype} on "
+                                    f"{now.device} now, and its update was made for {was} on "
+                                    f"{there}: make the update after that")  # fmt: skip
+
+    def _follow_first(self) -> None:
+        """Begin to follow the first layer's W - Y, or end it, or take it from what was loaded."""
+        first = self._layers[0]
+        if not first.learns_feedback:
+            self.settle()
+            self._difference = None
+        elif self._difference is None or self._versions != _versions(first):
+            self._difference, self._kept = (first.weight - first.weight_fa).detach(), 1.0
+            self._versions = _versions(first)
+
+    def _first_moved(self) -> None:
+        if self._difference is not None:
             self._kept *= 1 - self.decay
+            self._versions = _versions(self._layers[0])
 
     def _scale(self, batch: int) -> float:
         if not batch:
@@ -111,18 +159,20 @@ class BurstUpdate:
         return 1 / (batch * processes) if self.by_batch else 1.0
 
     def _decaying(self, i: int) -> list[Tensor]:
-        """W, and Y if a step moves it."""
+        """W, and Y if a step moves it; nothing that is frozen."""
         layer = self._layers[i]
+        if not layer.weight.requires_grad:
+            return []
         return [layer.weight, layer.weight_fa] if i and layer.learns_feedback else [layer.weight]
 
     def _gradients(self, taught: Sequence[Taught | None]) -> list[tuple[Tensor, ...] | None]:
         """(G_W, G_bias) or (G_W, G_bias, G_Z) of each layer, of all processes together."""
         found: list[tuple[Tensor, ...] | None] = []
-        for layer, each in zip(self._layers, taught, strict=True):
+        for i, (layer, each) in enumerate(zip(self._layers, taught, strict=True)):
             if each is None:
                 found.append(None)
                 continue
-            gradients: tuple[Tensor, ...] = layer.gradients(each.delta, each.x)
+            gradients: tuple[Tensor, ...] = self._gradients_of(i, each)
             if layer.learns_recurrent and each.u is not None and each.b_pre is not None:
                 gradients += (-each.u.t() @ each.b_pre,)
             found.append(gradients)
@@ -130,28 +180,40 @@ class BurstUpdate:
             self._world.sum_([G for each in found if each is not None for G in each])
         return found
 
+    def _gradients_of(self, i: int, taught: Taught) -> tuple[Tensor, Tensor]:
+        """G_W and G_bias, in the type of the momenta: under autocast x is in another."""
+        dtype = self._weights[i].dtype
+        return self._layers[i].gradients(taught.delta.to(dtype), taught.x.to(dtype))
+
     def _add(self, i: int, gradients: tuple[Tensor, ...] | None, scale: float) -> None:
-        """Gradients into momenta, and Z's into Z."""
-        V, V_bias, rate = self._weights[i], self._biases[i], -self.lr[i] * scale
-        V.mul_(self.momentum)
-        V_bias.mul_(self.momentum)
-        if gradients is None:
-            return
-        V.add_(gradients[0], alpha=rate)
-        V_bias.add_(gradients[1], alpha=rate)
-        for G in gradients[2:]:
-            self._layers[i].weight_r.add_(G, alpha=-self.recurrent_lr * scale)
+        """Gradients into momenta, and Z's into Z; not where W, bias or Z is frozen."""
+        layer, rate = self._layers[i], -self.lr[i] * scale
+        for W, V, G in zip(
+            (layer.weight, layer.bias),
+            (self._weights[i], self._biases[i]),
+            (gradients or (None, None))[:2],
+            strict=True,
+        ):
+            if not W.requires_grad:
+                continue
+            V.mul_(self.momentum)
+            if G is not None:
+                V.add_(G, alpha=rate)
+        for G in (gradients or ())[2:]:
+            layer.weight_r.add_(G, alpha=-self.recurrent_lr * scale)
 
     @torch.no_grad()
     def settle(self) -> None:
         """Put the first layer's Y where its updates have brought it: W - Y is known."""
-        if self._difference is not None:
-            first = self._layers[0]
+        first = self._layers[0]
+        if self._difference is not None and self._versions == _versions(first):
             torch.sub(first.weight, self._difference, alpha=self._kept, out=first.weight_fa)
+            self._versions = _versions(first)
 
     def state(self) -> dict[str, Any]:
         """The momenta by name, and what is left of W - Y; tensors are not copies."""
         self.settle()
+        self._follow_first()
         found: dict[str, Any] = {"opt.kept": self._kept}
         for name, V, V_bias in zip(self.net.names, self._weights, self._biases, strict=True):
             found |= {f"opt.{name}.weight": V, f"opt.{name}.bias": V_bias}
@@ -161,8 +223,22 @@ class BurstUpdate:
 
     @torch.no_grad()
     def load_state(self, saved: Mapping[str, Any]) -> None:
-        """Put back what `state` gave."""
-        self._kept = float(saved["opt.kept"])
+        """Put back what `state` gave, after the network's own tensors."""
         for name, V in self.state().items():
             if isinstance(V, Tensor):
                 V.copy_(saved[name])
+        self._kept = float(saved["opt.kept"])
+
+
+def rates(lr: Any, layers: int) -> list[float]:
+    """One learning rate a layer. ArgumentError for a single number, another count, a rate < 0."""
+    given = lr.tolist() if hasattr(lr, "tolist") else lr
+    if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != layers:
+        raise ArgumentError("lr", f"(={given!r}) must have {layers} entries, one a layer")
+    return [number("lr", rate, least=0) for rate in given]
+
+
+def _versions(layer: BurstLayer) -> tuple[int, ...]:
+    """How often W and Y have been written to, and which tensors they are."""
+    W, Y = layer.weight, layer.weight_fa
+    return (id(W), W._version, id(Y), Y._version)

@@ -87,5 +87,7 @@ def in_training(
     if world is not None and world.size > 1:
         device = next(net.parameters()).device
         ids = [device.index] if device.type == "cuda" else None
-        net = nn.parallel.DistributedDataParallel(net, device_ids=ids)
+        # Constants (feedback that is fixed) are buffers, and large; running statistics are shared
+        # where they are used, before a test (`share_statistics`).
+        net = nn.parallel.DistributedDataParallel(net, device_ids=ids, broadcast_buffers=False)
     return torch.compile(net) if compile else net

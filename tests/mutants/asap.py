@@ -2,7 +2,8 @@
 
 from tests.mutants import Mutation, Suite
 
-RULE, NETWORKS, LEARNER = "asap/rule.py", "asap/networks.py", "asap/learner.py"
+RULE, LAYERS, NETWORKS = "asap/rule.py", "asap/layers.py", "asap/networks.py"
+LEARNER = "asap/learner.py"
 MUTATIONS = (
     Mutation(
         "use the forward weight where the feedback weight belongs",
@@ -65,6 +66,24 @@ MUTATIONS = (
         "conv.B.data = conv.weight.data",
     ),
     Mutation(
+        "let the feedback of a frozen layer learn alone",
+        LAYERS,
+        "return self.B if self.weight.requires_grad else self.B.detach()",
+        "return self.B",
+    ),
+    Mutation(
+        "make a parameter of every feedback",
+        LAYERS,
+        "if learns and B is not None:",
+        "if B is not None:",
+    ),
+    Mutation(
+        "undo with the next step what was loaded",
+        LEARNER,
+        "if self._written() != self._versions:",
+        "if False:",
+    ),
+    Mutation(
         "forget the momentum of W - B",
         LEARNER,
         'self._u = group.get("momentum", 0.0) * self._u + group["weight_decay"] * self._c',
@@ -82,6 +101,7 @@ SUITE = Suite(
         "tests/rules/test_asap_rule.py",
         "tests/rules/test_asap_networks.py",
         "tests/rules/test_asap_layers.py",
+        "tests/rules/test_asap_doors.py",
         "tests/golden/test_golden.py",
         "tests/rules/test_asap_learner.py",
         "-k",

@@ -42,6 +42,30 @@ MUTATIONS = (
         "down = layer.transport(sent.flatten(0, 1), layer.weight, rates[i - 1].shape[1:])",
     ),
     Mutation(
+        "read the rate of a phase as its difference from the other",
+        NETWORKS,
+        "received[1].add_(received[0], alpha=sign)",
+        "pass",
+    ),
+    Mutation(
+        "let every scale pass",
+        "burstprop/fit.py",
+        "if not math.isclose(below.kappa, scale, rel_tol=1e-6):",
+        "if False:",
+    ),
+    Mutation(
+        "decay what is frozen",
+        UPDATE,
+        "        if not layer.weight.requires_grad:\n            return []\n",
+        "",
+    ),
+    Mutation(
+        "let the clock of W - Y run while the first layer is frozen",
+        UPDATE,
+        "self._difference = None\n        elif",
+        "pass\n        elif",
+    ),
+    Mutation(
         "lose the rows that a stride leaves over",
         RULE,
         "whole = found.view(n, high * stride, wide * stride, channels)[:, : size[0], : size[1]]",
@@ -130,6 +154,8 @@ MUTATIONS = (
 SUITE = Suite(
     tests=(
         "tests/rules/test_burstprop_rule.py",
+        "tests/rules/test_burstprop_units.py",
+        "tests/rules/test_burstprop_doors.py",
         "tests/rules/test_burstprop_perturbation.py",
         "tests/rules/test_burstprop_imagenet_rule.py",
         "tests/golden/test_golden.py",

@@ -339,7 +339,7 @@ def test_initial_weights_are_spread_as_section_4_5_says() -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: BurstLinear(0, 3), r"sizes \(=\(3, 0\)\)"),
+        (lambda: BurstLinear(0, 3), r"n_in \(=0\)"),
         (lambda: BurstLinear(2, 3, feedback="tied"), r"feedback \(='tied'\)"),
         (lambda: BurstConv2d(2, 3, 3, stride=0), r"stride \(=0\)"),
         (lambda: BurstNetwork([BurstLinear(2, 3)]), "output units"),
