@@ -54,6 +54,15 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def avx2(session: nox.Session) -> None:
+    """The torch papers' runs, on the path of processors that have AVX2 and no AVX-512."""
+    install(session, "all", groups=("test",))
+    session.env.update(ONEDNN_MAX_CPU_ISA="AVX2", ATEN_CPU_CAPABILITY="avx2")
+    chosen = ("-k", "asap or burstprop or s3net")
+    pytest(session, "-n", "2", "--dist", "loadfile", *chosen, "tests/runs")
+
+
+@nox.session
 def asap(session: nox.Session) -> None:
     """ASAP: its tests and its scripts, in an environment without TensorFlow."""
     install(session, "asap", groups=("test",))

@@ -2,11 +2,13 @@
 
 RUN is a run of asap.train with --audit or --audit-every. For each, two panels against training
 steps: the cosine of forward and feedback weights, and of the rule's update and backprop's gradient,
-a line a layer, the input's side dark.
+a line a layer, the input's side dark. Where one of the two is too small to have a direction, the
+line has a gap.
 """
 
+from math import nan
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,54 +16,65 @@ from common.cli import Options, argument, command, option
 from common.documents import run_options
 from common.errors import UserError
 from common.options import path
-from common.report import Run, number, read_run
+from common.report import Run, number, read_runs, tell_apart
 from common.writing import write_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LOWEST = -0.3  # cosine down to which every panel reaches; further where there is something
 
 
 def curves(lines: list[dict[str, Any]], what: str) -> dict[str, list[tuple[int, float]]]:
-    """layer -> (step, cosine) of "credit" or "feedback", where there is one."""
-    found: dict[str, list[tuple[int, float]]] = {}
+    """layer -> (step, cosine) of "credit" or "feedback"; NaN where it is too small to mean
+    anything or not there."""
+    layers = dict.fromkeys(layer for line in lines for layer in line[what])
+    found: dict[str, list[tuple[int, float]]] = {layer: [] for layer in layers}
     for line in lines:
-        for layer, value in (line.get(what) or {}).items():
-            if (cosine := number(value.get("cosine"))) is not None:
-                found.setdefault(layer, []).append((line["step"], cosine))
+        for layer, points in found.items():
+            value = (line.get(what) or {}).get(layer, {})
+            cosine = None if value.get("too_small") else number(value.get("cosine"))
+            points.append((line["step"], nan if cosine is None else cosine))
     return found
 
 
-def title(run: Run) -> str:
-    """What the run trained, in two lines. UserError where it is no run of asap's."""
-    named = ("model", "dataset", "feedback", "feedback_init")
-    options = run_options(run.path, run.config, "asap", named)
-    return (
-        f"{options['model']}, {options['dataset']}, {options['feedback']}\n"
-        f"linear feedback: {options['feedback_init']}"
-    )
+def titles(runs: list[Run]) -> list[str]:
+    """What each run trained, in two lines and as many more as tell it from runs alike.
 
-
-def draw(runs: list[Run], file: Path) -> None:
-    """The figure: a column a run, weights above, updates below. UserError without audits."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(
-        2, len(runs), figsize=(3.4 * len(runs) + 0.8, 5.6), sharey="row", squeeze=False
-    )
-    panels = (("feedback", "cos(W, B)"), ("credit", "cos(update, gradient)"))
-    for column, run in enumerate(runs):
+    UserError where one is no run of asap's, or holds no audits.
+    """
+    told, named = [], ("model", "dataset", "feedback", "feedback_init")
+    for run in runs:
+        options = run_options(run.path, run.config, "asap", named)
         if not run.audits:
             raise UserError(f"{run.path}: no audits; train with --audit or --audit-every")
-        for row, (what, label) in enumerate(panels):
+        first = f"{options['model']}, {options['dataset']}, {options['feedback']}"
+        told.append(f"{first}\nlinear feedback: {options['feedback_init']}")
+    return tell_apart(runs, told, between="\n")
+
+
+def draw(runs: list[Run]) -> "Figure":
+    """The figure: a column a run, weights above, updates below. UserError without audits."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    heads = titles(runs)
+    figure = Figure(figsize=(3.4 * len(runs) + 0.8, 5.6))
+    axes = figure.subplots(2, len(runs), sharey="row", squeeze=False)
+    colours = matplotlib.colormaps["viridis"]
+    panels = (("feedback", "cos(W, B)"), ("credit", "cos(update, gradient)"))
+    for row, (what, label) in enumerate(panels):
+        lowest = LOWEST
+        for column, run in enumerate(runs):
             axis = axes[row][column]
             layers = curves(run.audits, what)
-            colours = pyplot.get_cmap("viridis")
             for i, (layer, points) in enumerate(layers.items()):
                 colour = colours(0.9 * i / max(1, len(layers) - 1))
                 name = layer if len(layers) <= 6 or i in (0, len(layers) - 1) else None
-                axis.plot(*zip(*points, strict=True), color=colour, linewidth=1.4, label=name)
+                axis.plot(*zip(*points, strict=True), color=colour, linewidth=1.4, label=name,
+                          marker="." if len(points) == 1 else "")  # fmt: skip
+                lowest = min([lowest, *(y - 0.05 for _, y in points if y == y)])
             axis.axhline(0, color="0.6", linewidth=0.7)
-            axis.set_ylim(-0.3, 1.05)
             axis.set_xscale("symlog", linthresh=1)
             axis.set_xlim(left=0)
             axis.spines[["top", "right"]].set_visible(False)
@@ -70,11 +83,12 @@ def draw(runs: list[Run], file: Path) -> None:
             if row:
                 axis.set_xlabel("training steps")
             else:
-                axis.set_title(title(run), fontsize=9)
-            axis.legend(frameon=False, fontsize=7, loc="best")
+                axis.set_title(heads[column], fontsize=9)
+            if layers:
+                axis.legend(frameon=False, fontsize=7, loc="best")
+        axes[row][0].set_ylim(lowest, 1.05)  # shared by the row
     figure.tight_layout()
-    write_figure(figure, file, dpi=110)
-    pyplot.close(figure)
+    return figure
 
 
 @command(paper="asap", name="alignment")
@@ -82,7 +96,7 @@ def draw(runs: list[Run], file: Path) -> None:
 @option("--out", type=path, default=Path("alignment.png"), help="Where the figure goes.")
 def main(options: Options) -> None:
     """Draw how forward and feedback weights, updates and gradients align."""
-    draw([read_run(run) for run in options.runs], options.out)
+    write_figure(draw(read_runs(options.runs)), options.out, dpi=110)
     click.echo(options.out)
 
 

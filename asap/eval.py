@@ -76,14 +76,14 @@ def main(options: Options) -> None:
         click.echo("note: --aug and --optimizer have no effect on a test", err=True)
     options.augmentation = False
     device = torch_backend.choose_device(options.device)
-    accuracy, count = measure(options, stored, device, load)
+    accuracy, count, dataset = measure(options, stored, device, load)
     if options.export:
-        export(stored, {"test_accuracy": f"{accuracy:.2f}", "tested_on": options.dataset},
+        export(stored, {"test_accuracy": f"{accuracy:.2f}", "tested_on": dataset},
                options.export)  # fmt: skip
         click.echo(options.export)
     if stored.about:
         click.echo(stored.about)
-    click.echo(f"{count} test images of {options.dataset}, torch {torch.__version__} on {device}")
+    click.echo(f"{count} test images of {dataset}, torch {torch.__version__} on {device}")
     click.echo(f"test accuracy : {accuracy:.2f}")
 
 
@@ -99,8 +99,8 @@ def settle(options: Options, about: dict[str, Any]) -> None:
                              f"is {known}")  # fmt: skip
 
 
-def measure(options: Options, stored: Any, device: Any, load: Any) -> tuple[float, int]:
-    """Accuracy in percent, and over how many images."""
+def measure(options: Options, stored: Any, device: Any, load: Any) -> tuple[float, int, str]:
+    """Accuracy in percent, over how many images, and of which data set."""
     import torch
 
     from asap.networks import build
@@ -125,7 +125,7 @@ def measure(options: Options, stored: Any, device: Any, load: Any) -> tuple[floa
     with torch.no_grad():
         for images, labels in task.batches("test", options.test_batch_size, device=device):
             correct += (net(images).argmax(1) == labels).sum()
-    return 100 * int(correct) / len(task.test), len(task.test)
+    return 100 * int(correct) / len(task.test), len(task.test), task.data.name
 
 
 if __name__ == "__main__":

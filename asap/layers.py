@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from asap import rule
 from common.errors import UsageError, unknown
+from common.torch_convolution import corrupts
 
 FEEDBACK = ("fixed", "kp", "uniform", "batchwise", "frozen")
 SIGN_SYMMETRIC = FEEDBACK[2:]
@@ -129,8 +130,10 @@ class FeedbackConv2d(nn.Conv2d, _Feedback):
             padding = (0, 0)
         how: dict[str, Any] = {"stride": self.stride, "padding": padding}
         how |= {"dilation": self.dilation, "groups": self.groups}
-        if self.exact:
+        if self.exact and not corrupts(x, self.weight, self.stride, padding, self.groups):
             return functional.conv2d(x, self.weight, self.bias, **how)
+        if self.exact:  # the same derivatives, by way of a call that keeps within its memory
+            return rule.conv2d(x, self.weight, self.weight.detach(), self.bias, **how)
         return rule.conv2d(x, self.weight, self.B, self.bias, s, **how)
 
 

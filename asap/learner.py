@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from asap.layers import FeedbackConv2d, FeedbackLinear, backprop
 from asap.networks import Network
-from common import torch_backend, torch_distributed, torch_optim
+from common import torch_backend, torch_distributed, torch_layout, torch_optim
 
 MakeOptimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
@@ -47,7 +47,8 @@ class Learner:
         world: Any = None,
     ) -> None:
         self.format = _memory_format(net)
-        self.net, self.precision = net.to(memory_format=self.format), precision
+        torch_layout.lay(net, self.format)
+        self.net, self.precision = net, precision
         self.device = next(net.parameters()).device
         self._pairs = net.learned_feedback()
         for _, B in self._pairs.values():
@@ -146,7 +147,7 @@ class Learner:
         self._place_feedback()
 
     def _loss(self, forward: Any, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        images = images.contiguous(memory_format=self.format)
+        images = torch_layout.laid(images, self.format)
         with torch_backend.autocast(self.device, self.precision):
             logits = forward(images)
             return functional.cross_entropy(logits, labels), logits
@@ -165,8 +166,8 @@ class Learner:
 
 
 def _memory_format(net: nn.Module) -> torch.memory_format:
-    # Below 16 channels it gains nothing, and the channels-last weight gradient of a strided 1x1
-    # convolution over 64x64 writes outside its memory (torch 2.15, CPU).
+    # Below 16 channels it gains nothing, and torch's weight gradient of a strided 1x1 convolution,
+    # which backprop takes, writes outside its memory there (`common.torch_convolution`).
     widths = [m.out_channels for m in net.modules() if isinstance(m, nn.Conv2d)]
     return torch.channels_last if min(widths, default=0) >= 16 else torch.contiguous_format
 

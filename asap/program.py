@@ -45,7 +45,7 @@ def train(options: Any) -> None:
     if world.main:
         click.echo(options.as_dict())
         click.echo(net)
-    name = f"{options.dataset}_{options.model}_{variant(options)}"
+    name = f"{task.data.name}_{options.model}_{variant(options)}"
     with Run(options, learner, data=task.data, device=device, name=name, world=world) as run:
         for epoch in run.epochs(options.epochs):
             lr = cosine(options.lr, epoch, options.epochs)
@@ -63,7 +63,7 @@ def train(options: Any) -> None:
                 click.echo(f"test  Loss: {test_loss:.3f} | Acc: {test_accuracy:.3f}%")
                 if test_accuracy > best:
                     click.echo("Saving..")
-                    save(net, test_accuracy, epoch, original_file(run.directory, options))
+                    save(net, test_accuracy, epoch, run.directory / original_file(name))
                     click.echo(f"best accuracy : {test_accuracy:.2f} epoch : {epoch}")
     if world.main:
         click.echo(f"Run: {run.directory}")
@@ -114,9 +114,9 @@ def variant(options: Any) -> str:
     return "_".join([options.feedback, *("aug" if m == "augmentation" else m for m in more)])
 
 
-def original_file(run: Path, options: Any) -> Path:
+def original_file(name: str) -> Path:
     """checkpoint/<dataset>_<model>_<feedback>.pth, as the original names it, in the run."""
-    return run / "checkpoint" / f"{options.dataset}_{options.model}_{variant(options)}.pth"
+    return Path("checkpoint") / f"{name}.pth"
 
 
 def save(net: Network, accuracy: float, epoch: int, path: Path) -> None:

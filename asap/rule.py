@@ -26,6 +26,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional
 
+from common import torch_convolution
+
 Pair = Sequence[int]
 
 
@@ -160,10 +162,8 @@ def _convolve_backward(
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Both derivatives in one call: down through W, and the weights' from x."""
     stride, padding, dilation, groups = how
-    sizes = [W.shape[0]]
-    return torch.ops.aten.convolution_backward(
-        delta, x, W, sizes, stride, padding, dilation, False, (0, 0), groups, list(wanted)
-    )
+    names = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    return torch_convolution.backward(delta, x, W, wanted=wanted, **names)
 
 
 class _Conv2d(Function):

@@ -12,6 +12,7 @@ from asap.networks import Network
 from common.documents import NUMBER, options_of, table
 from common.documents import read as read_document
 from common.errors import UserError
+from common.paths import home
 from common.torch_files import (
     differing,
     of_network,
@@ -37,6 +38,7 @@ SETTINGS = ("dataset", "model", "feedback", "wt", "width", "fa_feedback", "short
 def read(path: Path) -> Stored:
     """A run directory, a .pth or a .safetensors file. UserError where it is none; nothing in a file
     is ever executed."""
+    path = home(path)
     if path.is_dir():
         return _run(path)
     if not path.is_file():

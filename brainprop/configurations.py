@@ -12,6 +12,14 @@ NAMES = {
     "tiny_imagenet": "TinyImageNet",
     "digits": "digits",
 }
+
+
+def original_name(dataset: str) -> str:
+    """The original's name of a data set as a run found it: tiny_imagenet_10 is TinyImageNet_10."""
+    whole = next(name for name in (dataset, "tiny_imagenet") if name in NAMES)
+    return NAMES[whole] + dataset.removeprefix(whole)
+
+
 ARCHITECTURES = ("dense", "conv", "loccon", "deep")
 ALGORITHMS = ("BrainProp", "EBP")
 # Rates of dropout in order, standard deviation of the first kernels, l2 of every kernel.

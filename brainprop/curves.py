@@ -2,9 +2,9 @@
 
     python -m brainprop.curves RUN... [--out FOLDER]
 
-draws test error against epochs, one line a rule (mean over seeds) in one panel a data set and
-network, and writes for each accuracy the first epoch that reaches it and the ratio of the rules:
-the paper's abstract says 1 to 3.5. OUT gets curves.png and curves.json.
+draws test error against epochs, one line a recipe (mean over its seeds) in one panel a data set
+and network, and writes for each accuracy the first epoch that reaches it and the ratio of the
+rules: the paper's abstract says 1 to 3.5. OUT gets curves.png and curves.json.
 """
 
 from collections.abc import Sequence
@@ -15,24 +15,28 @@ from typing import Any
 import click
 
 from common.cli import Options, argument, command, option
-from common.curves import Panels, accuracies, save
+from common.curves import accuracies, save
 from common.errors import UserError
+from common.figures import Curve
 from common.options import path
-from common.report import read_run
+from common.report import Run, Series, group, read_runs
 from common.writing import write_json
 
 LEVELS = (50, 80, 90, 95, 97, 98, 98.5, 99, 99.2, 99.3)
 NAMES = {"brainprop": "BrainProp", "ebp": "EBP"}
 
 
-def first_epochs(curves: Sequence[list[float]], level: float) -> list[int | None]:
+def first_epochs(curves: Sequence[Curve], level: float) -> list[int | None]:
     """For each run the first epoch (from 1) that reaches a level; None: it does not."""
-    return [next((e for e, value in enumerate(curve, 1) if value >= level), None)
-            for curve in curves]  # fmt: skip
+    return [next((int(e) for e, value in curve if value >= level), None) for curve in curves]
 
 
-def compare(groups: dict[str, list[list[float]]]) -> list[dict[str, Any]]:
-    """For each level that every run of both rules reaches: mean first epochs and their ratio."""
+def compare(series: Sequence[Series]) -> list[dict[str, Any]]:
+    """For each level that every run of both rules reaches: mean first epochs and their ratio.
+
+    A rule with several recipes has a line each under its recipe's name, and no ratio.
+    """
+    groups = {one.label: [accuracies(run) for run in one.runs] for one in series}
     rows = []
     for level in LEVELS:
         reached = {rule: first_epochs(curves, level) for rule, curves in groups.items()}
@@ -51,16 +55,17 @@ def compare(groups: dict[str, list[list[float]]]) -> list[dict[str, Any]]:
 @option("--out", type=path, default=Path("."), help="Folder of curves.png and curves.json.")
 def main(options: Options) -> None:
     """Compare the learning curves of BrainProp and backprop."""
-    panels: Panels = {}
-    for folder in options.runs:
-        run = read_run(folder)
+    places: dict[str, list[Run]] = {}
+    for run in read_runs(options.runs):
         if run.options.get("architecture") is None:
-            raise UserError(f"{folder}: not a run of brainprop.main")
+            raise UserError(f"{run.path}: not a run of brainprop.main")
         width = run.options["width"]
         panel = f"{run.options['dataset']} {run.options['architecture']}"
         panel += "" if width == 1 else f", widths × {width:g}"
-        panels.setdefault(panel, {}).setdefault(run.rule, []).append(accuracies(run))
-    table = {name: compare(groups) for name, groups in panels.items()}
+        places.setdefault(panel, []).append(run)
+    panels = {panel: group(runs) for panel, runs in places.items()}
+    options.out.mkdir(parents=True, exist_ok=True)
+    table = {name: compare(series) for name, series in panels.items()}
     write_json(options.out / "curves.json", table)
     save(panels, options.out / "curves.png", NAMES)
     for name, rows in table.items():

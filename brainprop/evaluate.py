@@ -21,7 +21,8 @@ STORED = Path(__file__).with_name("model.safetensors")
 
 @command(paper="brainprop", name="evaluate")
 @argument("model", type=path, required=False, help="a run directory, .safetensors or .h5")
-@option("--dataset", "--data", "dataset", type=choice(*PAIRS), default=None,
+@option("--model-file", type=path, default=None, help="As MODEL: the seed's page had it so.")
+@option("--dataset", "--data", "--benchmark", "dataset", type=choice(*PAIRS), default=None,
         help="Default: the one it was trained on.")  # fmt: skip
 @option("--data-dir", type=path, default=None, help="Folder of the data sets.")
 @option("--no-download/--download", default=False, help="Fail where data are missing.")
@@ -33,8 +34,13 @@ def main(options: Options) -> None:
     """Print what a network is and its accuracy on the test set."""
     from brainprop import stored
 
-    where = options.model or STORED
+    if options.model and options.model_file:
+        raise UsageError(f"option --model-file (={options.model_file}) and argument MODEL "
+                         f"(={options.model}) must not both be given")  # fmt: skip
+    where = options.model or options.model_file or STORED
     found = stored.read(where)
+    if not found.verified and not where.is_dir():
+        click.echo(f"note: {where} is unverified: it holds no MD5 of its weights", err=True)
     settings = {**found.about, **({"dataset": options.dataset} if options.dataset else {})}
     names = ("dataset", "architecture", "learning_algorithm")
     for name in names:
@@ -61,7 +67,7 @@ def main(options: Options) -> None:
         stored.load(learner.net, in_our_order(options, found, task.classes, where), where)
         _, accuracy = tested(learner, in_large(options, learner, task.test))
     click.echo(json.dumps({n: v for n, v in found.about.items() if n != "classes"}))
-    click.echo(f"{options.dataset}: test accuracy {accuracy:.2f} % ({len(task.test)} images)")
+    click.echo(f"{task.data.name}: test accuracy {accuracy:.2f} % ({len(task.test)} images)")
     if options.export:
         about = {n: v for n, v in settings.items() if n != "classes"} | {
             "parameters": learner.net.count_params(),

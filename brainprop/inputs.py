@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError, UserError, unknown
+from common.paths import home
 from common.writing import write_text
 
 # Variable of an input file -> the option that it sets.
@@ -48,7 +49,7 @@ def find(name: str) -> Path | None:
     spellings = [name] if name.endswith(".py") else [f"{name}.py", name]
     folders = [Path()] + ([PACKAGE] if Path(name).name.startswith("inputs_") else [])
     candidates = [folder / spelling for folder in folders for spelling in spellings]
-    return next((path for path in candidates if path.expanduser().is_file()), None)
+    return next((path for path in candidates if home(path).is_file()), None)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises UserError for a file that does not run, UsageError for a variable that says nothing here.
     """
     try:
-        found = runpy.run_path(str(path.expanduser()))
+        found = runpy.run_path(str(home(path)))
     except Exception as error:  # whatever a stranger's file may raise
         raise UserError(
             f"{path}: does not run as Python ({type(error).__name__}: {error})"
@@ -80,7 +81,7 @@ def read(path: Path) -> dict[str, Any]:
 
 def note_weights(path: Path, weights: str) -> bool:
     """Add the name of saved weights to a caller's own input file; not to one of the package's."""
-    path = path.expanduser()
+    path = home(path)
     if path.resolve().parent == PACKAGE.resolve():
         return False
     text = path.read_text(encoding="utf-8")

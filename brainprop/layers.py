@@ -1,8 +1,15 @@
 """BrainProp's output layer, and batch norm as the original had it, for anybody's Keras model.
 
-    model = keras.Sequential([..., keras.layers.Dense(500, "relu"), BrainPropLayer(10)])
-    model.compile(keras.optimizers.SGD(0.1), BrainPropLoss(batch_size=128), metrics=[reward_rate])
-    model.fit(images, labels, batch_size=128)      # labels are classes
+    >>> import keras, numpy as np
+    >>> from brainprop.layers import BrainPropLayer
+    >>> from brainprop.loss import BrainPropLoss, reward_rate
+    >>> model = keras.Sequential([keras.layers.Dense(500, "relu"), BrainPropLayer(10)])
+    >>> loss = BrainPropLoss(batch_size=128)
+    >>> model.compile(keras.optimizers.SGD(0.1), loss, metrics=[reward_rate])
+    >>> images, labels = np.random.rand(256, 784), np.arange(256) % 10  # labels are classes
+    >>> seen = model.fit(images, labels, batch_size=128, epochs=2, verbose=0)
+    >>> sorted(seen.history)
+    ['loss', 'reward_rate']
 
 `fit` differentiates the loss and so trains by the rule; `brainprop.learner` has a faster step.
 """

@@ -9,16 +9,17 @@ import click
 import tensorflow as tf
 
 from brainprop import outputs, stored
-from brainprop.configurations import DROPOUT, NAMES, input_shape, scaled
+from brainprop.configurations import DROPOUT, input_shape, original_name, scaled
 from brainprop.inputs import note_weights
 from brainprop.learner import Learner, images_dtype
 from brainprop.networks import build
 from brainprop.schedule import rate, stalled
-from brainprop.tasks import Task, load_task
+from brainprop.tasks import Task, data_name, load_task
 from common import tf_backend
 from common.checkpoint import of_run
 from common.datasets import Split
 from common.errors import UsageError, UserError
+from common.paths import home
 from common.run import Run
 from common.tf_batches import TFBatches
 
@@ -30,7 +31,7 @@ def train(options: Any) -> None:
     started = time.monotonic()
     strategy = devices(options)
     device = tf_backend.set_up(options)
-    dataset, algorithm = NAMES[options.dataset], options.learning_algorithm
+    dataset, algorithm = original_name(data_name(options)), options.learning_algorithm
     click.echo(f"Experiment begins, training on {dataset} with {algorithm}")
     with tf.device(device):
         task = load_task(options)
@@ -52,7 +53,7 @@ def train(options: Any) -> None:
         if validation == "test":
             click.echo(f"Validation: the test set, {len(task.test)} images, as in the original "
                        "(--val-split holds out training images instead)")  # fmt: skip
-        name = f"{options.dataset}_{options.architecture}_{algorithm}"
+        name = f"{task.data.name}_{options.architecture}_{algorithm}"
         best = f"{validation}_accuracy"
         with Run(options, learner, data=task.data, device=device, name=name, best=best) as run:
             for epoch in run.epochs(options.epochs):
@@ -177,7 +178,7 @@ def save(options: Any, task: Task, learner: Learner, run: Run, validation: str) 
     """What -s leaves in the current folder."""
     if not (options.save_plots or options.save_history or options.save_weights):
         return
-    dataset, algorithm = NAMES[options.dataset], options.learning_algorithm
+    dataset, algorithm = original_name(task.data.name), options.learning_algorithm
     paths = outputs.names(Path(), dataset, options.architecture, algorithm)
     columns = outputs.history(run.history, validation)
     written = []
@@ -207,10 +208,12 @@ def save(options: Any, task: Task, learner: Learner, run: Run, validation: str) 
 def evaluate(options: Any) -> None:
     """Test stored weights: one line of loss and accuracy."""
     device = tf_backend.set_up(options)
-    dataset, algorithm = NAMES[options.dataset], options.learning_algorithm
-    where = weights_of(options)
+    dataset, algorithm = original_name(data_name(options)), options.learning_algorithm
+    where = weights_of(options, dataset)
     click.echo(f"Experiment begins, evaluating on {dataset} a model trained with {algorithm}")
     found = stored.read(where)
+    if not found.verified and not where.is_dir():
+        click.echo(f"note: {where} is unverified: it holds no MD5 of its weights", err=True)
     if "width" not in options.typed:
         options.width = float(found.about.get("width", 1.0))
     with tf.device(device):
@@ -240,8 +243,9 @@ def tested(learner: Learner, batches: TFBatches) -> tuple[float, float]:
     return sums.loss, sums.accuracy
 
 
-def weights_of(options: Any) -> Path:
-    """The weights that -l names; without a name those that the input file noted, else the newest.
+def weights_of(options: Any, dataset: str) -> Path:
+    """The weights that -l names; without a name those that the input file noted, else the newest of
+    a data set (by the original's name).
 
     UserError where there are none.
     """
@@ -249,8 +253,9 @@ def weights_of(options: Any) -> Path:
         return options.load
     if options.input_weights:
         beside = options.input_file.parent / options.input_weights
-        return Path(options.input_weights) if Path(options.input_weights).exists() else beside
-    names = NAMES[options.dataset], options.architecture, options.learning_algorithm
+        given = home(options.input_weights)
+        return given if given.exists() else beside
+    names = dataset, options.architecture, options.learning_algorithm
     found = outputs.newest_weights(Path(), *names)
     if found is None:
         raise UserError(f"{options.input_file}: no weights are saved yet: it has no weights_file, "
@@ -269,7 +274,7 @@ def in_our_order(options: Any, found: stored.Stored, ours: list[str], where: Pat
     if theirs is None or list(theirs) == ours:
         return found
     if len(theirs) != len(ours):
-        raise UserError(f"{where}: weights of {len(theirs)} classes, {NAMES[options.dataset]} has "
+        raise UserError(f"{where}: weights of {len(theirs)} classes, the data set has "
                         f"{len(ours)}")  # fmt: skip
     click.echo(f"{where}: its classes are numbered in another order; its outputs are put in ours")
     return stored.reorder(found, theirs, ours, where)

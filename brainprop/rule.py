@@ -9,7 +9,8 @@ Symbols, batch first (n samples, C classes, h the last hidden layer, B the nomin
     fb              attention: 1 at unit s and 0 at all others, sent down by `brainprop.passes`
 
 Every weight moves by lr delta x_i fb_j / B summed over the batch, which is gradient descent on the
-sum of 0.5 delta^2 / B: the gradient of one output unit at a time. `teaching_signal` is -dq.
+sum of 0.5 delta^2 / B: the gradient of one output unit at a time. `teaching_signal` is that
+gradient at q, dL/dq = -(delta / B) onehot(s); descent turns its sign.
 """
 
 from collections.abc import Callable

@@ -18,6 +18,8 @@ import numpy as np
 
 from common.documents import options_of
 from common.errors import UserError
+from common.paths import home
+from common.seal import KEY, seal, verified
 from common.writing import whole
 
 KINDS = {"conv2d": "conv", "locally_connected2d": "lc", "batch_normalization": "bn",
@@ -30,15 +32,18 @@ DAMAGED = (OSError, LookupError, ValueError, AttributeError, TypeError, RuntimeE
 
 
 class Stored(NamedTuple):
-    """arrays in the network's order; names, where the file has ours; about: what made them."""
+    """arrays in the network's order; names, where the file has ours; about: what made them;
+    verified: the file holds an MD5 of its arrays, and they have it."""
 
     arrays: list[np.ndarray]
     names: list[str] | None
     about: dict[str, Any]
+    verified: bool = False
 
 
 def read(path: Path) -> Stored:
     """A file or a run directory (its best epoch). UserError where it is none."""
+    path = home(path)
     if path.is_dir():
         return _run(path)
     path = _spelled(path)
@@ -69,7 +74,8 @@ def _safetensors(path: Path) -> Stored:
             arrays = [tensors.get_tensor(name) for name in names]
     except (SafetensorError, *DAMAGED) as error:
         raise UserError(f"{path}: not a whole safetensors file ({error})") from error
-    return _numbers(path, Stored(arrays, names, about))
+    known = verified(path, dict(zip(names, arrays, strict=True)), about)
+    return _numbers(path, Stored(arrays, names, about, known))
 
 
 def _run(path: Path) -> Stored:
@@ -98,12 +104,19 @@ def _h5(path: Path) -> Stored:
             root = file["model_weights"] if "model_weights" in file else file
             about = json.loads(str(file.attrs.get("creditlab", "{}")))
             if "layer_names" in root.attrs:
-                return _numbers(path, Stored(_keras2(root), None, dict(about)))
+                arrays = _keras2(root)
+                known = verified(path, _numbered(arrays), about)
+                return _numbers(path, Stored(arrays, None, dict(about), known))
             if "layers" in root:
                 return _numbers(path, Stored(_keras3(root["layers"]), None, dict(about)))
     except DAMAGED as error:
         raise UserError(f"{path}: not a whole HDF5 file of weights ({error})") from error
     raise UserError(f"{path}: an HDF5 file, but not of a Keras model's weights")
+
+
+def _numbered(arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+    """An .h5 is read by the places of its arrays, so those are their names."""
+    return {str(place): array for place, array in enumerate(arrays)}
 
 
 def _numbers(path: Path, stored: Stored) -> Stored:
@@ -235,7 +248,8 @@ def write_h5(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, A
         with h5py.File(partial, "w") as file:
             file.attrs["layer_names"] = [layer.encode() for layer in layers]
             file.attrs["backend"] = "tensorflow"
-            file.attrs["creditlab"] = json.dumps(dict(about))
+            floats = _numbered(np.asarray(array, np.float32) for array in arrays.values())
+            file.attrs["creditlab"] = json.dumps({**about, KEY: seal(floats)})
             for layer, names in layers.items():
                 group = file.create_group(layer)
                 weights = [f"{layer}/{name.partition('.')[2]}:0" for name in names]
@@ -254,4 +268,4 @@ def write_safetensors(
 
     floats = {name: np.ascontiguousarray(a, np.float32) for name, a in arrays.items()}
     with whole(path, SafetensorError) as temporary:
-        save_file(floats, temporary, {"about": json.dumps(dict(about))})
+        save_file(floats, temporary, {"about": json.dumps({**about, KEY: seal(floats)})})

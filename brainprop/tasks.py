@@ -45,6 +45,17 @@ def load_task(options: Any) -> Task:
     return Task(data, splits[0], splits[1], splits[2], classes)
 
 
+def data_name(options: Any) -> str:
+    """What the data that the options name are called, before they are read: Tiny ImageNet's name
+    says how many classes it has where they are not the official ones."""
+    from common.tiny_imagenet import inventory, locate, set_name
+
+    if options.dataset != "tiny_imagenet":
+        return options.dataset
+    folder = locate(data_root(options.data_dir), not options.no_download)
+    return set_name(*map(len, inventory(folder)))
+
+
 def held_out(share: float, images: int) -> int:
     """How many of so many training images --val-split holds out. UsageError for none or all."""
     count = round(share * images)
@@ -63,10 +74,10 @@ def _enlarged(shape: tuple[int, int, int]) -> Callable[[Split], Split]:
 
 def tiny_classes(options: Any) -> tuple[list[str], np.ndarray | None]:
     """Tiny ImageNet's wnids as they are numbered, and how our labels become those (defect 13)."""
-    from common.tiny_imagenet import locate
+    from common.tiny_imagenet import classes, locate
 
     folder = locate(data_root(options.data_dir), not options.no_download)
-    wnids = (folder / "wnids.txt").read_text().split()
+    wnids = list(classes(folder))
     if options.switches.class_order == "wnids":
         return wnids, None
     listed = [name for name in os.listdir(folder / "train") if name in set(wnids)]

@@ -8,6 +8,7 @@ import click
 from common.cli import Options, argument, command, option
 from common.errors import UserError
 from common.options import existing_file, path
+from common.paths import home
 from common.switches import switch, switch_options
 
 
@@ -53,7 +54,7 @@ def extract(archive: Path | None, out: Path) -> str:
     from common.download import alone, unpack
     from common.tiny_imagenet import ARCHIVE, FOLDER, inventory
 
-    packed = archive or Path(ARCHIVE.place)
+    packed, out = home(archive or ARCHIVE.place), home(out)
     there = archive is None and (out / FOLDER).is_dir()
     if not there and not packed.is_file():
         raise UserError(f"{packed} is missing in this folder; download it from {ARCHIVE.urls[0]}, "

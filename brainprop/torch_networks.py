@@ -1,7 +1,11 @@
 """The four networks in PyTorch, number for number those of `brainprop.networks` (TensorFlow):
 
-    net = build("conv", (28, 28, 1), 10)
-    q = net(images)                      # images (n, H, W, C), as Keras has them
+    >>> import torch
+    >>> from brainprop.torch_networks import build
+    >>> net = build("conv", (28, 28, 1), 10)
+    >>> q = net(torch.rand(4, 28, 28, 1))        # images (n, H, W, C), as Keras has them
+    >>> q.shape
+    torch.Size([4, 10])
 
 Inside, activations are `(n, C, H, W)` in channels_last memory, so that the first and the last
 permutation cost nothing. Parameters have torch's own layouts; `load_arrays` and `arrays` translate
@@ -18,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from brainprop.configurations import ARCHITECTURES, DROPOUT, STD
+from common.torch_layout import laid
 
 
 def same_padding(size: Sequence[int], kernel: int, stride: int) -> list[int]:
@@ -126,7 +131,7 @@ class Network(nn.Sequential):
     def forward(self, images: Tensor, masks: Iterable[Tensor] = ()) -> Tensor:
         """Images `(n, H, W, C)`. masks: what each dropout keeps in training, `(n, H, W, C)` or
         `(n, units)`, instead of drawing it."""
-        x, given = images.permute(0, 3, 1, 2), list(masks)
+        x, given = laid(images.permute(0, 3, 1, 2), torch.channels_last), list(masks)
         for layer in self:
             if isinstance(layer, nn.Dropout) and given:
                 mask = given.pop(0)

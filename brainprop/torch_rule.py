@@ -1,10 +1,15 @@
 """The rule of BrainProp in PyTorch, for anybody's model whose last layer is linear without bias:
 
-    q = model(images)                              # (n, C): values of the actions
-    selected = select(q)                           # one action a sample
-    loss = brainprop_loss(q, selected, labels, batch_size=128)
-    loss.backward()                                # backprop of the selected unit alone
-    optimiser.step()
+    >>> import torch
+    >>> from brainprop.torch_rule import brainprop_loss, select
+    >>> model = torch.nn.Linear(784, 10, bias=False)
+    >>> optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> images, labels = torch.rand(128, 784), torch.randint(10, (128,))
+    >>> q = model(images)                          # (n, C): values of the actions
+    >>> selected = select(q)                       # one action a sample
+    >>> loss = brainprop_loss(q, selected, labels, batch_size=128)
+    >>> loss.backward()                            # backprop of the selected unit alone
+    >>> optimiser.step()
 
 Names are those of `brainprop.rule`, the same in TensorFlow: reward r = 1 where the action is the
 label, delta = r - q_s, loss = sum of 0.5 delta^2 / B with B the nominal batch size. All credit

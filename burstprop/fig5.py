@@ -1,22 +1,27 @@
 """Fig. 5c, d of the paper: `python -m burstprop.fig5 RUN... --out FILE.png`
 
-RUN is a run of train_mnist or train_cifar10, such as `--recipe fig5 --seed 1`. Runs of one rule
-are one curve, mean and standard deviation. Above, the angles of W and Y at the start of an epoch;
-below, those of the rule's delta and backprop's, averaged over an epoch if the run was told so.
+RUN is a run of train_mnist or train_cifar10, such as `--recipe fig5 --seed 1`. Runs that differ in
+the seed alone are one curve, mean and standard deviation, as far as all of them go. Above, the
+angles of W and Y at the start of an epoch; below, those of the rule's delta and backprop's,
+averaged over an epoch if the run was told so.
 """
 
+from math import nan
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from common.cli import Options, argument, command, option
 from common.documents import run_options
 from common.errors import UserError
-from common.figures import COLOURS
+from common.figures import palette
 from common.options import path
-from common.report import Run, number, read_run
+from common.report import Run, Series, group, number, read_runs, tell_apart
 from common.writing import write_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LABELS = {
     (True, True): "learned feedback, recurrent input",
@@ -39,46 +44,46 @@ def angles(run: Run, kind: str) -> dict[int, list[tuple[int, float]]]:
     for line in run.epochs:
         for key, value in line.items():
             name, _, layer = key.partition("/")
-            angle = number(value)
-            if name == f"{kind}_angle" and layer.isdecimal() and angle is not None:
-                found.setdefault(int(layer), []).append((line["epoch"], angle))
+            if name == f"{kind}_angle" and layer.isdecimal():
+                angle = number(value)  # None: what is too small to have a direction is a gap
+                points = found.setdefault(int(layer), [])
+                points.append((line["epoch"], nan if angle is None else angle))
     if not found:
         raise UserError(f"{run.path}: no {kind} angles; they are of runs of burstprop with "
                         "--delta-angles last or epoch")  # fmt: skip
     return found
 
 
-def draw(runs: list[Run], file: Path) -> None:
+def draw(runs: list[Run]) -> "Figure":
     """The figure: a column a layer, weight angles above, delta angles below."""
-    import matplotlib
-
-    matplotlib.use("Agg")
     import numpy as np
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(variant(run), []).append(run)
+    series = group(runs)
+    names = tell_apart([one.runs[0] for one in series], [variant(one.runs[0]) for one in series])
+    colours = palette([Series(name, "burstprop", ()) for name in names])
     kinds = ("weight", "delta")
     columns = 1 + max(max(angles(run, kind)) for run in runs for kind in kinds)
-    figure, axes = pyplot.subplots(
-        2, columns, figsize=(2.9 * columns + 0.6, 5.4), sharey="row", sharex=True, squeeze=False
-    )
+    figure = Figure(figsize=(2.9 * columns + 0.6, 5.4))
+    axes = figure.subplots(2, columns, sharey="row", sharex=True, squeeze=False)
     for row, (kind, label) in enumerate((("weight", "W and Y"), ("delta", "delta and backprop's"))):
-        for (name, members), colour in zip(groups.items(), COLOURS, strict=False):
-            each = [angles(run, kind) for run in members]
+        highest = 105.0
+        for name, one in zip(names, series, strict=True):
+            each, colour = [angles(run, kind) for run in one.runs], colours[name]
             for layer in sorted(set.intersection(*(set(a) for a in each))):
                 tables = [dict(a[layer]) for a in each]
-                epochs = sorted(set.intersection(*(set(t) for t in tables)))  # that all have
+                epochs = sorted(set.intersection(*map(set, tables)))
                 values = np.array([[t[epoch] for epoch in epochs] for t in tables])
                 mean, spread = values.mean(0), values.std(0, ddof=1) if len(values) > 1 else 0.0
                 axis = axes[row][layer]
-                axis.plot(epochs, mean, color=colour, linewidth=1.6, label=name)
+                marker = "." if len(epochs) == 1 else ""
+                axis.plot(epochs, mean, color=colour, linewidth=1.6, label=name, marker=marker)
                 axis.fill_between(epochs, mean - spread, mean + spread, color=colour, alpha=0.2)
+                highest = max([highest, *(y for y in mean + spread + 5 if y == y)])
         for layer in range(columns):
             axis = axes[row][layer]
             axis.axhline(90, color="0.6", linewidth=0.7, linestyle=":")
-            axis.set_ylim(0, 105)
+            axis.set_ylim(0, highest)
             axis.spines[["top", "right"]].set_visible(False)
             axis.set_title(_title(row, layer), fontsize=9)
         axes[row][0].set_ylabel(f"degrees between\n{label}")
@@ -86,8 +91,7 @@ def draw(runs: list[Run], file: Path) -> None:
         axis.set_xlabel("epochs")
     axes[0][0].legend(frameon=False, fontsize=7, loc="lower left")
     figure.tight_layout()
-    write_figure(figure, file, dpi=110)
-    pyplot.close(figure)
+    return figure
 
 
 def _title(row: int, layer: int) -> Any:
@@ -99,7 +103,7 @@ def _title(row: int, layer: int) -> Any:
 @option("--out", type=path, default=Path("fig5.png"), help="Where the figure goes.")
 def main(options: Options) -> None:
     """Draw how feedback weights, and what layers learn from, align."""
-    draw([read_run(run) for run in options.runs], options.out)
+    write_figure(draw(read_runs(options.runs)), options.out, dpi=110)
     click.echo(options.out)
 
 

@@ -15,7 +15,8 @@ from torch.nn import functional
 from burstprop.layers import BurstLayer
 from burstprop.networks import BurstNetwork
 from burstprop.relu_rule import wide
-from common import torch_backend, torch_optim
+from common import torch_backend, torch_layout, torch_optim
+from common.torch_convolution import safe_format
 
 MakeOptimiser = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
 
@@ -43,7 +44,8 @@ class Learner:
         precision: str = "float32",
         world: Any = None,
     ) -> None:
-        self.net = net.to(memory_format=torch.channels_last)
+        self.net, self.format = net, safe_format(net)
+        torch_layout.lay(net, self.format)
         self.precision, self._world = precision, world
         self.device = net.layers[0].weight.device
         last = net.layers[-1]
@@ -118,7 +120,7 @@ class Learner:
         return torch_backend.autocast(self.device, self.precision)
 
     def _place(self, images: Tensor) -> Tensor:
-        images = images.contiguous(memory_format=torch.channels_last)
+        images = torch_layout.laid(images, self.format)
         return images.bfloat16() if self.precision == "bfloat16" else images
 
     def _figures(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, ...]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import click
 
 from burstprop.imagenet_fidelity import Fidelity
+from common.check_data import check_data_option
 from common.cli import Options, argument, option, training_options
 from common.errors import UsageError
 from common.options import (
@@ -65,6 +66,7 @@ def imagenet_options(function: Callable) -> Callable:
                help="Free text for params.txt."),
         option("--workers", type=nonnegative_int, default=4, numbers=False, original=False,
                help="Processes that read images; 0: none but this one."),
+        check_data_option(),
         option("--width", type=positive, default=1.0, original=False,
                help="Factor of the convolutions' channels."),
         option("--image-size", type=Number(int, SMALLEST), default=224, original=False,

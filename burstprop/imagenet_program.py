@@ -13,6 +13,7 @@ from burstprop.imagenet_networks import imagenet
 from burstprop.imagenet_options import rule_of
 from burstprop.imagenet_progress import Progress
 from common import torch_backend, torch_distributed
+from common.check_data import check
 from common.errors import UsageError
 from common.run import Run
 from common.torch_stream import TorchStream
@@ -32,6 +33,8 @@ def train(options: Any) -> None:
     device = torch_backend.set_up(options)
     world, device = torch_distributed.join(device)
     task = load_task(options)
+    if options.check_data:
+        check({"training images": task.train, "test images": task.test}, world, options.quiet)
     learner, rates = make_learner(options, task, device, world)
     train_set, test_set = streams(options, task, device, world)
     start = {}

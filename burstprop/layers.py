@@ -1,8 +1,42 @@
 """Burst layers: weights of one geometry (linear, convolutional) around units of one kind.
 
-    BurstLinear(784, 500, recurrent="learned")       hidden, sigmoid, recurrent apical input
-    BurstConv2d(3, 64, 5, stride=2, units=ReLUUnits())
-    BurstLinear(500, 10, units=SigmoidOutput(0.2))   an output layer
+    >>> import torch
+    >>> from burstprop import BurstConv2d, BurstLinear, BurstNetwork, BurstUpdate, SigmoidOutput
+    >>> from common.datasets import load
+    >>> _ = torch.manual_seed(1)
+    >>> net = BurstNetwork([
+    ...     BurstConv2d(1, 8, 3),                              # hidden, sigmoid
+    ...     BurstLinear(8 * 6 * 6, 50, recurrent="learned"),   # with recurrent apical input
+    ...     BurstLinear(50, 10, units=SigmoidOutput(0.2)),     # an output layer
+    ... ])
+    >>> update = BurstUpdate(net, lr=[0.1, 0.1, 0.01], momentum=0.8, recurrent_lr=1e-4)
+    >>> digits = load("digits").train
+    >>> images = torch.tensor(digits.images).permute(0, 3, 1, 2) / 255
+    >>> targets = torch.eye(10)[torch.tensor(digits.labels)]
+    >>> for i in torch.randint(len(images), (1500, 32)):
+    ...     update.step(net.teach(images[i], targets[i]).layers)
+    >>> accuracy = (net(images).argmax(1) == targets.argmax(1)).float().mean()
+    >>> bool(accuracy > 0.9)
+    True
+
+Rectified units belong under a softmax output, which takes classes; the layer right below it undoes
+that output's kappa. Feedback weights must start small: from N(0, 1) these grow past all bounds.
+
+    >>> from burstprop.relu_rule import ReLUUnits, SoftmaxOutput
+    >>> _ = torch.manual_seed(1)
+    >>> net = BurstNetwork([
+    ...     BurstConv2d(1, 8, 3, units=ReLUUnits()),
+    ...     BurstLinear(8 * 6 * 6, 50, units=ReLUUnits(kappa=1e-5)),
+    ...     BurstLinear(50, 10, units=SoftmaxOutput(kappa=1e-5)),
+    ... ])
+    >>> for layer in net.layers:
+    ...     layer.draw(feedback_std=0.1)
+    >>> update = BurstUpdate(net, lr=[0.1, 0.01, 0.01], momentum=0.8)
+    >>> classes = torch.tensor(digits.labels)
+    >>> for i in torch.randint(len(images), (500, 32)):
+    ...     update.step(net.teach(images[i], classes[i]).layers)
+    >>> bool((net(images).argmax(1) == classes).float().mean() > 0.9)
+    True
 
     feedback    "learned": Y is a parameter; "fixed": Y is a buffer; None: there is no Y
     recurrent   "learned", "fixed" or None: the same for Z

@@ -16,7 +16,8 @@ from burstprop.networks import BurstNetwork, Lesson, Taught
 from burstprop.original_perturbation import OriginalPerturbation
 from burstprop.perturbation import Perturbation
 from burstprop.update import BurstUpdate
-from common import torch_backend, torch_optim
+from common import torch_backend, torch_layout, torch_optim
+from common.torch_convolution import safe_format
 
 Result = tuple[Tensor, Tensor]
 
@@ -29,6 +30,10 @@ class Learner(ABC):
 
     def __init__(self, net: BurstNetwork, world: Any = None) -> None:
         self.net, self._world = net, world
+        self.format = torch_layout.format_of(net)
+        if safe_format(net) == torch.contiguous_format:
+            self.format = torch.contiguous_format
+            torch_layout.lay(net, self.format)
         like = net.layers[-1].bias
         self._one_hot = torch.eye(len(like), dtype=like.dtype, device=like.device)
 
@@ -39,7 +44,7 @@ class Learner(ABC):
     def train_step(self, images: Tensor, labels: Tensor) -> Result:
         """Learn from images (B, ...), labels (B,); mean loss and number correct before that."""
         target = self.target(labels)
-        return _figures(self._learn(images, target), target, labels)
+        return _figures(self._learn(self.place(images), target), target, labels)
 
     @abstractmethod
     def _learn(self, images: Tensor, target: Tensor) -> Tensor:
@@ -48,11 +53,15 @@ class Learner(ABC):
     @torch.no_grad()
     def eval_step(self, images: Tensor, labels: Tensor) -> Result:
         """Mean loss and number correct."""
-        return _figures(self.net(images), self.target(labels), labels)
+        return _figures(self.net(self.place(images)), self.target(labels), labels)
+
+    def place(self, images: Tensor) -> Tensor:
+        """Images (B, C, H, W) in the order of the network's kernels; others as they are."""
+        return torch_layout.laid(images, self.format) if images.dim() == 4 else images
 
     def credit(self, images: Tensor, labels: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         """For each layer's W, the rule's descent direction and the gradient of the loss."""
-        target = self.target(labels)
+        target, images = self.target(labels), self.place(images)
         true = self.net.backprop(images, target)
         factor = 2 / true.output.numel()  # from 1/2 the sum of squares to their mean
         found = {}
@@ -117,6 +126,7 @@ class BurstLearner(Learner):
 
     def look(self, images: Tensor, labels: Tensor) -> None:
         """Measure the delta angles of a batch without learning from it."""
+        images = self.place(images)
         self._measure(self.net.teach(images, self.target(labels), reference=True))
 
     @property

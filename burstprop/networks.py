@@ -1,9 +1,13 @@
 """A network of burst layers, of any sizes, and the paper's (specification, 4.1 to 4.3).
 
-net = BurstNetwork([BurstLinear(784, 300), BurstLinear(300, 10, units=SigmoidOutput())])
-output = net(images)                   event rates
-lesson = net.teach(images, one_hot)    both phases: what each layer's weights learn from
-BurstUpdate(net, lr=[0.1, 0.01]).step(lesson)          (`update`)
+>>> import torch
+>>> from burstprop import BurstLinear, BurstNetwork, BurstUpdate, SigmoidOutput
+>>> net = BurstNetwork([BurstLinear(784, 300), BurstLinear(300, 10, units=SigmoidOutput())])
+>>> update = BurstUpdate(net, lr=[0.1, 0.01])        # see `update`
+>>> images, one_hot = torch.rand(32, 784), torch.eye(10)[torch.arange(32) % 10]
+>>> output = net(images)                             # event rates (32, 10)
+>>> lesson = net.teach(images, one_hot)              # both phases; no weight has changed yet
+>>> update.step(lesson.layers)                       # each layer's weights learn from its own
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -21,7 +21,7 @@ from burstprop.original_perturbation import OriginalPerturbation
 from burstprop.perturbation import Noise, Perturbation
 from burstprop.recipes import BASELINE_GAIN, SCRIPTS, Script, Task, load_task
 from burstprop.update import BurstUpdate
-from common import torch_backend, torch_distributed
+from common import torch_backend, torch_distributed, torch_layout
 from common.errors import UsageError
 from common.run import Run
 from common.torch_batches import TorchBatches
@@ -149,7 +149,8 @@ def network(options: Any, script: Script, rule: str, device: torch.device) -> Bu
             revision.normal_recurrent,
         )
     net = net.to(device=device, dtype=torch_backend.DTYPES[options.precision])
-    return net.to(memory_format=torch.channels_last)
+    torch_layout.lay(net, torch.channels_last)
+    return net
 
 
 def learning_rates(options: Any, net: BurstNetwork) -> list[float]:

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from common import torch_convolution
+
 
 class Bursts(NamedTuple):
     """What units make of what they receive.
@@ -156,9 +158,8 @@ def _small_transport(sent: Tensor, Y: Tensor, stride: int, size: tuple[int, int]
 def conv_gradients(delta: Tensor, x: Tensor, W: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     """Weight and bias gradients of a convolution without padding: delta (B, C_out, h, w),
     x (B, C_in, H, W), W for its shape alone -> (C_out, C_in, k, k), (C_out,)."""
-    _, weight, bias = torch.ops.aten.convolution_backward(
-        *(delta, x, W.to(x.dtype), [W.shape[0]]),
-        *((stride, stride), (0, 0), (1, 1), False, (0, 0), 1),
-        (False, True, True),
+    _, weight, bias = torch_convolution.backward(
+        delta, x, W.to(x.dtype), stride=(stride, stride), wanted=(False, True, True)
     )
+    assert weight is not None and bias is not None
     return weight, bias

@@ -12,6 +12,7 @@ from burstprop import networks
 from burstprop.networks import BurstNetwork
 from common.documents import options_of
 from common.errors import UserError
+from common.paths import home
 from common.torch_files import read_pth, read_safetensors, write_safetensors
 
 ABOUT = ("dataset", "revision", "epochs", "seed")  # what a run tells of its network
@@ -26,6 +27,7 @@ class Stored(NamedTuple):
 
 def read(path: Path) -> Stored:
     """UserError where it is no network of burstprop's."""
+    path = home(path)
     if path.is_dir():
         options = options_of(path, "burstprop")
         about = {name: options.get(name) for name in ABOUT}

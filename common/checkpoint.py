@@ -12,6 +12,7 @@ from typing import Any
 
 from common import documents
 from common.errors import UserError
+from common.paths import home
 from common.writing import sync, write_json, write_text, writing
 
 __all__ = ["load", "newest", "of_run", "read_json", "save", "write_json", "write_text"]
@@ -59,14 +60,14 @@ def save(run: Path, step: int, learner: Any, document: dict, links: tuple[str, .
 
 def newest(run: Path) -> Path | None:
     """The checkpoint that `last` names, else the newest whole one; None where there is none."""
-    folder = run / "checkpoints"
+    folder = home(run) / "checkpoints"
     candidates = [folder / "last", *sorted(folder.glob("step-*"), reverse=True)]
     return next((c.resolve() for c in candidates if (c / "state.json").is_file()), None)
 
 
 def of_run(run: Path, which: str = "best") -> Path:
     """The checkpoint that a run's link `which` ("best", "last") names; UserError without one."""
-    folder = run / "checkpoints" / which
+    folder = home(run) / "checkpoints" / which
     if not (folder / "state.json").is_file():
         raise UserError(f"{folder}: no checkpoint is here")
     return folder

@@ -1,13 +1,15 @@
 """The one kind of command that all scripts are.
 
-    @command(paper="lra_e", name="mnist_torch")
-    @training_options(dataset="mnist", datasets=("mnist", "fashion_mnist"), epochs=100, seed=1234)
-    @option("--beta", type=positive, default=0.1, help="displacement of the targets")
-    @switch_options(Fidelity)
-    def main(options):
-        "What --help says."
-        from lra_e.torch_program import train  # frameworks only here: --help stays fast
-        train(options)
+    >>> from common.cli import command, option, training_options
+    >>> from common.options import positive
+    >>> @command(paper="lra_e", name="mnist_torch")
+    ... @training_options(dataset="mnist", datasets=("mnist", "fashion_mnist"), epochs=100)
+    ... @option("--beta", type=positive, default=0.1, help="displacement of the targets")
+    ... def main(options):
+    ...     "What --help says."
+    ...     return options.dataset, options.beta  # import frameworks only here: --help stays fast
+    >>> main(["--beta", "0.3"], standalone_mode=False)
+    ('mnist', 0.3)
 
 One line on stderr for whatever a person can put right, never a traceback: exit code 2 for a wrong
 command line, 1 for a failure while running, 130 for Ctrl-C.  `main(args, standalone_mode=False)`
@@ -29,6 +31,7 @@ from click.core import ParameterSource
 from common.devices import prepare
 from common.errors import UsageError, UserError
 from common.options import OMITTED, RESUMED, TYPED, Argument, argument, label, option
+from common.paths import home
 from common.resume import changes, plain, read_run
 from common.switches import carry_over, preset
 from common.training_options import training_options
@@ -93,7 +96,7 @@ class Command(click.Command):
             directory, known = words.values["resume"], {p.name or "": p for p in self.params}
             recorded = read_run(directory, self.script, known, file=self.resume_file)
         if recorded is not None:
-            ctx.meta[RESUMED] = Path(words.values["resume"]).expanduser()
+            ctx.meta[RESUMED] = home(words.values["resume"])
             # A positional gets the value of the option that it is the same as, further down.
             same = {each.name for each in arguments if each.same_as in recorded}
             ctx.default_map = {k: v for k, v in recorded.items() if k not in same}

@@ -1,9 +1,12 @@
 """The door to the data sets: `load("mnist", root)` gives arrays, from files laid out as
 torchvision lays them out, downloaded where they are missing.
 
-    data = load("cifar10", root, download=False)
-    data.train.images       # uint8 (50000, 32, 32, 3)
-    data.train.labels       # int64 (50000,)
+    >>> from common.datasets import load
+    >>> data = load("digits")                  # or load("cifar10", root, download=False)
+    >>> data.train.images.dtype, data.train.images.shape
+    (dtype('uint8'), (1437, 8, 8, 1))
+    >>> data.train.labels.dtype, data.train.labels.shape
+    (dtype('int64'), (1437,))
 
 The readers are imported when asked for, so that importing this module costs nothing. Folders of
 images too large for memory are `common.image_folder.ImageFolder`.
@@ -19,6 +22,7 @@ import numpy as np
 
 from common.errors import UsageError, UserError, unknown
 from common.files import Contents
+from common.paths import home
 
 READERS = {
     "digits": "digits",
@@ -71,13 +75,22 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A training and a test set; `checksums` holds the MD5 of what was read by file name."""
+    """A training and a test set; `name`, `checksums`, `unverified` and `folder` are those of
+    `common.files.Contents`."""
 
     name: str
     train: Split
     test: Split
     classes: tuple[str, ...]
     checksums: dict[str, str]
+    unverified: tuple[str, ...] = ()
+    folder: Path | None = None
+
+    @property
+    def about(self) -> str:
+        """The set in a line: name, classes, images, folder."""
+        where = "scikit-learn's package" if self.folder is None else str(self.folder)
+        return described(self.name, self.n_classes, len(self.train), len(self.test), where)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -100,13 +113,29 @@ def load(name: str, root: str | Path | None = None, *, download: bool = True) ->
         raise unknown("dataset", name, NAMES)
     reader = importlib.import_module(f"common.{READERS[name]}")
     contents: Contents = reader.load(name, data_root(root), download)
-    train, test, classes, checksums = contents
-    return Dataset(name, Split(*train), Split(*test), classes, checksums)
+    return Dataset(
+        contents.name or name,
+        Split(*contents.train),
+        Split(*contents.test),
+        contents.classes,
+        contents.checksums,
+        contents.unverified,
+        contents.folder,
+    )
+
+
+def described(name: str, classes: int, train: int | None, test: int, where: str) -> str:
+    """What a run says of its data: "mnist: 10 classes, 60,000 training and 10,000 test images of
+    data/MNIST". train None: there are none."""
+    images = (
+        f"{test:,} test images" if train is None else f"{train:,} training and {test:,} test images"
+    )
+    return f"{name}: {classes} classes, {images} of {where}"
 
 
 def data_root(root: str | Path | None = None) -> Path:
-    """`root`, else the environment variable CREDITLAB_DATA, else `./data`."""
-    return Path(root or os.environ.get("CREDITLAB_DATA") or "data").expanduser()
+    """`root`, else the environment variable CREDITLAB_DATA, else `./data`; `~` is the home."""
+    return home(root or os.environ.get("CREDITLAB_DATA") or "data")
 
 
 def limited(n: int, size: int, option: str) -> np.ndarray:

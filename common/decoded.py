@@ -1,6 +1,11 @@
 """Images decoded once: pixels of a folder of files, kept beside it as one checked file.
 
-    images, digest = decoded(files, cache)
+    >>> from pathlib import Path
+    >>> from common.decoded import decoded
+    >>> files = sorted(Path(root).rglob("*.png"))       # root: a folder of images of one size
+    >>> images, digest = decoded(files, Path(root) / "pixels")
+    >>> images.dtype, images.shape[3]
+    (dtype('uint8'), 3)
 
 A cache is believed only if it was made from files of the same contents (their MD5s are compared,
 which costs one reading) and if its own pixels still have the MD5 that was noted with them; else it
@@ -18,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from common.files import damaged, md5, read
-from common.image_folder import decode_bytes
+from common.pixels import decode_bytes
 
 FORMAT = "1"
 

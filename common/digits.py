@@ -11,6 +11,12 @@ from common.files import Contents, md5, read
 TRAIN = 1437
 """Training images, four fifths of the 1797."""
 
+KNOWN = {
+    "digits.csv.gz": "9b335364a7bfd63947c7480a5bd51f2d",
+    "digits": "0af20a105e04dcf55c5d1bc47c958850",
+}
+"""MD5s of the table as scikit-learn has packed it so far, and of its numbers."""
+
 
 def load(name: str, root: Path, download: bool) -> Contents:
     """The set in the order `RandomState(0).permutation(1797)`, its 0 … 16 spread over 0 … 255.
@@ -22,7 +28,8 @@ def load(name: str, root: Path, download: bool) -> Contents:
     order = np.random.RandomState(0).permutation(len(images))
     images, labels = images[order], labels.astype(np.int64)[order]
     train, test = (images[:TRAIN], labels[:TRAIN]), (images[TRAIN:], labels[TRAIN:])
-    return train, test, tuple("0123456789"), checksums
+    unverified = tuple(name for name, found in checksums.items() if found != KNOWN[name])
+    return Contents(train, test, tuple("0123456789"), checksums, unverified)
 
 
 def _packaged() -> tuple[np.ndarray, np.ndarray, dict[str, str]] | None:

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from common.errors import UserError
 from common.files import damaged, missing
+from common.paths import home
 
 MIRROR = "CREDITLAB_MIRROR"
 """Environment variable: URL of a copy of a data root (archives included), tried first."""
@@ -52,7 +53,7 @@ def fetch(remote: Remote, root: Path, mirrors: Sequence[str] | None = None) -> P
 
     Raises UserError when no host gives the right file or when `root` cannot be written to.
     """
-    target = root / remote.place
+    target = home(root) / remote.place
     if mirrors is None:
         mirrors = [os.environ[MIRROR]] if os.environ.get(MIRROR) else []
     copies = [f"{base.rstrip('/')}/{remote.place}" for base in mirrors]
@@ -67,6 +68,7 @@ def fetch_folder(archive: Remote, root: Path, folder: str, download: bool = True
 
     An archive that lies in `root` is used also where `download` is false. Raises UserError.
     """
+    root = home(root)
     packed, target = root / archive.place, root / folder
     if target.is_dir():
         return target

@@ -1,17 +1,36 @@
-"""TensorBoard scalars without TensorFlow: an event file is a list of framed protocol buffers."""
+"""TensorBoard scalars without TensorFlow: an event file is a list of framed protocol buffers.
+
+`tensorboard` comes with every paper's extra, not with the base installation. Without it a run has
+no event file, says so in one line when it begins, and goes on: `metrics.jsonl` has all numbers.
+"""
 
 import os
 import time
 from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+
+WITHOUT = (
+    "tensorboard is not installed: this run writes no TensorBoard events (its metrics.jsonl has "
+    "the same numbers)"
+)
 
 
 class Events:
-    """Appends scalars to a new event file; a resume declares void what came after its step."""
+    """Appends scalars to a new event file; a resume declares void what came after its step.
+
+    Where tensorboard is not installed, `WITHOUT` is said on stderr and nothing is written.
+    """
 
     def __init__(self, folder: Path, resumed_at: int | None = None) -> None:
-        from tensorboard.compat.proto import event_pb2, summary_pb2
-        from tensorboard.summary.writer.record_writer import RecordWriter
-
+        self._file: BinaryIO | None = None
+        try:
+            from tensorboard.compat.proto import event_pb2, summary_pb2
+            from tensorboard.summary.writer.record_writer import RecordWriter
+        except ImportError:
+            click.echo(WITHOUT, err=True)
+            return
         self._event, self._summary = event_pb2, summary_pb2
         name = f"events.out.tfevents.{int(time.time())}.{os.getpid()}"
         taken = len(list(folder.glob(name + "*")))
@@ -24,6 +43,8 @@ class Events:
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Write tag → value at a step, and flush."""
+        if self._file is None:
+            return
         pairs = [
             self._summary.Summary.Value(tag=tag, simple_value=value)
             for tag, value in values.items()
@@ -33,8 +54,9 @@ class Events:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
-    def _write(self, event) -> None:
+    def _write(self, event: Any) -> None:
         event.wall_time = time.time()
         self._writer.write(event.SerializeToString())

@@ -3,22 +3,39 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from common.errors import UserError
+from common.paths import home
 
 Arrays = tuple[np.ndarray, np.ndarray]
 """Images, uint8 `(N, H, W, C)`, and labels, int64 `(N,)`."""
 
-Contents = tuple[Arrays, Arrays, tuple[str, ...], dict[str, str]]
-"""What a reader returns: train, test, class names, MD5 of every file read by its name."""
+
+class Contents(NamedTuple):
+    """What a reader returns.
+
+    checksums    MD5 of every file (or folder of files) that was read, by its name
+    unverified   those names whose MD5 could be compared with none that is known
+    folder       where it was read; None: a package carries it
+    name         of the set, where what lies there is not the one that was asked for but a part
+    """
+
+    train: Arrays
+    test: Arrays
+    classes: tuple[str, ...]
+    checksums: dict[str, str]
+    unverified: tuple[str, ...] = ()
+    folder: Path | None = None
+    name: str | None = None
 
 
 def read(path: str | Path) -> bytes:
     """The bytes of the file. Raises UserError when it cannot be read."""
     try:
-        return Path(path).read_bytes()
+        return home(path).read_bytes()
     except OSError as error:
         raise damaged(path, f"cannot be read ({error.strerror or error})") from error
 
@@ -26,6 +43,12 @@ def read(path: str | Path) -> bytes:
 def md5(data: bytes | memoryview) -> str:
     """MD5 in hexadecimal: it recognises a published file, it is no protection against forgery."""
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def differs(path: str | Path, found: str, known: str) -> UserError:
+    """The error for a file of a published set whose contents are not the published ones."""
+    why = f"MD5 of the contents is {found}, not the published {known}: truncated or changed"
+    return damaged(path, f"{why}; move it away to have it downloaded again")
 
 
 def damaged(path: str | Path, why: str) -> UserError:

@@ -15,7 +15,16 @@ from pathlib import Path
 import numpy as np
 
 from common.download import Remote, fetch
-from common.files import Arrays, Contents, checked_labels, damaged, md5, missing, read
+from common.files import (
+    Arrays,
+    Contents,
+    checked_labels,
+    damaged,
+    differs,
+    md5,
+    missing,
+    read,
+)
 
 FILES = (
     "train-images-idx3-ubyte",
@@ -24,14 +33,20 @@ FILES = (
     "t10k-labels-idx1-ubyte",
 )
 
+SHAPES = ((60_000, 28, 28), (60_000,), (10_000, 28, 28), (10_000,))
+"""Of the published sets, both, in the order of FILES: what has another shape is a set of your own
+and is taken; what has this shape has the published contents, or a flipped bit."""
+
 
 @dataclass(frozen=True)
 class Layout:
-    """Where one of the sets lies, who has it, the MD5 of each `.gz` in the order of FILES."""
+    """Where one of the sets lies, who has it, and two MD5s of each file in the order of FILES: of
+    the published `.gz` and of what is in it."""
 
     folder: str
     hosts: tuple[str, ...]
     md5: tuple[str, ...]
+    unpacked: tuple[str, ...]
     classes: tuple[str, ...]
 
     def remote(self, name: str) -> Remote:
@@ -53,6 +68,12 @@ MNIST = Layout(
         "9fb629c4189551a2d022fa330f9573f3",
         "ec29112dd5afa0611ce80d1b7f02629c",
     ),
+    unpacked=(
+        "6bbc9ace898e44ae57da46a324031adb",
+        "a25bea736e30d166cdddb491f175f624",
+        "2646ac647ad5339dbf082846283269ea",
+        "27ae3e4e09519cfbb04c329615203637",
+    ),
     classes=tuple("0123456789"),
 )
 
@@ -65,6 +86,12 @@ FASHION_MNIST = Layout(
         "bef4ecab320f06d8554ea6380940ec79",
         "bb300cfdad3c16e7a12a480ee83cd310",
     ),
+    unpacked=(
+        "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+        "9018921c3c673c538a1fc5bad174d6f9",
+        "8181f5470baa50b63fa0f6fddb340f0a",
+        "15d484375f8d13e6eb1aabb0c3f46965",
+    ),
     classes=tuple(
         "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(",")
     ),
@@ -76,13 +103,22 @@ LAYOUTS = {"mnist": MNIST, "fashion_mnist": FASHION_MNIST}
 def load(name: str, root: Path, download: bool) -> Contents:
     """Both halves of the set; what is missing is downloaded first.
 
-    Raises UserError when a file is missing (and `download` is false or fails) or damaged.
+    Raises UserError when a file is missing (and `download` is false or fails), is damaged, or has
+    a published file's shape and other contents.
     """
     layout = LAYOUTS[name]
     paths = locate(layout, root, download)
     # Reading, unpacking and hashing all release the interpreter lock.
     with ThreadPoolExecutor(len(FILES)) as pool:
-        arrays, digests = zip(*pool.map(read_idx, paths), strict=True)
+        arrays, digests, contents = zip(*pool.map(read_idx, paths), strict=True)
+    unverified = []
+    for path, array, found, known, shape in zip(
+        paths, arrays, contents, layout.unpacked, SHAPES, strict=True
+    ):
+        if found != known and array.shape == shape:
+            raise differs(path, found, known)
+        if found != known:
+            unverified.append(path.name)
     halves: list[Arrays] = []
     for at in (0, 2):
         images, labels = arrays[at : at + 2]
@@ -93,7 +129,8 @@ def load(name: str, root: Path, download: bool) -> Contents:
     if arrays[0].shape[1:] != arrays[2].shape[1:]:
         raise damaged(paths[2], f"images are {arrays[2].shape[1:]}, not {arrays[0].shape[1:]}")
     checksums = {path.name: digest for path, digest in zip(paths, digests, strict=True)}
-    return halves[0], halves[1], layout.classes, checksums
+    folder = root / layout.folder
+    return Contents(halves[0], halves[1], layout.classes, checksums, tuple(unverified), folder)
 
 
 def locate(layout: Layout, root: Path, download: bool) -> list[Path]:
@@ -108,15 +145,17 @@ def locate(layout: Layout, root: Path, download: bool) -> list[Path]:
     return [next(p for p in choices[name] if p.is_file()) for name in FILES]
 
 
-def read_idx(path: Path) -> tuple[np.ndarray, str]:
-    """The uint8 array in an IDX file and the MD5 of the file. Raises UserError naming the file."""
+def read_idx(path: Path) -> tuple[np.ndarray, str, str]:
+    """The uint8 array in an IDX file, the MD5 of the file, and that of what is in it where it is
+    gzipped (else the same). Raises UserError naming the file."""
     data = read(path)
-    digest = md5(data)
+    digest = unpacked = md5(data)
     if path.suffix == ".gz":
         try:
             data = gzip.decompress(data)
         except (EOFError, OSError, zlib.error) as error:
             raise damaged(path, f"truncated or not gzip ({error})") from error
+        unpacked = md5(data)
     if len(data) < 4:
         raise damaged(path, f"truncated: {len(data)} bytes")
     zeros, kind, rank = struct.unpack(">HBB", data[:4])
@@ -131,4 +170,4 @@ def read_idx(path: Path) -> tuple[np.ndarray, str]:
         what = "truncated" if len(data) < expected else "too long"
         raise damaged(path, f"{what}: {len(data)} bytes where its header says {expected}")
     # A copy, because arrays over `bytes` are read-only and frameworks warn about those.
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy(), digest
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape).copy(), digest, unpacked

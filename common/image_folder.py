@@ -1,35 +1,22 @@
-"""ImageNet layout: `ROOT/train/<class>/…` and `ROOT/val/<class>/…`, decoded as it is asked for."""
+"""ImageNet layout: `ROOT/train/<class>/…` and `ROOT/val/<class>/…`, decoded as it is asked for.
 
-import io
+Names that begin with a dot are never images nor folders of images: they are what operating systems
+and editors leave behind. `common.pixels` says how a file becomes pixels.
+"""
+
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from common.datasets import limited
-from common.files import damaged, md5, missing, read
+from common.datasets import described, limited
+from common.files import damaged, md5, missing
+from common.paths import home
+from common.pixels import decode
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".ppm", ".webp", ".tif", ".tiff")
-
-
-def decode(path: str | Path) -> np.ndarray:
-    """The image as uint8 `(H, W, 3)`, grey repeated. Raises UserError naming the file."""
-    return decode_bytes(read(path), path)
-
-
-def decode_bytes(data: bytes, path: str | Path) -> np.ndarray:
-    """As `decode`, from the bytes of the file; `path` is for the error."""
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return np.array(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        # Pillow's own text names a memory address instead of the file.
-        why = "truncated" if "truncated" in str(error).lower() else type(error).__name__
-        raise damaged(path, f"does not decode as an image ({why})") from error
 
 
 @dataclass(frozen=True)
@@ -67,7 +54,7 @@ class ImageFolder:
     """
 
     def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
+        self.root = home(root)
         halves = {name: self.root / name for name in ("train", "val")}
         absent = [folder for folder in halves.values() if not folder.is_dir()]
         if absent:
@@ -80,6 +67,12 @@ class ImageFolder:
         self.train = self._list("train")
         self.val = self._list("val")
 
+    @property
+    def about(self) -> str:
+        """The set in a line: classes, images, folder."""
+        counts = len(self.classes), len(self.train), len(self.val)
+        return described("image folder", *counts, str(self.root))
+
     def _list(self, half: str) -> FolderSplit:
         found = _split(self.root / half, self.classes)
         self.checksums[half] = _listing(found, self.root)
@@ -89,6 +82,7 @@ class ImageFolder:
 def one_half(folder: Path) -> tuple[FolderSplit, tuple[str, ...], str]:
     """The images below FOLDER/<class>/…, the names of the classes, sorted, and the MD5 of the
     sorted paths relative to the folder. UserError where a folder is missing or empty."""
+    folder = home(folder)
     if not folder.is_dir():
         raise missing("image folder", [folder])
     classes = _classes(folder)
@@ -114,7 +108,7 @@ def _listing(split: FolderSplit, root: Path) -> str:
 
 
 def _classes(folder: Path) -> tuple[str, ...]:
-    folders = (entry.name for entry in os.scandir(folder) if entry.is_dir())
+    folders = (entry.name for entry in os.scandir(folder) if _is_folder(entry))
     names = sorted(name for name in folders if not name.startswith("."))
     if not names:
         raise damaged(folder, "holds no class folder")
@@ -122,7 +116,37 @@ def _classes(folder: Path) -> tuple[str, ...]:
 
 
 def _images(folder: Path) -> list[str]:
-    found = []
-    for where, _, names in os.walk(folder, followlinks=True):
-        found += [os.path.join(where, name) for name in names if name.lower().endswith(SUFFIXES)]
-    return sorted(found)
+    return sorted(_walk(folder, set()))
+
+
+def _walk(folder: str | Path, seen: set[tuple[int, int]]) -> Iterator[str]:
+    """Images in a folder and below it, in the order of their names, each folder once: links are
+    followed, but not back to where they lead from, whose images may be of other classes."""
+    try:
+        about = os.stat(folder)
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise damaged(folder, f"cannot be read ({error.strerror or error})") from error
+    if (about.st_dev, about.st_ino) in seen:
+        return
+    seen.add((about.st_dev, about.st_ino))
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if _is_folder(entry):
+            if not (entry.is_symlink() and _leads_back(entry.path)):
+                yield from _walk(entry.path, seen)
+        elif entry.name.lower().endswith(SUFFIXES):
+            yield entry.path
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _leads_back(link: str) -> bool:
+    target, here = os.path.realpath(link), os.path.realpath(os.path.dirname(link))
+    return os.path.commonpath([target, here]) == target

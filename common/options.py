@@ -19,6 +19,7 @@ import click
 from click.core import ParameterSource
 
 from common.errors import UsageError, unknown
+from common.paths import home
 
 TYPED = "creditlab.typed"  # ctx.meta: parameter name -> the spelling found on the command line
 OMITTED = "creditlab.omitted"  # ctx.meta: names of positionals that this command line leaves out
@@ -164,7 +165,7 @@ class FilePath(click.ParamType):
         self.exists = exists
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path | None:
-        path = Path(value).expanduser() if str(value) else None
+        path = home(value) if str(value) else None
         if self.exists and path is not None and not path.is_file():
             refuse(param, ctx, value, "must be an existing file")
         return path

@@ -60,10 +60,12 @@ pre { background: var(--fill); padding: .7rem .9rem; overflow-x: auto; font-size
 code { font-size: .85em; overflow-wrap: anywhere; }
 """
 PERSONAL = ("time", "command", "resumed")  # of the environment: each run's own
+BEST = "test %: after the last epoch. best test %: in the best epoch, chosen by the test set."
 KINDS = {  # prefixes of the figures' names: heading, caption
     ("accuracy", "loss"): (
         "Learning curves",
-        "Solid: test; dashed: training. Several seeds: thin, their mean thick.",
+        "Solid: test; dashed: training. Several seeds: thin, their mean, as far as all of them go, "
+        "thick. The untrained network (epoch 0) is left out.",
     ),
     ("credit",): (
         "Credit angles",
@@ -86,7 +88,7 @@ def page(title: str, sections: Sequence[Section], intro: str = "", unit: str = "
     body = [f"<h1>{escape(title)}</h1>"]
     if intro:
         body.append(f'<p class="soft">{escape(intro)}</p>')
-    body.append(runs_table(runs))
+    body += [runs_table(runs), f'<p class="soft">{BEST}</p>']
     for section in sections:
         body.append(f"<section><h2>{escape(section.title)}</h2>")
         if section.subtitle:

@@ -5,7 +5,7 @@ A paper is a top-level package that holds a `paper.toml`:
     title = "..."            authors = "..."        venue = "..."       year = 2019
     doi = "..."  or  arxiv = "..."                  rule = "the rule in one line"
     framework = "TensorFlow and PyTorch"            command = "python -m ..."
-    paper_number = "..."     our_row = "id in targets.csv, or empty"
+    our_row = "id in targets.csv of the number that the main README shows, or empty"
 
     [[demo]]                 # any number: the runs of `python -m common.demo`
     label = "LRA-E"          rule = "lra_e"         # rule "bp" is the backprop twin
@@ -56,7 +56,6 @@ class Paper:
     year: int | str = ""
     doi: str = ""
     arxiv: str = ""
-    paper_number: str = ""
     our_row: str = ""
     demo: tuple[Demo, ...] = ()
 

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ from common import documents
 from common.cli import argument, command, option
 from common.errors import UserError
 from common.files import read as read_file
+from common.paths import home
 from common.rundir import rule_of
 
 if TYPE_CHECKING:
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
 
 # Options that do not change what is learnt: runs that differ only here are repetitions.
 HOUSEKEEPING = frozenset(
-    "out resume seed data_dir no_download device threads quiet audit audit_every checkpoint_every "
-    "allow_change deterministic compat".split()
+    "out directory save resume seed data_dir no_download device threads workers quiet audit "
+    "audit_every audit_images checkpoint_every allow_change deterministic compat".split()
 )
 
 
@@ -58,7 +60,10 @@ class Run:
 
     @property
     def dataset(self) -> str:
-        return str(self._fact("dataset") or self.options.get("data") or "?")
+        """What the run found under the name that was asked for: ten classes of Tiny ImageNet are
+        tiny_imagenet_10."""
+        known = self.summary.get("dataset") or self.config.get("dataset")
+        return str(known or self._fact("dataset") or self.options.get("data") or "?")
 
     @property
     def paper(self) -> str:
@@ -133,7 +138,7 @@ def interval(values: list[float]) -> float | None:
 
 def read_run(path: str | Path) -> Run:
     """Read a run directory. UserError if it is none or if a file in it cannot be understood."""
-    path = Path(path)
+    path = home(path)
     if not (path / "config.json").is_file():
         raise UserError(f"{path} is no run directory: there is no config.json in it")
     lines = _lines(path / "metrics.jsonl")
@@ -145,6 +150,14 @@ def read_run(path: str | Path) -> Run:
         audits=[line for line in lines if line.get("kind") == "audit"],
         summary=_optional(path / "summary.json", documents.SUMMARY),
     )
+
+
+def read_runs(paths: Iterable[str | Path]) -> list[Run]:
+    """`read_run` of each directory, once each: one named twice (or by a link) is no second seed."""
+    once: dict[Path, str | Path] = {}
+    for path in paths:
+        once.setdefault(Path(path).resolve(), path)
+    return [read_run(path) for path in once.values()]
 
 
 def _optional(path: Path, kind: documents.Kind) -> dict[str, Any]:
@@ -173,7 +186,9 @@ def group(runs: list[Run]) -> list[Series]:
     """
     recipes: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
-        options = {k: v for k, v in run.options.items() if k not in HOUSEKEEPING}
+        options = {  # one that is not set is one that an older program did not have
+            k: v for k, v in run.options.items() if k not in HOUSEKEEPING and v is not None
+        }
         key = (run.paper, run.name, run.rule, run.dataset, _text(options))
         copy = 0
         while run.seed in [other.seed for other in recipes.get((*key, copy), [])]:
@@ -191,6 +206,25 @@ def group(runs: list[Run]) -> list[Series]:
             parts.append(first.path.name)
         series.append(Series(", ".join([first.rule, *parts]), first.rule, tuple(members)))
     return series
+
+
+def tell_apart(runs: list[Run], titles: list[str], between: str = ", ") -> list[str]:
+    """The titles, one a run, with what tells those apart that are alike: the options in which
+    these runs differ, else the seed, else the directory."""
+    told = list(titles)
+    places: dict[str, list[int]] = {}
+    for place, title in enumerate(titles):
+        places.setdefault(title, []).append(place)
+    for alike in places.values():
+        members = [runs[place] for place in alike]
+        names = differing(members, HOUSEKEEPING)
+        ways = [[f"{name}={run.options.get(name)}" for name in names] for run in members]
+        for more in ([f"seed {run.seed}" for run in members], [str(run.path) for run in members]):
+            if len({*map(tuple, ways)}) < len(ways):
+                ways = [[*way, word] for way, word in zip(ways, more, strict=True)]
+        for place, way in zip(alike, ways, strict=True):
+            told[place] = between.join([titles[place], *(way if len(alike) > 1 else [])])
+    return told
 
 
 def _text(value: Any) -> str:
@@ -227,7 +261,7 @@ def main(options: Any) -> None:
     """Draw run directories' figures and write one self-contained HTML page about them."""
     from common.page import page, write
 
-    runs = [read_run(path) for path in options.run]
+    runs = read_runs(options.run)
     title = options.title or " and ".join(dict.fromkeys(run.name for run in runs))
     unit = "angle" if options.unit == "degrees" else options.unit
     print(write(options.out, page(title, sections(runs, unit), unit=unit)))

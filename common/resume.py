@@ -9,6 +9,7 @@ import click
 from common import documents
 from common.errors import UsageError, UserError, unknown
 from common.options import Boolean, Device, Layers, Number, label
+from common.paths import home
 
 UNSET = click.Option(["--x"]).default  # click's word for an option without a default
 # How a run was started, not what it is: never taken from config.json.
@@ -55,7 +56,7 @@ def read_run(
 
     known   name -> option or positional of the script
     """
-    option, run = f"option --resume (={directory})", Path(directory).expanduser()
+    option, run = f"option --resume (={directory})", home(directory)
     if not directory or (file and run.is_file()):
         return None
     if not run.is_dir():

@@ -1,5 +1,7 @@
 """The iterators of a training script: they keep the run, the script keeps the loop.
 
+In outline (`lra_e/torch_program.py` is a whole program):
+
     with Run(options, learner, data=data, device=device) as run:
         for epoch in run.epochs(options.epochs):
             for images, labels in run.batches(train):
@@ -53,6 +55,9 @@ class Run:
            (a leading "-": whose lowest)
     start_epoch, start_best  where a fresh run begins, and the best value of its metric by then:
            what came before is in the learner already
+    data   what the run learns from: `checksums` of what was read, and, where it has them,
+           `unverified` (the names of checksums that could be compared with none), `about` (a line
+           that is printed) and `name` (else the option --dataset)
     world  processes that train along (`common.torch_distributed`): each makes the same calls, and
            only the first one writes
     tags   name in the epoch's line -> the tag in TensorBoard that an original's users look for
@@ -81,7 +86,7 @@ class Run:
         self._world = world or Alone()
         self.main = self._world.main
         self.name = name or options.name
-        self._checksums = data.checksums
+        self._data, self._dataset = data, getattr(data, "name", None)
         self._device = device
         self.directory = rundir.choose(options, self.name)
         self.epoch = start_epoch  # completed epochs
@@ -89,6 +94,7 @@ class Run:
         self._further = tuple(getattr(learner, "counts", ()))
         self._sums = self._no_sums()  # of this epoch's training batches
         self._seconds = self._epoch_seconds = 0.0  # of completed epochs; of this one's batches
+        self._started = 0.0  # when the clock was read last
         self._best: dict[str, Any] | None = None
         if start_best is not None:
             self._best = {"metric": best.lstrip("-"), "value": start_best, "epoch": start_epoch}
@@ -131,7 +137,9 @@ class Run:
                 self._lock.release()
 
     def _start(self) -> None:
-        document = rundir.config(self.options, self.name)
+        document = rundir.config(self.options, self.name, self._dataset)
+        if about := getattr(self._data, "about", None):
+            self._say(about)
         goes_on = rundir.resumed(self.options)
         found = checkpoint.newest(self.directory) if goes_on else None
         if not goes_on and self.main:
@@ -162,7 +170,7 @@ class Run:
 
     def _describe(self, document: dict[str, Any], remembered: dict[str, Any] | None) -> None:
         checkpoint.write_json(self.directory / "config.json", document)
-        now = rundir.environment(self.options, self.learner.backend, self._device, self._checksums)
+        now = rundir.environment(self.options, self.learner.backend, self._device, self._data)
         for change in rundir.record(self.directory, now, self.step if remembered else None):
             click.echo(f"warning: bits may differ from an unbroken run: {change}", err=True)
         self._events = Events(self.directory, self.epoch + 1 if remembered else None)
@@ -182,7 +190,8 @@ class Run:
 
     def _write_summary(self, status: str, reason: str | None) -> None:
         count = getattr(self.learner, "parameters", None)
-        summary = {"status": status, "reason": reason} | rundir.labels(self.options, self.name)
+        summary: dict[str, Any] = {"status": status, "reason": reason}
+        summary |= rundir.labels(self.options, self.name, self._dataset)
         summary["rule"] = summary["rule"] or getattr(self.learner, "rule", None)
         summary |= {
             "epochs": self.epoch,
@@ -221,8 +230,8 @@ class Run:
     def batches(self, train: Epochs) -> Iterator[tuple[Any, Any]]:
         """The training batches of this epoch, from where the run stands."""
         every = self.options.checkpoint_every
-        started, total = time.perf_counter(), len(train)
-        source = train.epoch(self.epoch, self.batch)
+        self._started, total = time.perf_counter(), len(train)
+        source = self._reading(train.epoch(self.epoch, self.batch), "training", save=True)
         bar = tqdm(
             source,
             desc=f"epoch {self.epoch + 1}",
@@ -245,11 +254,11 @@ class Run:
                 self._audit(images, labels)
             told = self.batch < total and self._signals.told(self.step)
             if told or (self.batch < total and every and self.step % every == 0):
-                started = self._clock(started)
+                self._clock()
                 self._save(())
                 if told:
                     self._answer_signal()
-        self._clock(started)
+        self._clock()
         if self._audits and not self._audit_every and images is not None:
             self._audit(images, labels)
 
@@ -263,7 +272,7 @@ class Run:
         Accuracies by the learner's further counts follow.
         """
         sums = self._no_sums()
-        for images, labels in batches:
+        for images, labels in self._reading(batches, f"evaluating ({name})"):
             sums.add(self.learner.eval_step(images, labels), len(labels))
         sums = self._over_processes(sums)
         self.log(**self._figures(name, sums))
@@ -322,12 +331,27 @@ class Run:
                 f"by step {self.step}; the last whole checkpoint is {newest}"
             )
 
-    def _clock(self, started: float) -> float:
+    def _clock(self) -> None:
         self.learner.backend.synchronise()
         now = time.perf_counter()
-        self._epoch_seconds += now - started
+        self._epoch_seconds += now - self._started
+        self._started = now
         self._check_finite()
-        return now
+
+    def _reading(self, batches: Iterable[Any], what: str, save: bool = False) -> Iterator[Any]:
+        """The batches. UserError, with the epoch, for data that turn out to be damaged: a run
+        alone writes a checkpoint first, so that it goes on where it stands once they are mended."""
+        try:
+            yield from batches
+        except UserError as error:
+            if save and self.batch and self._world.size == 1:  # others would wait for the sums
+                self._clock()
+                self._save(())
+            newest = checkpoint.newest(self.directory)
+            raise UserError(
+                f"{error} (met in epoch {self.epoch + 1} while {what}; the last whole checkpoint "
+                f"is {newest})"
+            ) from error
 
     def _finish_epoch(self) -> None:
         line: dict[str, Any] = {}

@@ -1,7 +1,8 @@
 """A run is a directory: choosing it, guarding it, and saying what made it.
 
 config.json        every option, defaults too: all that --resume needs
-environment.json   versions, hardware, threads, git commit, checksums of the data
+environment.json   versions, hardware, threads, git commit, checksums of the data and which of them
+                   ("unverified") could be compared with no published one
 metrics.jsonl      a line an epoch, a line an audit
 summary.json       how it ended
 checkpoints/  figures/  events.out.tfevents.*
@@ -23,6 +24,7 @@ import common
 from common import checkpoint, documents
 from common.errors import UsageError, UserError
 from common.metrics import Metrics
+from common.paths import home
 from common.writing import writing
 
 __all__ = ["Metrics"]
@@ -37,7 +39,7 @@ EXACT = ("python", "packages", "hardware", "precision", "deterministic", "data")
 
 def resumed(options: Any) -> Path | None:
     """The run that --resume names; None without, and where it names an original's file."""
-    given = Path(options.resume) if options.resume else None
+    given = home(options.resume) if options.resume else None
     return None if given is None or given.is_file() else given
 
 
@@ -47,13 +49,14 @@ def choose(options: Any, name: str) -> Path:
     UserError for a resumed run without a checkpoint: to resume is to go on from one.
     """
     if run := resumed(options):
+        run = home(run)
         if checkpoint.newest(run) is None:
             raise UserError(
                 f"{run}: there is no checkpoint to resume from; nothing there was changed"
             )
         return run
     if options.out:
-        return Path(options.out)
+        return home(options.out)
     base = Path("runs") / options.paper / f"{name}-{options.seed}"
     found, again = base, 1
     while found.exists():
@@ -75,13 +78,14 @@ def lock(directory: Path) -> filelock.FileLock:
     return held
 
 
-def config(options: Any, name: str) -> dict[str, Any]:
-    """What config.json holds."""
+def config(options: Any, name: str, dataset: str | None = None) -> dict[str, Any]:
+    """What config.json holds; dataset: as in `labels`."""
     return {
         "creditlab": version(),
         "paper": options.paper,
         "script": options.script,
         "name": name,
+        "dataset": dataset or options.as_dict().get("dataset"),
         "options": options.as_dict(),
     }
 
@@ -143,21 +147,21 @@ def rule_of(given: Mapping[str, Any]) -> str | None:
     return next((str(given[name]).lower() for name in names if given.get(name)), None)
 
 
-def labels(options: Any, name: str) -> dict[str, Any]:
-    """What a report needs to tell runs apart."""
+def labels(options: Any, name: str, dataset: str | None = None) -> dict[str, Any]:
+    """What a report needs to tell runs apart; dataset: what was found under the name asked for."""
     given = options.as_dict()
     return {
         "paper": options.paper,
         "script": options.script,
         "name": name,
         "rule": rule_of(given),
-        "dataset": given.get("dataset"),
+        "dataset": dataset or given.get("dataset"),
         "seed": given.get("seed"),
     }
 
 
-def environment(options: Any, backend: Any, device: Any, checksums: dict[str, str]) -> dict:
-    """What environment.json holds."""
+def environment(options: Any, backend: Any, device: Any, data: Any) -> dict:
+    """What environment.json holds. data: has `checksums`, and `unverified` where it knows."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -169,7 +173,8 @@ def environment(options: Any, backend: Any, device: Any, checksums: dict[str, st
         "device": str(device),
         "precision": options.precision,
         "deterministic": options.deterministic,
-        "data": dict(checksums),
+        "data": dict(data.checksums),
+        "unverified": sorted(getattr(data, "unverified", data.checksums)),
         **_git(),
         "command": sys.argv,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -6,7 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from common.download import Remote, fetch
-from common.files import Arrays, Contents, checked_labels, damaged, md5, missing, read
+from common.files import (
+    Arrays,
+    Contents,
+    checked_labels,
+    damaged,
+    differs,
+    md5,
+    missing,
+    read,
+)
 
 HOST = "http://ufldl.stanford.edu/housenumbers"
 FILES = {
@@ -16,24 +25,32 @@ FILES = {
         ("test_32x32.mat", "eb5a983be6a315427106f1b164d9cef3"),
     )
 }
+SIZES = {"train_32x32.mat": 73_257, "test_32x32.mat": 26_032}
+"""Images of the published files: other contents of that size are a damaged file, of another size
+a set of your own."""
 CLASSES = tuple("0123456789")
 
 
 def load(name: str, root: Path, download: bool) -> Contents:
     """Both halves of the set; what is missing is downloaded first.
 
-    Raises UserError when a file is missing (and `download` is false or fails) or damaged.
+    Raises UserError when a file is missing (and `download` is false or fails), is damaged, or has
+    a published file's size and other contents.
     """
     absent = [file for file in FILES if not (root / file).is_file()]
     if absent and not download:
         raise missing(name, [root / file for file in absent])
     for file in absent:
         fetch(FILES[file], root)
-    halves, checksums = [], {}
+    halves: list[Arrays] = []
+    checksums: dict[str, str] = {}
     for file in FILES:
         arrays, checksums[file] = read_mat(root / file)
         halves.append(arrays)
-    return halves[0], halves[1], CLASSES, checksums
+        if checksums[file] != FILES[file].md5 and len(arrays[1]) == SIZES[file]:
+            raise differs(root / file, checksums[file], FILES[file].md5)
+    unverified = tuple(file for file in FILES if checksums[file] != FILES[file].md5)
+    return Contents(halves[0], halves[1], CLASSES, checksums, unverified, root)
 
 
 def read_mat(path: Path) -> tuple[Arrays, str]:

@@ -5,14 +5,14 @@
     python -m common.targets update [PAPER ...]   recompute targets.csv, then the tables
     python -m common.targets tables [--check]     the generated blocks of the README files
 
-`common.verdicts` documents targets.csv. Runs are made in `runs/reproduce/<paper>/<id>/seed-<s>`;
-of each finished one four small files are kept in `<paper>/results/<id>/seed-<s>`. Generated blocks
-stand between `<!-- papers -->`, `<!-- targets: PAPER -->` or `<!-- switches: PAPER -->` and
-`<!-- end -->`, in README.md and in every paper's README.md. Of a paper whose scripts have switches
-of their own, `<!-- switches: PAPER.MODULE -->` shows those of that module instead of `fidelity`.
+`common.target_rows` documents targets.csv, `common.verdicts` the verdicts. Runs are made in
+`runs/reproduce/<paper>/<id>/seed-<s>`; of each finished one four small files are kept in
+`<paper>/results/<id>/seed-<s>`. Generated blocks stand between `<!-- papers -->`,
+`<!-- targets: PAPER -->` or `<!-- switches: PAPER -->` and `<!-- end -->`, in README.md and in
+every paper's README.md. Of a paper whose scripts have switches of their own,
+`<!-- switches: PAPER.MODULE -->` shows those of that module instead of `fidelity`.
 """
 
-import importlib
 import re
 import shlex
 import subprocess
@@ -26,8 +26,11 @@ from common import papers
 from common.cli import argument, command, option
 from common.errors import UsageError, UserError, unknown
 from common.files import read
+from common.measured import recompute
+from common.paths import home
+from common.readme_tables import papers_table, switches_table, targets_table
 from common.report import read_run
-from common.verdicts import Row, format_targets, read_targets, recompute
+from common.target_rows import Row, format_targets, read_targets
 from common.writing import write_text
 
 FILES = ("config.json", "environment.json", "metrics.jsonl", "summary.json")
@@ -72,67 +75,6 @@ def fill_blocks(path: Path, known: list[papers.Paper], rows: dict[str, list[Row]
         return f"{block[1]}{table}{block[4]}"
 
     return _BLOCK.sub(fill, path.read_text(encoding="utf-8"))
-
-
-def switches_table(name: str) -> str:
-    """Defect, switch, effect, evidence and both presets of `Fidelity` in a paper's `fidelity`, or
-    in the module that the name says."""
-    from common import switches
-
-    module = name if "." in name else f"{name}.fidelity"
-    return switches.table(importlib.import_module(module).Fidelity).strip() + "\n"
-
-
-def papers_table(known: list[papers.Paper], rows: dict[str, list[Row]]) -> str:
-    """The main README's table: one line a paper, ours from the row that its paper.toml names."""
-    lines = []
-    for paper in known:
-        row = next((row for row in rows[paper.name] if row.id == paper.our_row), None)
-        if paper.our_row and row is None:
-            raise UserError(
-                f"{paper.folder / 'paper.toml'}: no row {paper.our_row!r} in targets.csv"
-            )
-        ours = f"{_ours(row)} ({row.verdict}, n = {row.n})" if row and row.n else "not run"
-        title = f"[{paper.title}]({paper.name}/README.md)"
-        theirs = paper.paper_number or "not available"
-        cells = [title, paper.rule, paper.framework, f"`{paper.command}`", theirs, ours]
-        lines.append(cells)
-    return _markdown(["paper", "rule", "framework", "command", "paper's number", "ours"], lines)
-
-
-def targets_table(rows: list[Row]) -> str:
-    """A paper's numbers beside ours, and the hardware and commits that ours were made with."""
-    lines = []
-    for row in rows:
-        spread = f" ± {row.paper_spread:g}" if row.paper_spread else ""
-        theirs = "not available" if row.paper is None else f"{row.paper:g}{spread}"
-        cost = f" ({row.cost})" if row.verdict == "not run" and row.cost else ""
-        cells = [row.id, row.source, row.dataset, row.network, row.rule, row.metric, theirs]
-        cells += [_ours(row), str(row.n or "–"), row.recipe, row.verdict + cost]
-        lines.append(cells)
-    head = ["row", "source", "data", "network", "rule", "metric", "paper", "ours (± 95 %)", "n"]
-    made = dict.fromkeys(
-        (row.hardware, commit) for row in rows if row.n for commit in row.commit.split("; ")
-    )
-    notes = [
-        f"{hardware or 'unknown hardware'}, commit {commit or '?'}" for hardware, commit in made
-    ]
-    text = _markdown([*head, "recipe", "verdict"], lines)
-    return text + (f"\nOurs were measured on: {'; '.join(notes)}.\n" if notes else "")
-
-
-def _ours(row: Row) -> str:
-    if row.ours is None:
-        return "–"
-    unit = " %" if row.in_percent else ""
-    width = "" if row.interval is None else f" ± {row.interval:.2f}"
-    return f"{row.ours:.2f}{width}{unit}"
-
-
-def _markdown(head: list[str], lines: list[list[str]]) -> str:
-    table = [head, ["---"] * len(head), *lines]
-    clean = [[" ".join(cell.replace("|", "\\|").split()) for cell in line] for line in table]
-    return "".join(f"| {' | '.join(line)} |\n" for line in clean)
 
 
 def write(files: dict[Path, str]) -> list[Path]:
@@ -231,7 +173,7 @@ def main(options: Any) -> None:
             raise UsageError("argument PAPER ROW: reproduce needs both")
         reproduce(papers.choose(names, root)[0], options.row, options.seeds)
     if action in ("reproduce", "collect"):
-        folder = Path(options.which) if action == "collect" and options.which else RUNS
+        folder = home(options.which) if action == "collect" and options.which else RUNS
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder of runs")
         for path in collect(folder, root):

@@ -5,11 +5,14 @@
                            train/<class>/images/*.JPEG
                            val/images/*.JPEG, val/val_annotations.txt
 
-A folder of the same layout under another name (a subset) is taken when it is the only one. Pixels
-are decoded once and kept in ROOT/<folder>-decoded (`common.decoded`).
+ROOT may be that folder itself. A folder of the same layout under another name (a subset) is taken
+when it is the only one, and is called tiny_imagenet_<classes>: only the official set is
+tiny_imagenet. Pixels are decoded once and kept beside the folder, in <folder>-decoded
+(`common.decoded`).
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +21,13 @@ from common.decoded import decoded
 from common.download import Remote, fetch_folder
 from common.errors import UserError
 from common.files import Arrays, Contents, damaged, md5, read
+from common.paths import home
 
 FOLDER = "tiny-imagenet-200"
 COUNTS = (100_000, 10_000)
 """Images of the official set, train and val: a folder of its name with fewer is half unpacked."""
+CLASSES = 200
+"""Of the official set."""
 
 ARCHIVE = Remote(
     f"{FOLDER}.zip",
@@ -37,16 +43,26 @@ def load(name: str, root: Path, download: bool) -> Contents:
     anything in it is missing or damaged.
     """
     folder = locate(root, download)
+    name = folder.name
     checksums: dict[str, str] = {}
     wnids, train, val = inventory(folder, checksums)
     halves: list[Arrays] = []
     for half, listed in (("train", train), ("val", val)):
-        cache = root / f"{folder.name}-decoded" / f"{half}.safetensors"
-        images, checksums[f"{folder.name}/{half}"] = decoded([path for path, _ in listed], cache)
+        cache = folder.parent / f"{name}-decoded" / f"{half}.safetensors"
+        images, checksums[f"{name}/{half}"] = decoded([path for path, _ in listed], cache)
         halves.append((images, np.array([label for _, label in listed], np.int64)))
     if halves[0][0].shape[1:] != halves[1][0].shape[1:]:
         raise damaged(folder, "training and validation images differ in size")
-    return halves[0], halves[1], _names(folder, wnids, checksums), checksums
+    names = _names(folder, wnids, checksums)
+    # What the archive's MD5 says of its files is unknown: nobody published one of theirs.
+    unverified, called = tuple(checksums), set_name(len(wnids), len(train), len(val))
+    return Contents(halves[0], halves[1], names, checksums, unverified, folder, called)
+
+
+def set_name(classes: int, train: int, val: int) -> str:
+    """What a set of so many classes and images is called in runs, rows and tables."""
+    official = (classes, train, val) == (CLASSES, *COUNTS)
+    return "tiny_imagenet" if official else f"tiny_imagenet_{classes}"
 
 
 Listed = list[tuple[Path, int]]
@@ -62,8 +78,9 @@ def inventory(
     Raises UserError when anything is missing or contradicts another file, and where the official
     set has not 200 classes of 500 images each and 10,000 validation images.
     """
+    folder = home(folder)
     checksums = {} if checksums is None else checksums
-    wnids = tuple(_text(folder / "wnids.txt", checksums).split())
+    wnids = classes(folder, checksums)
     if not wnids or len(set(wnids)) < len(wnids):
         raise damaged(folder / "wnids.txt", "holds no classes or one of them twice")
     train, val = _train_files(folder, wnids), _val_files(folder, wnids, checksums)
@@ -78,12 +95,21 @@ def inventory(
     return wnids, train, val
 
 
+def classes(folder: Path, checksums: dict[str, str] | None = None) -> tuple[str, ...]:
+    """The classes of a folder in the order of its wnids.txt. UserError where that is no text."""
+    return tuple(_text(folder / "wnids.txt", {} if checksums is None else checksums).split())
+
+
 def locate(root: Path, download: bool) -> Path:
-    """The folder of the set under `root`, downloaded where there is none."""
+    """The folder of the set: `root` itself or under it, downloaded where there is none."""
+    root = home(root)
+    if (root / "wnids.txt").is_file():
+        return Path(os.path.abspath(root))  # "." has no name
     official = root / FOLDER
     if official.is_dir():
         return official
-    others = sorted(path.parent for path in root.glob("*/wnids.txt"))
+    found = (path.parent for path in root.glob("*/wnids.txt"))
+    others = sorted(path for path in found if not path.name.startswith("."))
     if len(others) > 1:
         names = ", ".join(path.name for path in others)
         raise UserError(f"{root}: no {FOLDER}, and several folders of its layout ({names})")
@@ -94,14 +120,16 @@ def _text(path: Path, checksums: dict[str, str]) -> str:
     data = read(path)
     checksums[path.name] = md5(data)
     try:
-        return data.decode()
+        return data.decode("utf-8-sig")  # editors of Windows put a mark before the first word
     except UnicodeDecodeError as error:
         raise damaged(path, f"is not text ({error})") from error
 
 
 def _listing(folder: Path) -> list[str]:
+    """Names of the images; those that begin with a dot are an operating system's, never images."""
     try:
-        return sorted(entry.name for entry in os.scandir(folder) if entry.name.endswith(".JPEG"))
+        names = sorted(entry.name for entry in os.scandir(folder))
+        return [name for name in names if name.endswith(".JPEG") and not name.startswith(".")]
     except OSError as error:
         raise damaged(folder, f"cannot be read ({error.strerror or error})") from error
 
@@ -119,10 +147,13 @@ def _train_files(folder: Path, wnids: tuple[str, ...]) -> Listed:
 
 def _val_files(folder: Path, wnids: tuple[str, ...], checksums: dict[str, str]) -> Listed:
     annotations, images = folder / "val" / "val_annotations.txt", folder / "val" / "images"
+    _refuse_sorted(folder / "val", wnids)
     labels = {wnid: label for label, wnid in enumerate(wnids)}
     present = set(_listing(images))
     listed = []
     for number, line in enumerate(_text(annotations, checksums).splitlines(), start=1):
+        if not line.strip():
+            continue
         name, wnid = (line.split("\t") + [""])[:2]
         if wnid not in labels:
             raise damaged(annotations, f"line {number} has no class of wnids.txt ({wnid!r})")
@@ -132,6 +163,19 @@ def _val_files(folder: Path, wnids: tuple[str, ...], checksums: dict[str, str]) 
     if not listed or len(listed) != len(present):
         raise damaged(annotations, f"labels {len(listed)} images where {len(present)} are there")
     return listed
+
+
+def _refuse_sorted(val: Path, wnids: Sequence[str]) -> None:
+    """UserError where a script has sorted the validation images into a folder a class."""
+    sorted_into = [wnid for wnid in wnids if (val / wnid).is_dir()]
+    images = val / "images"
+    as_published = (val / "val_annotations.txt").is_file() and images.is_dir() and _listing(images)
+    if sorted_into and not as_published:
+        raise damaged(
+            val,
+            f"is sorted into {len(sorted_into)} class folders ({sorted_into[0]}, ...), not as "
+            "published (images/ and val_annotations.txt): unpack the archive anew",
+        )
 
 
 def _names(folder: Path, wnids: tuple[str, ...], checksums: dict[str, str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from common import torch_layout
 from common.batches import Batches, Plan
 from common.datasets import Split
 
@@ -14,7 +15,8 @@ class TorchBatches(Batches):
     """Device-resident batches; see `Batches` for the arguments.
 
     dtype is that of the images (normalised in at least float32), device where everything lives.
-    "NCHW" comes as a view of channels-last memory; call `.contiguous()` for the other order.
+    "NCHW" comes in channels-last memory, grey images contiguous (`torch_layout.from_nhwc`);
+    `torch_layout.laid` gives the other order.
     """
 
     def __init__(
@@ -81,4 +83,4 @@ class TorchBatches(Batches):
         scaled = scaled.to(self.dtype)
         if self.layout == "flat":
             return scaled.view(len(scaled), -1)
-        return scaled.permute(0, 3, 1, 2) if self.layout == "NCHW" else scaled
+        return torch_layout.from_nhwc(scaled) if self.layout == "NCHW" else scaled

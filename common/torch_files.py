@@ -1,6 +1,8 @@
 """Networks of torch on disk: state dicts in .pth and safetensors files, read without executing."""
 
 import json
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,18 +11,33 @@ import torch
 from torch import Tensor, nn
 
 from common.errors import UserError
+from common.paths import home
+from common.seal import KEY, seal, verified
 from common.writing import whole
 
 
 def read_pth(path: Path) -> Any:
-    """What torch.save wrote, if it is plain tensors and containers; UserError otherwise."""
+    """What torch.save wrote, if it is plain tensors and containers and every bit of it is as it was
+    written; UserError otherwise."""
+    _refuse_flipped(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(home(path), map_location="cpu", weights_only=True)
     except Exception as error:  # of torch, zip, pickle or safetensors: a damaged file finds any
         raise UserError(
             f"{path}: not a whole checkpoint of plain tensors ({type(error).__name__}); anything "
             "else in a file is refused"
         ) from None
+
+
+def _refuse_flipped(path: Path) -> None:
+    """UserError where a part of the file has another CRC than it says: torch does not compare."""
+    try:
+        with zipfile.ZipFile(home(path)) as parts:
+            wrong = parts.testzip()
+    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError):
+        return  # an older format, or no checkpoint: torch says which
+    if wrong is not None:
+        raise UserError(f"{path}: {wrong} in it is damaged (its CRC is not the one it says)")
 
 
 def tensors(found: Any, path: Path) -> dict[str, Tensor]:
@@ -41,14 +58,19 @@ def write_pth(path: Path, value: Any) -> None:
 
 
 def read_safetensors(path: Path, described: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and metadata, whose entry `described`, if there is one, is JSON and is merged in."""
+    """Tensors and metadata, whose entry `described`, if there is one, is JSON and is merged in.
+
+    UserError for a file that is not whole, or whose tensors are not those that were written.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, "pt") as tensors:
+        with safe_open(home(path), "pt") as tensors:
             about: dict[str, Any] = dict(tensors.metadata() or {})
-            about |= _object(about.pop(described, "{}"))
-            return {name: tensors.get_tensor(name) for name in tensors.keys()}, about
+            found = {name: tensors.get_tensor(name) for name in tensors.keys()}
+            if KEY in about:
+                verified(path, {name: t.numpy() for name, t in found.items()}, about)
+            return found, about | _object(about.pop(described, "{}"))
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path}: not a whole safetensors file ({error})") from error
 
@@ -67,8 +89,10 @@ def write_safetensors(path: Path, state: Mapping[str, Tensor], about: dict[str, 
     from safetensors.torch import save_file
 
     floats = {n: t.float() if t.is_floating_point() else t for n, t in state.items()}
+    kept = {n: t.detach().cpu().contiguous() for n, t in floats.items()}
+    sealed = {KEY: seal({n: t.numpy() for n, t in kept.items()})}
     with whole(path, SafetensorError) as temporary:
-        save_file({n: t.contiguous() for n, t in floats.items()}, temporary, about)
+        save_file(kept, temporary, about | sealed)
 
 
 def differing(net: nn.Module, state: Mapping[str, Tensor]) -> list[str]:

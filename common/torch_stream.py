@@ -1,8 +1,13 @@
 """Batches of images that do not fit into memory: workers decode and crop, the device normalises.
 
-    folder = ImageFolder(root)
-    train = TorchStream(folder.train, 128, random_crop(224), shuffle=True, seed=1, workers=4)
-    for images, labels in train.epoch(3, start=17): ...
+    >>> from common.image_folder import ImageFolder
+    >>> from common.torch_stream import TorchStream
+    >>> from common.torchvision_transforms import random_crop
+    >>> folder = ImageFolder(root)                       # root/train/<class>/..., root/val/...
+    >>> train = TorchStream(folder.train, 2, random_crop(224), shuffle=True, seed=1)
+    >>> for images, labels in train.epoch(3, start=1):   # the fourth epoch, without its first batch
+    ...     print(images.shape, labels.shape)
+    torch.Size([2, 3, 224, 224]) torch.Size([2])
 
 Order and crops of an epoch depend on (seed, epoch) alone: not on how many workers there are, nor on
 where an epoch was resumed. Pixels travel as uint8, a quarter of the bytes of float32.
@@ -20,6 +25,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from common import torch_layout
 from common.errors import UsageError, UserError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -145,9 +151,8 @@ class TorchStream:
     def _normalise(self, pixels: Tensor) -> Tensor:
         images = pixels.to(self.device, non_blocking=True).to(self._factor.dtype)
         images = images.mul_(self._factor).sub_(self._shift).to(self.dtype)
-        if self.channels_last and images.dim() == 4:
-            images = images.contiguous(memory_format=torch.channels_last)
-        return images
+        last = self.channels_last and images.dim() == 4
+        return torch_layout.laid(images, torch.channels_last if last else torch.contiguous_format)
 
 
 class _Images(Dataset[Any]):

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from common.options import Choice, Device, nonnegative_int, option, path, positive_int
+from common.paths import home
 
 PRECISIONS = ("float32", "float64", "bfloat16")
 ALIASES = {"fmnist": "fashion_mnist"}
 
 
 def _data_dir() -> Path:
-    return Path(os.environ.get("CREDITLAB_DATA") or "data")
+    return home(os.environ.get("CREDITLAB_DATA") or "data")
 
 
 def training_options(

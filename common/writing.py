@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from common.errors import ArgumentError, UserError
+from common.paths import home
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,6 +39,7 @@ def whole(path: Path, *also: type[Exception]) -> Iterator[Path]:
     which would put a file in its place (safetensors renames too, whatever it is given).
     UserError as `writing`.
     """
+    path = home(path)
     with writing(path, *also):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_symlink() or (path.exists() and not path.is_file()):

@@ -11,6 +11,7 @@ there already are kept, unfinished ones resumed.
 import subprocess
 import sys
 from collections.abc import Iterator
+from math import nan
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -85,7 +86,7 @@ def run(case: Case, options: Any) -> None:
 
 def collect(out: Path) -> list[dict[str, Any]]:
     """What the figure shows, from the runs in a folder: one record a dataset, depth and rule."""
-    from common.report import read_run
+    from common.report import HOUSEKEEPING, differing, read_run
 
     found: dict[tuple[str, int, str], list[Any]] = {}
     for config in sorted(out.glob("*/h*-*/seed-*/config.json")):
@@ -98,6 +99,9 @@ def collect(out: Path) -> list[dict[str, Any]]:
         raise UserError(f"{out}: no finished run of the study is here")
     records = []
     for (dataset, depth, rule), runs in sorted(found.items(), key=_reading_order):
+        if more := differing(runs, HOUSEKEEPING):
+            folder = runs[0].path.parent
+            raise UserError(f"{folder}: its runs are of several recipes: {', '.join(more)} differ")
         last = [one.audits[-1] for one in runs]
         records.append(
             {
@@ -212,7 +216,7 @@ def _angles(axes: Any, records: list[dict[str, Any]], shade: dict, kind: str, la
         wanted = ("lra_e", "fixed_e") if kind == "credit_angle" else ("lra_e",)
         if record["rule"] not in wanted:
             continue
-        points = [(int(k[1:]), v) for k, v in record[kind].items() if v is not None]
+        points = [(int(k[1:]), nan if v is None else v) for k, v in record[kind].items()]
         solid = record["rule"] == "lra_e"
         axes.plot(
             [x for x, _ in points], [y for _, y in points], "o-" if solid else "o--",
@@ -220,8 +224,10 @@ def _angles(axes: Any, records: list[dict[str, Any]], shade: dict, kind: str, la
             label=f"{record['depth']} hidden" if solid else None,
         )  # fmt: skip
     axes.axhline(90, color="black", linewidth=0.8, linestyle=(0, (1, 2)))
-    axes.set_ylim(-3, 116)
-    axes.set_yticks(range(0, 91, 30))
+    values = (v for r in records for v in r[kind].values() if v is not None)
+    highest = max([90.0, *values])
+    axes.set_ylim(-3, highest + 26)  # room for the names
+    axes.set_yticks(range(0, int(highest) + 1, 30))
     axes.set_xlabel("layer")
     axes.set_ylabel(label)
     axes.xaxis.get_major_locator().set_params(integer=True)

@@ -15,6 +15,8 @@ from common import documents
 from common.cli import Options, argument, command, option
 from common.errors import UsageError, UserError
 from common.options import choice, path, positive_int
+from common.paths import home
+from common.seal import KEY, seal, verified
 from common.writing import whole
 
 STORED = Path(__file__).with_name("model.safetensors")
@@ -40,7 +42,8 @@ def read_model(source: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """
     from safetensors import SafetensorError, safe_open
 
-    file, about = source, {}
+    file = source = home(source)
+    about: dict[str, str] = {}
     if source.is_dir():
         from common.checkpoint import of_run
 
@@ -60,8 +63,9 @@ def read_model(source: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         }
     try:
         with safe_open(file, "np") as tensors:
-            about = (tensors.metadata() or {}) | about
+            about = dict(tensors.metadata() or {}) | about
             weights = {name: tensors.get_tensor(name) for name in tensors.keys()}
+            verified(file, weights, about)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{file}: not a whole safetensors file ({error})") from error
     if "W1" not in weights:
@@ -88,7 +92,7 @@ def export(weights: dict[str, np.ndarray], about: dict[str, str], target: Path) 
     kept = {n: np.ascontiguousarray(t, np.float32) for n, t in weights.items()}
     count = sum(t.size for t in kept.values())
     with whole(target, SafetensorError) as temporary:
-        save_file(kept, temporary, {**about, "parameters": str(count)})
+        save_file(kept, temporary, {**about, "parameters": str(count), KEY: seal(kept)})
 
 
 @command(paper="lra_e", name="evaluate")

@@ -11,8 +11,11 @@ Symbols, batch first (B images, layer l = 1..L of width n_l, z^0 = the images):
 The update of W^l is the outer product of its input and its error, that of E^l is gamma times the
 transpose of the same; no derivative of phi and no forward weight takes part in sending errors down.
 
+    >>> import keras, tensorflow as tf
+    >>> from lra_e.tf_rule import MLP
     >>> model = MLP([784, 256, 256, 10])
     >>> optimiser = keras.optimizers.AdamW(1e-3)
+    >>> images, labels = tf.random.uniform((50, 784)), tf.range(50) % 10
     >>> update = model.compute_lra_update(images, labels)
     >>> model.apply_update(update, optimiser)
 

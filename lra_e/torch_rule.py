@@ -11,9 +11,13 @@ Symbols, batch first (B images, layer l = 1..L of width n_l, z^0 = the images):
 The update of W^l is the outer product of its input and its error, that of E^l is gamma times the
 transpose of the same; no derivative of phi and no forward weight takes part in sending errors down.
 
+    >>> import torch
+    >>> from lra_e.torch_rule import MLP
     >>> model = MLP([784, 256, 256, 10])
+    >>> optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    >>> images, labels = torch.rand(50, 784), torch.randint(10, (50,))
     >>> update = model.compute_lra_update(images, labels)
-    >>> model.apply(update, torch.optim.AdamW(model.parameters(), lr=1e-3))
+    >>> model.apply_update(update, optimiser)
 """
 
 from collections.abc import Callable, Sequence

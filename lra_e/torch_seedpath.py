@@ -9,8 +9,10 @@ the validation loader.
 Here the same numbers come from a generator of our own, so that they are a pure function of the
 seed: nothing else that draws can shift them, and a resumed run asks for `epoch_order(epoch)` again.
 
-    path = SeedPath([784, 256, 256, 256, 256, 10], init="normal")
-    path.train_indices[path.epoch_order(1)][:50]        # the images of the first batch
+    >>> from lra_e.torch_seedpath import SeedPath
+    >>> path = SeedPath([784, 256, 256, 256, 256, 10], init="normal")
+    >>> path.train_indices[path.epoch_order(1)][:50].shape      # the images of the first batch
+    (50,)
 """
 
 import math

@@ -6,13 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from common import torch_backend, torch_distributed, torch_optim
+from common import torch_backend, torch_distributed, torch_layout, torch_optim
+from common.torch_convolution import safe_format
 
 
 class Learner:
     """A learner (see `common.run`): cross-entropy, SGD with momentum, decay on every parameter.
 
-    net         on its device and in its precision; images are put into channels-last memory
+    net         on its device and in its precision; it and its images are put into channels-last
+                memory, unless a weight gradient would corrupt it (`common.torch_convolution`)
     size        images are enlarged to size x size first (bilinear); None: as they come
     precision   "bfloat16": autocast
     compile     torch.compile the network
@@ -33,10 +35,8 @@ class Learner:
         compile: bool = False,
         world: Any = None,
     ) -> None:
-        self.net = net
-        for module in net.modules():
-            if isinstance(module, nn.Conv2d):  # what has five axes has no channels-last form
-                module.to(memory_format=torch.channels_last)
+        self.net, self.format = net, safe_format(net)
+        torch_layout.lay(net, self.format)
         self.size, self.precision = size, precision
         self.device = next(net.parameters()).device
         self.optimiser = torch.optim.SGD(
@@ -123,7 +123,7 @@ class Learner:
             images = functional.interpolate(
                 images, (self.size, self.size), mode="bilinear", antialias=smaller
             )
-        images = images.contiguous(memory_format=torch.channels_last)
+        images = torch_layout.laid(images, self.format)
         with torch_backend.autocast(self.device, self.precision):
             logits = forward(images)
             return functional.cross_entropy(logits, labels), logits

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from common.documents import options_of
+from common import documents
 from common.errors import UserError
+from common.paths import home
 from common.torch_files import (
     differing,
     of_network,
@@ -31,6 +32,7 @@ class Stored(NamedTuple):
 def read(path: Path) -> Stored:
     """A run directory, a .safetensors or a .pth file. UserError where it is none of them; nothing
     in a file is ever executed."""
+    path = home(path)
     if path.is_dir():
         return _run(path)
     if not path.is_file():
@@ -64,7 +66,10 @@ def _pth(path: Path) -> Stored:
 def _run(path: Path) -> Stored:
     from common.checkpoint import of_run
 
-    options = options_of(path, "s3net")
+    config = documents.read(path / "config.json", documents.CONFIG)
+    options = documents.run_options(path, config, "s3net")
     held, _ = read_safetensors(of_run(path, "last") / "tensors.safetensors", "about")
     options = {"model": options.get("arch")} | options  # ImageNet's name for it
+    if config.get("dataset"):
+        options["dataset"] = config["dataset"]  # what the run found under the name asked for
     return Stored(of_network(held), {n: options[n] for n in SETTINGS if options.get(n) is not None})

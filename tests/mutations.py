@@ -119,18 +119,23 @@ def judge(paper: str, mutation: Mutation | None, worker: Worker) -> str:
     return f"{what}: {verdict}\n{output}"
 
 
+def parser() -> argparse.ArgumentParser:
+    """What the command line takes."""
+    made = argparse.ArgumentParser(prog="python -m tests.mutations", description=__doc__)
+    made.add_argument("paper", nargs="*", default=list(suites()), help="default: every paper")
+    made.add_argument("--list", action="store_true", help="only list the defects")
+    made.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1))
+    return made
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0 if every defect was noticed, 1 otherwise."""
     every = suites()
-    parser = argparse.ArgumentParser(prog="python -m tests.mutations", description=__doc__)
-    parser.add_argument("paper", nargs="*", default=list(every), help="default: every paper")
-    parser.add_argument("--list", action="store_true", help="only list the defects")
-    parser.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1))
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     problems: list[str] = []
     for paper in options.paper:
         if paper not in every:
-            parser.error(f"paper (={paper}) must be one of {', '.join(every)}")
+            parser().error(f"paper (={paper}) must be one of {', '.join(every)}")
         if options.list:
             print(*(f"{paper}: {m.defect} ({m.file})" for m in every[paper].mutations), sep="\n")
             continue

@@ -7,6 +7,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from common.errors import UsageError, UserError
+from common.paths import home
 from s3net.expressibility.kernel import Array
 
 DATASETS = ("diabetes", "boston", "digits")
@@ -73,6 +74,7 @@ def standardised(data: Data) -> Data:
 
 
 def _read_boston(path: Path) -> tuple[Array, Array]:
+    path = home(path)
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as file:

@@ -4,23 +4,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.datasets import enlarge, load
+from common.check_data import check
+from common.datasets import described, enlarge, load
 from common.errors import UsageError, UserError
 from common.files import missing
 from common.image_folder import one_half
 from s3net.imagenet.records import Records
 
+CLASSES = 1000  # of ImageNet
 DIGITS = 32  # side to which digits are enlarged; crops are taken from that
 
 
 @dataclass(frozen=True)
 class Task:
-    """Sources of images (`common.torch_stream`), as one run sees them; train None: not needed."""
+    """Sources of images (`common.torch_stream`), as one run sees them; train None: not needed.
+
+    checksums, unverified, name, about: what `common.run.Run` records and says of the whole set.
+    """
 
     train: Any
     val: Any
     classes: tuple[str, ...]
     checksums: dict[str, str]
+    unverified: tuple[str, ...]
+    name: str
+    about: str
 
 
 def load_task(options: Any, *, training: bool = True) -> Task:
@@ -30,18 +38,36 @@ def load_task(options: Any, *, training: bool = True) -> Task:
         data = load("digits")
         first = enlarge(data.train.limit(limits[0]), DIGITS, 3)
         second = enlarge(data.test.limit(limits[1], "--limit-test"), DIGITS, 3)
-        return Task(first, second, data.classes, data.checksums)
+        said = data.checksums, data.unverified, data.name, data.about
+        return Task(first, second, data.classes, *said)
     halves, names = {}, ["train", "val"] if training else ["val"]
-    checksums, classes = {}, {}
+    checksums, classes, where = {}, {}, {}
     for name in names:
-        where = place(options, name)
-        halves[name], classes[name], checksums[name] = open_half(where, name)
+        where[name] = place(options, name)
+        halves[name], classes[name], checksums[name] = open_half(where[name], name)
     if training and classes["train"] != classes["val"]:
         odd = min(set(classes["train"]) ^ set(classes["val"]))
-        raise UserError(f"{place(options, 'val')}: class {odd} is not in both training and "
+        raise UserError(f"{where['val']}: class {odd} is not in both training and "
                         "validation images")  # fmt: skip
+    called, n = set_name(len(classes["val"])), len(classes["val"])
+    images = len(halves["train"]) if training else None
+    about = described(called, n, images, len(halves["val"]), " and ".join(map(str, where.values())))
     train = halves["train"].limit(limits[0]) if training else None
-    return Task(train, halves["val"].limit(limits[1], "--limit-test"), classes["val"], checksums)
+    val = halves["val"].limit(limits[1], "--limit-test")
+    return Task(train, val, classes["val"], checksums, tuple(checksums), called, about)
+
+
+def set_name(classes: int) -> str:
+    """What images of so many classes are called in a run: only ImageNet's 1000 are imagenet."""
+    return "imagenet" if classes == CLASSES else f"imagenet_{classes}"
+
+
+def check_images(options: Any, task: Task, world: Any) -> None:
+    """--check-data: decode every image that the run will see. UserError names those that do not."""
+    if options.check_data:
+        halves = {"training images": task.train, "validation images": task.val}
+        found = {name: half for name, half in halves.items() if half is not None}
+        check(found, world, options.quiet)
 
 
 def place(options: Any, half: str) -> Path:

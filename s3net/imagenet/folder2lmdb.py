@@ -52,7 +52,8 @@ def convert(options: Any) -> None:
     from tqdm import tqdm
 
     from common.files import damaged, read
-    from common.image_folder import decode_bytes, one_half
+    from common.image_folder import one_half
+    from common.pixels import decode_bytes
     from common.writing import writing
     from s3net.imagenet.records import (
         LABELS,

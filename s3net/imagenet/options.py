@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from common.check_data import check_data_option
 from common.cli import argument, option, training_options
 from common.errors import UsageError
 from common.options import (
@@ -51,6 +52,7 @@ def imagenet_options(
         option("-j", "--workers", type=nonnegative_int, default=16, numbers=False,
                help="Processes that read images, for all training processes together; never more "
                "than there are CPUs."),
+        check_data_option(),
         option("--start-epoch", type=nonnegative_int, default=0,
                help="Epoch to begin with; a resumed file knows its own."),
         option("-b", "--batch-size", type=positive_int, default=batch,

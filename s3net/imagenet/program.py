@@ -13,7 +13,7 @@ from common.torch_files import write_pth
 from common.torchvision_transforms import centre_crop, random_crop
 from common.writing import write_text
 from s3net.counts import multiplications
-from s3net.imagenet.data import Task, load_task, stream
+from s3net.imagenet.data import Task, check_images, load_task, stream
 from s3net.imagenet.learner import Learner
 from s3net.imagenet.models import arch_of, make
 from s3net.imagenet.progress import Progress
@@ -27,6 +27,7 @@ def train(options: Any) -> None:
     world, device = torch_distributed.join(device)
     check(options, world, device)
     task = load_task(options)
+    check_images(options, task, world)
     learner = make_learner(options, task, device, world)
     start = options.start_epoch
     if options.resume and options.resume.is_file():
@@ -40,7 +41,7 @@ def train(options: Any) -> None:
     val_set = stream(options, task.val, centre_crop, device, world)
     describe(options, learner, world)
     arch = arch_of(options)
-    with Run(options, learner, data=task, device=device, name=f"{options.dataset}-{arch}",
+    with Run(options, learner, data=task, device=device, name=f"{task.name}-{arch}",
              best=metric(options), start_epoch=start, world=world) as run:  # fmt: skip
         for epoch in run.epochs(options.epochs):
             write_curves(run)

@@ -23,7 +23,8 @@ from common import documents
 from common.datasets import limited
 from common.errors import UserError
 from common.files import damaged
-from common.image_folder import decode_bytes
+from common.paths import home
+from common.pixels import decode_bytes
 
 FORMAT = "creditlab images 1"
 HEAD = struct.Struct("<IIH")
@@ -66,7 +67,7 @@ def open_file(path: Path, *, map_size: int = 0) -> Any:
 
     UserError where it is no lmdb, or shorter than it says.
     """
-    lmdb = library()
+    lmdb, path = library(), home(path)
     more: dict[str, Any] = {"readonly": True, "lock": False, "create": False}
     if map_size:
         more = {"map_size": map_size}
@@ -142,6 +143,7 @@ class Records:
     """
 
     def __init__(self, path: Path) -> None:
+        path = home(path)
         if not path.is_file():
             raise damaged(path, "there is no such file")
         self.path = path

@@ -10,7 +10,7 @@ from common import torch_backend, torch_distributed
 from common.sums import Sums
 from common.torch_stream import TorchStream
 from common.torchvision_transforms import centre_crop, ten_crop
-from s3net.imagenet.data import load_task, stream
+from s3net.imagenet.data import check_images, load_task, stream
 from s3net.imagenet.learner import Learner
 from s3net.imagenet.models import arch_of
 from s3net.imagenet.program import check, describe, make_learner, said
@@ -41,6 +41,9 @@ def validate(options: Any, weights: Path | None, crop: Callable[[int], Any]) -> 
     world, device = torch_distributed.join(device)
     check(options, world, device)
     task = load_task(options, training=False)
+    check_images(options, task, world)
+    if world.main:
+        click.echo(task.about)
     learner = make_learner(options, task, device, world)
     if weights is not None:
         load(learner.net, read(weights), weights)

@@ -29,14 +29,16 @@ def grid(columns: list[tuple[str, Any]], names: list[str], file: Path) -> None:
 def curves(percentiles: np.ndarray, dice: dict[str, np.ndarray], file: Path) -> None:
     """Mean Dice over the photos against the percentile, with its standard error; (P, N) a model."""
     figure, ((axis,),) = canvas(1, 1, (4.8, 3.4))
+    lowest = 0.0
     for (name, values), colour in zip(dice.items(), COLOURS * 3, strict=False):
         mean, error = values.mean(1), values.std(1, ddof=1) / np.sqrt(values.shape[1])
         axis.plot(percentiles, mean, color=colour, label=name, linewidth=1.6)
         axis.fill_between(percentiles, mean - error, mean + error, color=colour, alpha=0.18, lw=0)
+        lowest = min(lowest, float((mean - error).min()))
     axis.set_xlabel("percentile of the saliency map")
     axis.set_ylabel("Dice with the object")
     axis.invert_xaxis()
     axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.set_ylim(bottom=0)
+    axis.set_ylim(bottom=lowest)
     axis.legend(frameon=False, fontsize=8, loc="upper left")
     save(figure, file, dpi=130, pad=0.4)

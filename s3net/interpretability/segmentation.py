@@ -68,15 +68,7 @@ def red_round_trip(pixels: np.ndarray) -> np.ndarray:
 
 def _open(path: str | Path):
     """The decoded PIL image, alpha kept."""
-    import io
+    from common.files import read
+    from common.pixels import opened
 
-    from PIL import Image
-
-    from common.files import damaged, read
-
-    try:
-        image = Image.open(io.BytesIO(read(path)))
-        image.load()
-        return image
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise damaged(path, f"does not decode as an image ({type(error).__name__})") from error
+    return opened(read(path), path)

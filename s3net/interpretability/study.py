@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common.errors import UserError
-from common.image_folder import SUFFIXES, decode
+from common.image_folder import SUFFIXES
+from common.paths import home
+from common.pixels import decode
 from s3net.interpretability.segmentation import MEAN, STD, alpha_mask, red_mask
 
 TOLERANCE = 1e-4
@@ -33,9 +35,14 @@ class Maps(NamedTuple):
 
 def files(folder: Path, limit: int | None = None) -> list[Path]:
     """The images of a folder, by name. UserError where there are none."""
+    folder = home(folder)
     if not folder.is_dir():
         raise UserError(f"option --images (={folder}): there is no such folder")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    found = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    )
     if not found:
         raise UserError(f"option --images (={folder}): holds no image")
     return found[:limit]
@@ -57,6 +64,7 @@ def masks(names: Sequence[str], folder: Path, size: int, original: bool = False)
 
     original: by the original's way through the red channel (`red_mask`). UserError where one lacks.
     """
+    folder = home(folder)
     if not folder.is_dir():
         raise UserError(f"option --masks (={folder}): there is no such folder")
     found = []
@@ -78,7 +86,7 @@ def open_model(word: str, size: int | None) -> Any:
 
     name, _, file = word.partition("=")
     if file or name in SMALL:
-        return open_network(name, Path(file) if file else None, size)
+        return open_network(name, home(file) if file else None, size)
     from torchvision.models import get_model, list_models
 
     if name not in list_models():
@@ -95,13 +103,14 @@ def explain(opened: Any, pixels: np.ndarray, *, batch: int, device: Any) -> Maps
     """FullGrad maps of the predicted classes, `batch` photos at a time, in float32."""
     import torch
 
+    from common.torch_layout import from_nhwc
     from s3net.interpretability.rule import fullgrad
 
     net = opened.net.to(device)
     mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (MEAN, STD))
     parts = []
     for part in np.array_split(pixels, range(batch, len(pixels), batch)):
-        images = torch.from_numpy(part.copy()).to(device).permute(0, 3, 1, 2).float() / 255
+        images = from_nhwc(torch.from_numpy(part.copy()).to(device)).float() / 255
         found = fullgrad(net, (images - mean) / std)
         parts.append((found.saliency[:, 0], found.targets, found.errors))
     saliency, targets, errors = (torch.cat(p).cpu().numpy() for p in zip(*parts, strict=True))

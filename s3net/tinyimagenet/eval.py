@@ -86,11 +86,11 @@ def main(options: Options) -> None:
     if options.export:
         more = {"image_size": opened.size, "classes": list(task.data.classes)}
         more |= {"test_accuracy": round(accuracy, 4), "tested_on": f"{len(task.test)} images of "
-                 f"{options.dataset}"}  # fmt: skip
+                 f"{task.data.name}"}  # fmt: skip
         export(opened.stored, more, options.export)
         click.echo(options.export)
     click.echo(f"{opened.name}, {learner.parameters()} parameters, {opened.about}")
-    click.echo(f"{len(task.test)} test images of {options.dataset}, torch {torch.__version__}, "
+    click.echo(f"{len(task.test)} test images of {task.data.name}, torch {torch.__version__}, "
                f"{device}")  # fmt: skip
     click.echo(f"test accuracy : {accuracy:.2f}")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UsageError, UserError
+from common.paths import home
 
 STORED = Path(__file__).with_name("randwire_regular_c109_n32.json")
 CONFIG = Path(__file__).with_name("config_regular_c109_n32.yaml")
@@ -102,7 +103,7 @@ class Wiring:
 def read(path: Path) -> Wiring:
     """What `Wiring.text` gave. UserError where a file is none or holds no such graphs."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(home(path).read_text(encoding="utf-8"))
         edges = {int(n): [(int(a), int(b)) for a, b in e] for n, e in found.pop("edges").items()}
         wiring = Wiring(Settings(**found), edges)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
@@ -121,7 +122,7 @@ def read_config(path: Path) -> Settings:
     import yaml
 
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yaml.safe_load(home(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
     except yaml.YAMLError as error:

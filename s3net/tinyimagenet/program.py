@@ -44,7 +44,7 @@ def train(options: Any) -> None:
     )
     val_set = TorchBatches(task.test, options.test_batch_size, **place)
     click.echo(f"{options.model}: {learner.parameters()} trainable parameters")
-    name = f"{options.dataset}-{options.model}{options.wiring and '-' + options.wiring or ''}"
+    name = f"{task.data.name}-{options.model}{options.wiring and '-' + options.wiring or ''}"
     with Run(options, learner, data=task.data, device=device, name=name) as run:
         keep_graphs(drawn, run.directory, getattr(options, "model_dir", None))
         for epoch in run.epochs(options.epochs):

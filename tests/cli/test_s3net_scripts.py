@@ -163,7 +163,9 @@ def test_maps_are_drawn_and_complete(folders, tmp_path: Path, capsys) -> None:
         assert maps["s3net_small"].shape == (3, 64, 64)
     with Image.open(tmp_path / "o/fullgrad.png") as image:
         assert min(image.size) > 300
-    assert "s3net_small (83.80 % of 500 images of tiny_imagenet): 3 maps" in capsys.readouterr().out
+    assert (
+        "s3net_small (83.80 % of 500 images of tiny_imagenet_10): 3 maps" in capsys.readouterr().out
+    )
     net = open_network("s3net_small", None).net
     pixels = Image.open(folders[0] / "a.png").resize((64, 64), Image.Resampling.BILINEAR)
     x = torch.from_numpy(np.asarray(pixels) / 255).permute(2, 0, 1)[None].float()

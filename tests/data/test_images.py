@@ -9,7 +9,8 @@ from PIL import Image
 
 from common.datasets import load
 from common.errors import UsageError, UserError
-from common.image_folder import ImageFolder, decode
+from common.image_folder import ImageFolder
+from common.pixels import decode
 
 RANDOM = np.random.default_rng(7)
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 lmdb = pytest.importorskip("lmdb", reason="the package of the format")
 from common.errors import UsageError, UserError  # noqa: E402
-from common.image_folder import decode, one_half  # noqa: E402
+from common.image_folder import one_half  # noqa: E402
+from common.pixels import decode  # noqa: E402
 from s3net.imagenet.folder2lmdb import main  # noqa: E402
 from s3net.imagenet.records import Records, open_file, pack, unpack  # noqa: E402
 

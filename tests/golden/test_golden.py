@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.golden.amplification import judge
 from tests.golden.cases import Case, missing
-from tests.golden.trace import Trace
 
 
 def test_replay_agrees_with_the_recorded_run(golden_case: Case) -> None:
@@ -12,6 +12,5 @@ def test_replay_agrees_with_the_recorded_run(golden_case: Case) -> None:
         pytest.fail(golden_case.problem, pytrace=False)
     if lacking := missing(golden_case.needs):
         pytest.skip(f"{golden_case.id} needs {', '.join(lacking)}")
-    trace = Trace(golden_case.path)
-    golden_case.replayer.replay(trace, golden_case.implementation)
-    trace.finish()
+    replayer, implementation = golden_case.replayer, golden_case.implementation
+    judge(golden_case.path, lambda trace: replayer.replay(trace, implementation))

@@ -4,7 +4,8 @@ from tests.mutants import Mutation, Suite
 
 CHECKPOINT, RESUME, RUNDIR = "common/checkpoint.py", "common/resume.py", "common/rundir.py"
 RUN, METRICS, SUMS = "common/run.py", "common/metrics.py", "common/sums.py"
-VERDICTS, REPORT, DOCUMENTS = "common/verdicts.py", "common/report.py", "common/documents.py"
+VERDICTS, ROWS, MEASURED = "common/verdicts.py", "common/target_rows.py", "common/measured.py"
+REPORT, DOCUMENTS = "common/report.py", "common/documents.py"
 
 CHECKPOINTS = (
     Mutation(
@@ -292,7 +293,10 @@ NUMBERS = (
         "while None in [",
     ),
     Mutation(
-        "two seeds are enough for a verdict", VERDICTS, "and self.n >= 3", "and self.n >= 2"
+        "two seeds are enough for a verdict",
+        ROWS,
+        "like_for_like and self.n >= 3",
+        "like_for_like and self.n >= 2",
     ),
     Mutation(
         "a shortened recipe gets a verdict",
@@ -302,19 +306,19 @@ NUMBERS = (
     ),
     Mutation(
         "the first epoch for the last",
-        VERDICTS,
+        MEASURED,
         'return found[-1] if how == "last"',
         'return found[0] if how == "last"',
     ),
     Mutation(
         "the highest error is the best one",
-        VERDICTS,
+        MEASURED,
         'how = "max" if name.endswith("accuracy") else "min"',
         'how = "max" if not name.endswith("loss") else "min"',
     ),
     Mutation(
         "unfinished runs are counted",
-        VERDICTS,
+        MEASURED,
         'if run.status != "finished":',
         'if run.status == "unheard of":',
     ),
@@ -327,6 +331,7 @@ SUITE = Suite(
         "tests/reports/test_report.py::test_seeds_are_joined_and_other_recipes_are_not",
         "tests/reports/test_report.py::test_every_number_in_the_table_is_the_one_in_the_files",
         "tests/reports/test_targets.py",
+        "tests/reports/test_verdicts.py",
         "tests/cli/test_resume_options.py",
         "tests/runs/test_position.py",
         "tests/runs/test_documents.py",

@@ -8,8 +8,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
-from common import curves, figures
-from common.errors import UserError
+from common import figures
 from common.report import Series, group, read_run
 from tests.reports.conftest import audit, epoch
 
@@ -110,36 +109,6 @@ def test_a_svg_takes_the_colours_of_its_page(tmp_path, make_run):
     assert re.match(r"<svg [^>]*viewBox=", svg) and "xmlns" not in svg and "accuracy (%)" in svg
 
 
-def test_error_curves_are_of_every_seed_and_their_mean_by_rule_and_data_set(tmp_path, make_run):
-    """Accuracy drawn as error, a seed lost, or two rules averaged into one line."""
-    panels = {
-        "mnist": {"lra_e": [[90.0, 92.0, 93.0], [94.0, 100.0]], "bp": [[95.0]]},
-        "digits": {"bp": [[80.0, 81.0]]},
-    }
-    figure = curves.errors(panels, {"bp": "backprop"})
-    mnist, digits = figure.axes
-    drawn = [np.asarray(line.get_ydata()).tolist() for line in mnist.get_lines()]
-    assert drawn == [[10, 8, 7], [6, curves.LEAST], [8, pytest.approx(4.005)], [5], [5]]
-    assert np.asarray(mnist.get_lines()[2].get_xdata()).tolist() == [1, 2]
-    legend = mnist.get_legend()
-    assert legend is not None
-    named = [text.get_text() for text in legend.get_texts()]
-    assert named == ["lra_e (n = 2)", "backprop (n = 1)"]
-    assert (mnist.get_title(), digits.get_title()) == ("mnist", "digits")
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot be written"):
-        curves.save(panels, tmp_path / "file" / "curves.png")
-
-
-def test_curves_of_run_directories(tmp_path, make_run, capsys):
-    """The command reads what a run wrote, leaving out the line from before training."""
-    before = epoch(1, 10.0) | {"epoch": 0}
-    folder = make_run(tmp_path / "run", [before, epoch(1, 90.0), epoch(2, 92.0)])
-    assert curves.accuracies(read_run(folder)) == [90.0, 92.0]
-    curves.main.main([str(folder), "--out", str(tmp_path / "c.png")], standalone_mode=False)
-    assert (tmp_path / "c.png").read_bytes()[:4] == b"\x89PNG"
-
-
 def test_many_long_names_leave_the_panel_its_height(tmp_path, make_run, recwarn):
     """A legend of fifteen layers printed over a panel that has collapsed under it."""
     layers = {f"features.denseblock{i}.denselayer1.conv2": 10.0 * i for i in range(15)}
@@ -148,3 +117,10 @@ def test_many_long_names_leave_the_panel_its_height(tmp_path, make_run, recwarn)
     figures.svg(figure)
     assert not [str(w.message) for w in recwarn if "collapsed" in str(w.message)]
     assert figure.axes[0].get_window_extent().height / figure.dpi > 1.8  # inches
+
+
+def test_the_seventh_series_has_a_colour_of_its_own():
+    """Two rules in one colour are one rule to the reader."""
+    names = [f"rule {i}" for i in range(14)] + ["bp"]
+    colours = figures.palette([Series(name, name, ()) for name in names])
+    assert len(set(colours.values())) == 15

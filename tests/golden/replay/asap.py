@@ -29,13 +29,20 @@ def implementations(stem: str) -> dict[str, tuple[str, ...]]:
 def replay(trace: Trace, implementation: str) -> None:
     """AssertionError where a number differs."""
     if trace.stem == "inputs":
-        for key, shape in {"cifar_x": (2, 5, 3, 32, 32), "mnist_x": (2, 5, 1, 28, 28)}.items():
-            assert trace[key].shape == shape
-        for key in ("cifar_y", "mnist_y"):
-            assert trace[key].shape == (2, 5) and trace[key].max() < 10
+        _check_inputs(trace)
         return
     config = dict(line.split("=", 1) for line in trace["meta/config"].tolist())
     (_replay_full if trace.stem.startswith("full_") else _replay_steps)(trace, config)
+
+
+def _check_inputs(trace: Trace) -> None:
+    """Batches (steps, n, C, H, H) and their classes (steps, n), of whatever sizes."""
+    for kind, channels in (("cifar", 3), ("mnist", 1)):
+        images, labels = trace[f"{kind}_x"], trace[f"{kind}_y"]
+        assert images.ndim == 5 and images.shape[2] == channels, images.shape
+        assert images.shape[3] == images.shape[4] and np.isfinite(images).all()
+        assert labels.shape == images.shape[:2] and labels.dtype.kind in "iu"
+        assert 0 <= labels.min() and labels.max() < 10
 
 
 def _make(config: dict[str, str], sizes: dict[str, Any]) -> Any:
@@ -140,7 +147,9 @@ def _load(trace: Trace, net: Any, names: dict[str, str]) -> None:
         if name in ours:
             ours[name].copy_(value.reshape(ours[name].shape))
         else:
-            assert name.endswith("weight_fa"), name
+            assert name.endswith(".weight_fa"), name
+            if tied(net):  # B is W from the start
+                assert np.array_equal(trace[key], trace[key.removesuffix("_fa")]), name
     for _, layer in net.named_modules():
         if net.mode == "fa" and net.fa_feedback == "copy" and layer.__class__.__name__ == (
             "FeedbackConv2d"
@@ -202,10 +211,22 @@ def _compare_gradients(trace: Trace, net: Any, names: dict[str, str], config: An
             assert float(mine.norm()) <= noise, key
 
 
+def tied(net: Any) -> bool:
+    """Whether feedback weights of convolutions are the forward weights at all times (defect D1)."""
+    return net.mode == "fa" and net.fa_feedback == "tied"
+
+
 def _compare_state(trace: Trace, prefix: str, net: Any, names: dict[str, str]) -> None:
     ours = {f"{names[m]}.{leaf}": t for m, _, leaf, t in _state(net)}
     for key in [k for k in trace if k.startswith(prefix)]:
-        mine = ours[key.removeprefix(prefix)].numpy()
+        name = key.removeprefix(prefix)
+        if name in ours:
+            mine = ours[name].numpy()
+        else:
+            # Ours has no B that has no effect, nor one that is W.
+            assert name.endswith(".weight_fa"), name
+            weight = name.removesuffix("_fa")
+            mine = ours[weight].numpy() if tied(net) else trace[f"init/{name}"]
         trace.compare(key, mine.reshape(trace.shape(key)), STORED_AS_FLOAT32)
 
 
