@@ -176,7 +176,6 @@ TRAINERS = {
     ("script", "size"),
     [
         ("burstprop.train_imagenet", 40),  # while its own files are written
-        ("burstprop.train_imagenet", 4000),  # while a checkpoint is
         ("burstprop.train_mnist", 8),
         ("lra_e.mnist.mnist_torch", 400),
     ],

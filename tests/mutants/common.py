@@ -97,8 +97,8 @@ RESUMES = (
     Mutation(
         "a resume that begins its epoch again",
         RUN,
-        "source = train.epoch(self.epoch, self.batch)",
-        "source = train.epoch(self.epoch, 0)",
+        "train.epoch(self.epoch, self.batch)",
+        "train.epoch(self.epoch, 0)",
     ),
     Mutation(
         "what a checkpoint remembers is not checked",
