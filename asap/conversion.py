@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from asap.layers import FEEDBACK, FeedbackConv2d, FeedbackLinear
-from common.errors import UsageError, unknown
+from common.errors import ArgumentError, unknown
 
 TWINS: dict[type[nn.Module], type] = {nn.Linear: FeedbackLinear, nn.Conv2d: FeedbackConv2d}
 
@@ -39,11 +39,16 @@ def convert(
     for name, layer in layers.items():
         lazy = isinstance(layer, nn.modules.lazy.LazyModuleMixin)
         if lazy and isinstance(layer, tuple(TWINS)) and name not in skip:
-            raise UsageError(f"layer {name} is lazy: run the model once before converting it")
+            raise ArgumentError(
+                "model", f"has the lazy layer {name}: run the model once before converting it"
+            )
         computed = parametrize.is_parametrized(layer) or _reparametrised(layer)
         if computed and isinstance(layer, tuple(TWINS)) and name not in skip:
-            raise UsageError(f"layer {name} has a computed weight: remove its parametrisation, or "
-                             "put it into `skip`")  # fmt: skip
+            raise ArgumentError(
+                "model",
+                f"has layer {name} with a computed weight: remove its parametrisation, or put it "
+                "into `skip`",
+            )
     learning = []
     for layer in chosen.values():
         _become(layer, feedback)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asap import rule
-from common.errors import UsageError, unknown
+from common.errors import ArgumentError, unknown
 
 FEEDBACK = ("fixed", "kp", "uniform", "batchwise", "frozen")
 SIGN_SYMMETRIC = FEEDBACK[2:]
@@ -146,7 +146,7 @@ class SharedConv2d(FeedbackConv2d):
     ) -> None:
         super().__init__(*args, feedback=feedback, **options)
         if self.padding_mode != "zeros" or isinstance(self.padding, str):
-            raise UsageError("a SharedConv2d takes padding as numbers and padding_mode='zeros'")
+            raise ArgumentError("padding", "must be numbers, and padding_mode zeros")
         self.transport = transport
         if transport and self.weight_fa is not None:
             self.weight_fa.requires_grad_(False)

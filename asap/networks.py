@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from asap import rule
 from asap.layers import DirectFeedback, FeedbackConv2d, FeedbackLinear, SharedConv2d
-from common.errors import UsageError, unknown
+from common.errors import ArgumentError, unknown
 
 MODES = ("bp", "fa", "dfa", "kp", "asap", "asap_k4")
 SHARING = {"kp": 0, "asap": 1, "asap_k4": 2}  # blocks that a shared activation serves; 0: its own
@@ -154,8 +154,11 @@ class ConvNet(Network):
         **options: Any,
     ) -> None:
         if mode == "asap_k4":
-            raise UsageError("option --feedback (=asap_k4) must not be used with --model convnet, "
-                             "which has two sharing convolutions; use asap")  # fmt: skip
+            raise ArgumentError(
+                "feedback",
+                "(=asap_k4) must not be used with model convnet, which has two sharing "
+                "convolutions; use asap",
+            )
         super().__init__(mode, classes=classes, **options)
         first, second, third = widths
         self.convs = nn.ModuleList(

@@ -24,7 +24,7 @@ def train(options: Any) -> None:
     device = tf_backend.set_up(options)
     data = load(options.dataset, options.data_dir, download=not options.no_download)
     images = data.train.limit(options.limit_train)
-    test = data.test.limit(options.limit_test, "--limit-test")
+    test = data.test.limit(options.limit_test, "limit_test")
     held = held_out(options.val_split, len(images))
     with tf.device(device):
         learner = build(options, data.shape, data.n_classes)

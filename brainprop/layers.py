@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from brainprop import rule
-from common.errors import UsageError
+from common.errors import ArgumentError
 
 
 @keras.saving.register_keras_serializable(package="brainprop")
@@ -30,7 +30,7 @@ class BrainPropLayer(keras.layers.Layer):
                         as the smallest positive number.
     seed                of the draws
 
-    Raises UsageError for units or epsilon outside these ranges.
+    Raises ArgumentError for units or epsilon outside these ranges.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class BrainPropLayer(keras.layers.Layer):
     ) -> None:
         super().__init__(**named)
         if units < 2:
-            raise UsageError(f"units (={units}) must be >= 2")
+            raise ArgumentError("units", f"(={units}) must be >= 2")
         if not 0 <= epsilon <= 1:
-            raise UsageError(f"epsilon (={epsilon}) must be between 0 and 1")
+            raise ArgumentError("epsilon", f"(={epsilon}) must be between 0 and 1")
         self.units, self.epsilon, self.seed = units, epsilon, seed
         self.zero_is_unselected = zero_is_unselected
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -138,7 +138,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def __init__(self, *, variance: str = "unbiased", **named: Any) -> None:
         super().__init__(**named)
         if variance not in ("unbiased", "biased"):
-            raise UsageError(f"variance (={variance}) must be unbiased or biased")
+            raise ArgumentError("variance", f"(={variance}) must be unbiased or biased")
         self.variance = variance
 
     def call(self, inputs: tf.Tensor, training: bool = False, mask: Any = None) -> tf.Tensor:

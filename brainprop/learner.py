@@ -20,7 +20,7 @@ class Learner(Step):
     strategy     a `tf.distribute` strategy, in whose scope the network was built
     settings     what `Step` takes besides: batch_size, feedback, seed, ...
 
-    Raises UsageError for an unknown algorithm or feedback.
+    Raises ArgumentError for an unknown algorithm or feedback.
     """
 
     backend = tf_backend

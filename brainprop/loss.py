@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from common.errors import UsageError
+from common.errors import ArgumentError
 
 
 def _rewarded(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
@@ -24,13 +24,13 @@ class BrainPropLoss(keras.losses.Loss):
     The sum over the batch is divided by the nominal `batch_size` B, also for a smaller last batch.
     In evaluation the layer shows 1, so that the loss is 0.5 / B for every wrong answer.
 
-    `call` gives (n, C); calling the loss gives their sum. Raises UsageError for batch_size < 1.
+    `call` gives (n, C); calling the loss gives their sum. Raises ArgumentError for batch_size < 1.
     """
 
     def __init__(self, batch_size: int, name: str = "brainprop_loss", **named: Any) -> None:
         super().__init__(name=name, **{"reduction": "sum", **named})
         if batch_size < 1:
-            raise UsageError(f"batch_size (={batch_size}) must be >= 1")
+            raise ArgumentError("batch_size", f"(={batch_size}) must be >= 1")
         self.batch_size = batch_size
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:

@@ -15,7 +15,7 @@ from brainprop import rule
 from brainprop.configurations import ALGORITHMS, ARCHITECTURES, DROPOUT, L2, STD
 from brainprop.layers import BatchNormalization, BrainPropLayer
 from brainprop.locally_connected import LocallyConnected2D
-from common.errors import UsageError, unknown
+from common.errors import ArgumentError, unknown
 
 
 def build(
@@ -45,15 +45,15 @@ def build(
     shared_initialiser  defect 3: kernels of equal shape start equal
     dtype               a Keras dtype or policy; the output layer is at least float32
 
-    Raises UsageError for an unknown architecture or algorithm, or images too small for it.
+    Raises ArgumentError for an unknown architecture or algorithm, or images too small for it.
     """
     if architecture not in ARCHITECTURES:
         raise unknown("architecture", architecture, ARCHITECTURES)
     if algorithm not in ALGORITHMS:
-        raise unknown("learning algorithm", algorithm, ALGORITHMS)
+        raise unknown("algorithm", algorithm, ALGORITHMS)
     rates = DROPOUT[architecture] if dropout is None else tuple(dropout)
     if len(rates) != len(DROPOUT[architecture]):
-        raise UsageError(f"dropout (={rates}) must be {len(DROPOUT[architecture])} rates")
+        raise ArgumentError("dropout", f"(={rates}) must be {len(DROPOUT[architecture])} rates")
     maker = _Maker(
         STD[architecture] if std is None else std,
         (L2[architecture] if l2 is None else l2) or None,
@@ -70,9 +70,11 @@ def build(
     layers.append(maker.output(classes, algorithm, epsilon, zero_is_unselected))
     try:
         return keras.Sequential(layers, name=architecture)
+    except ArgumentError:  # a ValueError too, of a layer's own, and no question of size
+        raise
     except ValueError as error:
-        raise UsageError(
-            f"images (={tuple(input_shape)}) are too small for {architecture}"
+        raise ArgumentError(
+            "input_shape", f"(={tuple(input_shape)}): images are too small for {architecture}"
         ) from error
 
 

@@ -55,7 +55,7 @@ class Step:
     zero_is_unselected  defect 9: an action of value exactly 0 teaches nothing
     seed                of the draws
 
-    Raises UsageError for an unknown algorithm or feedback.
+    Raises ArgumentError for an unknown algorithm or feedback.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Step:
         seed: int = 0,
     ) -> None:
         if algorithm not in ALGORITHMS:
-            raise unknown("learning algorithm", algorithm, ALGORITHMS)
+            raise unknown("algorithm", algorithm, ALGORITHMS)
         if feedback not in FEEDBACK:
             raise unknown("feedback", feedback, FEEDBACK)
         self.net, self.algorithm, self.batch_size = net, algorithm, batch_size

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from brainprop.configurations import ARCHITECTURES, DROPOUT, STD
+from common.errors import unknown
 
 
 def same_padding(size: Sequence[int], kernel: int, stride: int) -> list[int]:
@@ -167,7 +168,7 @@ def build(
     Raises ValueError for an unknown architecture.
     """
     if architecture not in ARCHITECTURES:
-        raise ValueError(f"architecture (={architecture!r}) must be one of {ARCHITECTURES}")
+        raise unknown("architecture", architecture, ARCHITECTURES)
     make = _Maker(
         input_shape,
         padding or ("valid" if architecture == "loccon" else "same"),

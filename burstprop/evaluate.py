@@ -34,7 +34,7 @@ STORED = Path(__file__).with_name("model.safetensors")
 @option("--device", type=Device(), default="auto", help=f"{Device.expected}.")
 @option("--data-dir", type=path, default=None, help="Folder of the data sets.")
 @option("--no-download/--download", default=False, help="Fail where data are missing.")
-@option("--limit-test", type=positive_int, default=None, help="Test on so many images only.")
+@option("limit_test", type=positive_int, default=None, help="Test on so many images only.")
 @option("--export", type=path, default=None, help="Also write the network to this safetensors.")
 def main(options: Options) -> None:
     """Print a network's accuracy on the test set, and the angles of its W and Y."""
@@ -54,7 +54,7 @@ def main(options: Options) -> None:
     revision = REVISIONS[options.revision or found.about.get("revision") or "head"]
     device = torch_backend.choose_device(options.device)
     test = load(dataset, options.data_dir, download=not options.no_download).test
-    test = enlarge(test.limit(options.limit_test, "--limit-test"), script.size, len(script.mean))
+    test = enlarge(test.limit(options.limit_test, "limit_test"), script.size, len(script.mean))
     how: dict[str, Any] = {
         "layout": "NCHW" if "conv1.weight" in found.state else "flat",
         "device": device,

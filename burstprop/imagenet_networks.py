@@ -11,6 +11,7 @@ from burstprop.layers import BurstConv2d, BurstLayer, BurstLinear
 from burstprop.networks import BurstNetwork
 from burstprop.relu_rule import ReLUUnits, SoftmaxOutput
 from burstprop.rule import Units
+from common.errors import ArgumentError
 
 GEOMETRY = ((9, 4), (3, 2), (5, 1), (3, 2), (3, 1), (3, 2), (3, 1))
 """Kernel and stride of conv1 to conv7."""
@@ -49,7 +50,7 @@ def imagenet(
     for kernel, stride in GEOMETRY:
         side = (side - kernel) // stride + 1
     if side < 1:
-        raise ValueError(f"image_size (={image_size}) must be >= {SMALLEST}")
+        raise ArgumentError("image_size", f"(={image_size}) must be >= {SMALLEST}")
     sizes = [widths[-1] * side * side, classes]
     how: dict[str, Any] = {"p_baseline": p_baseline, "kappa": kappa, "exact": exact}
     net = rectified(convolutions, sizes, feedback=feedback, **how)

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from burstprop import rule
 from burstprop.rule import Bursts, SigmoidUnits, Units
+from common.errors import ArgumentError
 
 HELD = ("learned", "fixed", None)
 
@@ -38,10 +39,10 @@ class BurstLayer(nn.Module, ABC):
     ) -> None:
         super().__init__()
         if min(shape) < 1:
-            raise ValueError(f"a layer's sizes (={tuple(shape)}) must be >= 1")
+            raise ArgumentError("shape", f"(={tuple(shape)}) must be >= 1 throughout")
         for name, held in (("feedback", feedback), ("recurrent", recurrent)):
             if held not in HELD:
-                raise ValueError(f"{name} (={held!r}) must be 'learned', 'fixed' or None")
+                raise ArgumentError(name, f"(={held!r}) must be 'learned', 'fixed' or None")
         self.units: Units = units or SigmoidUnits()
         self.weight = nn.Parameter(torch.empty(*shape))
         self.bias = nn.Parameter(torch.zeros(shape[0]))
@@ -150,7 +151,7 @@ class BurstConv2d(BurstLayer):
         units: Units | None = None,
     ) -> None:
         if stride < 1:
-            raise ValueError(f"stride (={stride}) must be >= 1")
+            raise ArgumentError("stride", f"(={stride}) must be >= 1")
         super().__init__((channels_out, channels_in, kernel, kernel), feedback, None, units)
         self.stride = stride
 

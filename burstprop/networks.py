@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from burstprop.layers import BurstConv2d, BurstLayer, BurstLinear
 from burstprop.rule import SigmoidOutput
+from common.errors import ArgumentError
 
 
 class Taught(NamedTuple):
@@ -49,7 +50,9 @@ class BurstNetwork(nn.Module):
         super().__init__()
         named = dict(layers) if isinstance(layers, Mapping) else _named(layers)
         if [layer.units.output for layer in named.values()] != [False] * (len(named) - 1) + [True]:
-            raise ValueError("layers must end with one whose units are output units, and only one")
+            raise ArgumentError(
+                "layers", "must end with one whose units are output units, and only one"
+            )
         for name, layer in named.items():
             self.add_module(name, layer)
         self.names = list(named)

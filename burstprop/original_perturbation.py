@@ -13,6 +13,7 @@ from torch import Tensor
 from burstprop.layers import BurstConv2d
 from burstprop.networks import BurstNetwork, Taught
 from burstprop.perturbation import MODES, Clean, Draw, Walk, clean_pass
+from common.errors import ArgumentError
 
 
 class OriginalPerturbation:
@@ -21,7 +22,7 @@ class OriginalPerturbation:
 
     def __init__(self, net: BurstNetwork, mode: str, draw: Draw, std: float) -> None:
         if mode not in MODES:
-            raise ValueError(f"mode (={mode!r}) must be one of {', '.join(MODES)}")
+            raise ArgumentError("mode", f"(={mode!r}) must be one of {', '.join(MODES)}")
         self.net, self.mode, self.draw, self.std, self.walk = net, mode, draw, std, Walk()
         self.errors: tuple[Tensor, Tensor] | None = None  # E and E' of the last pass
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from burstprop.networks import BurstNetwork, Taught
 from burstprop.rule import SigmoidOutput, SigmoidUnits
+from common.errors import ArgumentError
 
 MODES = ("all", "layers", "units")
 Draw = Callable[[Sequence[int], Tensor], Tensor]  # shape, like -> noise
@@ -30,7 +31,7 @@ class Noise:
 
     def __init__(self, mean: float = 0.0, std: float = 0.001) -> None:
         if std <= 0:
-            raise ValueError(f"xi_std (={std}) must be > 0")
+            raise ArgumentError("xi_std", f"(={std}) must be > 0")
         self.mean, self.std = mean, std
 
     def __call__(self, shape: Sequence[int], like: Tensor) -> Tensor:
@@ -67,7 +68,7 @@ def clean_pass(net: BurstNetwork, x: Tensor) -> Clean:
     found = Clean([], [], [])
     for layer in net.layers:
         if not isinstance(layer.units, SigmoidUnits | SigmoidOutput):
-            raise ValueError(f"node perturbation is for sigmoid units, not for {layer.units}")
+            raise ArgumentError("net", f"has {layer.units}; node perturbation is for sigmoid units")
         y = layer.potential(x)
         found.inputs.append(x)
         found.potentials.append(y)
@@ -87,7 +88,7 @@ class Perturbation:
         self, net: BurstNetwork, mode: str, draw: Draw, std: float, differences: bool = True
     ) -> None:
         if mode not in MODES:
-            raise ValueError(f"mode (={mode!r}) must be one of {', '.join(MODES)}")
+            raise ArgumentError("mode", f"(={mode!r}) must be one of {', '.join(MODES)}")
         self.net, self.mode, self.draw, self.std = net, mode, draw, std
         self.differences, self.walk = differences, Walk()
 

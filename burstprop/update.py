@@ -16,6 +16,7 @@ from torch import Tensor
 
 from burstprop.layers import BurstLinear
 from burstprop.networks import BurstNetwork, Taught
+from common.errors import ArgumentError
 
 
 class BurstUpdate:
@@ -42,7 +43,9 @@ class BurstUpdate:
         world: Any = None,
     ) -> None:
         if len(lr) != len(net.names):
-            raise ValueError(f"lr (={list(lr)}) must have {len(net.names)} entries, one a layer")
+            raise ArgumentError(
+                "lr", f"(={list(lr)}) must have {len(net.names)} entries, one a layer"
+            )
         self.net, self.lr, self.momentum, self.decay = net, list(lr), momentum, weight_decay
         self.recurrent_lr, self.by_batch = recurrent_lr, by_batch
         self._world = world if world is not None and world.size > 1 else None

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common.datasets import Split
-from common.errors import UsageError
+from common.errors import ArgumentError, unknown
 
 LAYOUTS = ("NHWC", "NCHW", "flat")
 
@@ -53,7 +53,7 @@ class Batches(ABC):
     layout       "NHWC", "NCHW" or "flat" (B, H*W*C)
 
     Yields (images floating point, labels int64), tensors of the framework on its device.
-    Raises UsageError for sizes that cannot be.
+    Raises ArgumentError for sizes that cannot be.
     """
 
     CHUNK_BYTES = 2 << 20  # of float32 pixels made in one call: what a cache holds
@@ -80,11 +80,11 @@ class Batches(ABC):
         whole = batch_size * self.size
         whole_only = drop_last or self.size > 1  # processes need equal shares
         if batch_size < 1 or (whole_only and whole > n):
-            raise UsageError(
-                f"batch size (={batch_size}) must be between 1 and {n}, the images held"
+            raise ArgumentError(
+                "batch_size", f"(={batch_size}) must be between 1 and {n}, the images held"
             )
         if layout not in LAYOUTS:
-            raise UsageError(f"layout (={layout}) must be one of {', '.join(LAYOUTS)}")
+            raise unknown("layout", layout, LAYOUTS)
         self.batch_size, self.drop_last, self.layout = batch_size, drop_last, layout
         self.shuffle, self.pad, self.flip, self.seed, self.order = shuffle, pad, flip, seed, order
         self.n = n
@@ -133,7 +133,9 @@ class Batches(ABC):
             or len(order) < self.images * self.size
             or not 0 <= order.min() <= order.max() < self.n
         ):
-            raise UsageError(f"the order of epoch {epoch} must hold indices of the {self.n} images")
+            raise ArgumentError(
+                "order", f"of epoch {epoch} must hold indices of the {self.n} images"
+            )
         return order
 
     def _own_part(self, plan: Plan) -> Plan:

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from common.errors import UsageError, UserError
+from common.errors import ArgumentError, UserError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SEEDS = 2**62  # below it a seed fits into torch's int64
@@ -61,7 +61,7 @@ class TorchStream:
     dtype       of the images; channels_last: their memory format
 
     Yields (images (B, C, H, W) or (B, crops, C, H, W), labels int64 (B,)), on the device.
-    Raises UsageError for sizes that cannot be, UserError for an image that cannot be read.
+    Raises ArgumentError for sizes that cannot be, UserError for an image that cannot be read.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class TorchStream:
         most = n // self.size if shuffle and self.size > 1 else None  # they need equal shares
         if batch_size < 1 or (most is not None and batch_size > most):
             limit = f"between 1 and {most}, a process's share of {n} images" if most else "positive"
-            raise UsageError(f"batch size (={batch_size}) must be {limit}")
+            raise ArgumentError("batch_size", f"(={batch_size}) must be {limit}")
         self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
         self.workers = math.ceil(min(workers, os.cpu_count() or 1) / self.size)
         self.device, self.dtype, self.channels_last = torch.device(device), dtype, channels_last

@@ -94,7 +94,7 @@ def export(weights: dict[str, np.ndarray], about: dict[str, str], target: Path) 
 )
 @option("--data-dir", type=path, default=None, help="Folder of the data sets.")
 @option("--no-download/--download", default=False, help="Fail where data are missing.")
-@option("--limit-test", type=positive_int, default=None, help="Test on so many images only.")
+@option("limit_test", type=positive_int, default=None, help="Test on so many images only.")
 @option("--export", type=path, default=None, help="Also write W and b to this file.")
 def main(options: Options) -> None:
     """Print what a network is and its accuracy on the test set."""
@@ -107,7 +107,7 @@ def main(options: Options) -> None:
             "option --dataset is needed: the model does not say what it was trained on"
         )
     test = load(dataset, options.data_dir, download=not options.no_download).test
-    test = test.limit(options.limit_test, "--limit-test")
+    test = test.limit(options.limit_test, "limit_test")
     if test.images.shape[1] < 28:
         test = enlarge(test, 28)
     x = test.images.reshape(len(test), -1).astype(np.float32) / np.float32(255)

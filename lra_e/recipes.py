@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common.datasets import Dataset, Split
-from common.errors import UsageError
+from common.errors import ArgumentError
 
 
 @dataclass(frozen=True)
@@ -86,20 +86,22 @@ def load_task(options: Any, split: Callable[[int, int], tuple[np.ndarray, np.nda
 
     data = load(options.dataset, options.data_dir, download=not options.no_download)
     train = data.train.limit(options.limit_train)
-    test = data.test.limit(options.limit_test, "--limit-test")
+    test = data.test.limit(options.limit_test, "limit_test")
     n_val = round(len(train) * options.validation / 60_000)
     if not 0 < n_val < len(train):
-        raise UsageError(
-            f"option --validation (={options.validation}) holds out {n_val} of {len(train)} "
-            "images; it counts images in 60,000 and must leave some on both sides"
+        raise ArgumentError(
+            "validation",
+            f"(={options.validation}) holds out {n_val} of {len(train)} "
+            "images; it counts images in 60,000 and must leave some on both sides",
         )
     if train.images.shape[1] < 28:
         train, test = enlarge(train, 28), enlarge(test, 28)
     pixels, classes = int(np.prod(train.images.shape[1:])), data.n_classes
     if (options.layers[0], options.layers[-1]) != (pixels, classes):
-        raise UsageError(
-            f"option --layers (={'-'.join(map(str, options.layers))}) must begin with {pixels} "
-            f"pixels and end with {classes} classes for {options.dataset}"
+        raise ArgumentError(
+            "layers",
+            f"(={'-'.join(map(str, options.layers))}) must begin with {pixels} "
+            f"pixels and end with {classes} classes for {options.dataset}",
         )
     kept, held = split(len(train), n_val)
     return Task(data, train.take(kept), train.take(held), test)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from common.errors import UsageError, unknown
+from common.errors import ArgumentError, unknown
 
 CHOICES = {
     "activation": ("tanh", "sigmoid", "relu", "linear", "sign"),
@@ -13,14 +13,14 @@ CHOICES = {
 
 
 def checked(layer_sizes: Sequence[int], beta: float, gamma: float, **chosen: str) -> list[int]:
-    """The layer sizes as a list; UsageError naming the argument whose value cannot be."""
+    """The layer sizes as a list; ArgumentError naming the argument whose value cannot be."""
     sizes = [int(n) for n in layer_sizes]
     if len(sizes) < 2 or min(sizes) < 1:
-        raise UsageError(f"layer_sizes (={sizes}) must be two or more positive widths")
+        raise ArgumentError("layer_sizes", f"(={sizes}) must be two or more positive widths")
     if not beta > 0:
-        raise UsageError(f"beta (={beta}) must be > 0")
+        raise ArgumentError("beta", f"(={beta}) must be > 0")
     if not gamma >= 0:
-        raise UsageError(f"gamma (={gamma}) must be >= 0")
+        raise ArgumentError("gamma", f"(={gamma}) must be >= 0")
     for what, value in chosen.items():
         if value not in CHOICES[what]:
             raise unknown(what, value, CHOICES[what])

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from common.errors import UsageError
+from common.errors import ArgumentError
 from lra_e.settings import checked
 
 
@@ -99,7 +99,7 @@ class MLP:
     bias          add b^l, starting at zero; train_bias=False keeps it constant
 
     W, E and b (None without biases) are lists of Keras variables that start at N(0, 0.1^2) and 0;
-    `W[i].assign` gives another start. Raises UsageError for a value outside these ranges.
+    `W[i].assign` gives another start. Raises ArgumentError for a value outside these ranges.
     """
 
     def __init__(
@@ -260,7 +260,9 @@ class MLP:
         """Descent direction of E^{i+1} (python index i of W) from that of W^{i+1}."""
         wrong = self.transposed_e and i < len(self.W) - 1
         if wrong and gW.shape[0] != gW.shape[1]:
-            raise UsageError(f"transposed_e needs equal hidden widths, got {self.layer_sizes}")
+            raise ArgumentError(
+                "transposed_e", f"needs equal hidden widths, not {self.layer_sizes}"
+            )
         return self.gamma * (gW if wrong else tf.transpose(gW))
 
     def _bias_update(self, e: list[tf.Tensor]) -> list[tf.Tensor] | None:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from common.errors import UsageError
+from common.errors import ArgumentError
 from lra_e.settings import checked
 
 
@@ -94,7 +94,7 @@ class MLP(nn.Module):
     bias          add b^l, starting at zero; train_bias=False keeps it constant
 
     Weights start at N(0, 0.1^2); assign to `W[i].data`, `E[i].data` for another start.
-    Raises UsageError for a value outside these ranges.
+    Raises ArgumentError for a value outside these ranges.
     """
 
     _zero: Tensor
@@ -260,7 +260,9 @@ class MLP(nn.Module):
         """Descent direction of E^{i+1} (python index i of W) from that of W^{i+1}."""
         wrong = self.transposed_e and i < len(self.W) - 1
         if wrong and gW.shape[0] != gW.shape[1]:
-            raise UsageError(f"transposed_e needs equal hidden widths, got {self.layer_sizes}")
+            raise ArgumentError(
+                "transposed_e", f"needs equal hidden widths, not {self.layer_sizes}"
+            )
         return self.gamma * (gW if wrong else gW.t())
 
     def _bias_update(self, e: list[Tensor]) -> list[Tensor] | None:

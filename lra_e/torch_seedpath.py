@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from common.errors import UsageError, unknown
+from common.errors import ArgumentError, unknown
 
 INITS = ("normal", "linear")
 DRAWS_PER_EPOCH = 3
@@ -38,7 +38,7 @@ class SeedPath:
     `train_indices` (n - n_val,) and `val_indices` (n_val,) are positions in the training set,
     int64. `W` and `E` are float32 CPU tensors in canonical layout: W[i] (n_i, n_{i+1}) and
     E[i] (n_{i+2}, n_{i+1}).
-    Raises UsageError for an unknown init or a hold-out that leaves nothing to train on.
+    Raises ArgumentError for an unknown init or a hold-out that leaves nothing to train on.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class SeedPath:
         if init not in INITS:
             raise unknown("init", init, INITS)
         if not 0 <= n_val < n:
-            raise UsageError(f"n_val (={n_val}) must be at least 0 and less than n (={n})")
+            raise ArgumentError("n_val", f"(={n_val}) must be at least 0 and less than n (={n})")
         generator = torch.Generator().manual_seed(seed)
         split = torch.randperm(n, generator=generator).numpy()
         self.train_indices: np.ndarray = split[: n - n_val]
@@ -76,7 +76,7 @@ class SeedPath:
         (n - n_val,) int64. ValueError for an epoch below 1.
         """
         if epoch < 1:
-            raise ValueError(f"epoch (={epoch}) must be at least 1")
+            raise ArgumentError("epoch", f"(={epoch}) must be at least 1")
         generator = torch.Generator()
         generator.set_state(self._before_epochs)
         for _ in range(DRAWS_PER_EPOCH * (epoch - 1) + 1):  # ending with this epoch's base seed

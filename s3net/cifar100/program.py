@@ -91,7 +91,7 @@ def depth(options: Any) -> int:
 
 def network(options: Any, classes: int) -> CifarS3:
     """The network of the options, drawn from the seed. UsageError for too few outputs."""
-    outputs = enough(options.num_class or classes, classes, "--num-class", options.dataset)
+    outputs = enough(options.num_class or classes, classes, "num_class", options.dataset)
     switches = options.switches
     asked = "augmentation" in options.typed and options.augmentation
     gated = switches.dropout_needs_augmentation and not asked

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from common.datasets import enlarge, load
-from common.errors import UsageError, UserError
+from common.errors import ArgumentError, UserError
 from common.files import missing
 from common.image_folder import one_half
 from s3net.imagenet.records import Records
@@ -29,7 +29,7 @@ def load_task(options: Any, *, training: bool = True) -> Task:
     if options.dataset == "digits":
         data = load("digits")
         first = enlarge(data.train.limit(limits[0]), DIGITS, 3)
-        second = enlarge(data.test.limit(limits[1], "--limit-test"), DIGITS, 3)
+        second = enlarge(data.test.limit(limits[1], "limit_test"), DIGITS, 3)
         return Task(first, second, data.classes, data.checksums)
     halves, names = {}, ["train", "val"] if training else ["val"]
     checksums, classes = {}, {}
@@ -41,7 +41,7 @@ def load_task(options: Any, *, training: bool = True) -> Task:
         raise UserError(f"{place(options, 'val')}: class {odd} is not in both training and "
                         "validation images")  # fmt: skip
     train = halves["train"].limit(limits[0]) if training else None
-    return Task(train, halves["val"].limit(limits[1], "--limit-test"), classes["val"], checksums)
+    return Task(train, halves["val"].limit(limits[1], "limit_test"), classes["val"], checksums)
 
 
 def place(options: Any, half: str) -> Path:
@@ -50,8 +50,8 @@ def place(options: Any, half: str) -> Path:
     if given is not None:
         return given
     if options.data is None:
-        raise UsageError(f"option --{half} is missing: a folder with a folder a class, or an lmdb "
-                         "file (or give DATA)")  # fmt: skip
+        raise ArgumentError(half, "is missing: a folder with a folder a class, or an lmdb file (or "
+                            "give DATA)")  # fmt: skip
     found = [options.data / half, options.data / f"{half}.lmdb"]
     for each in found:
         if each.exists():
@@ -64,7 +64,7 @@ def open_half(where: Path, half: str) -> tuple[Any, tuple[str, ...], str]:
     if where.is_dir() and not (where / "data.mdb").is_file():
         return one_half(where)
     if not where.exists():
-        raise UsageError(f"option --{half} (={where}): there is no such folder or lmdb file")
+        raise ArgumentError(half, f"(={where}): there is no such folder or lmdb file")
     records = Records(where / "data.mdb" if where.is_dir() else where)
     return records, records.classes, records.checksum
 

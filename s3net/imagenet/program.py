@@ -84,7 +84,7 @@ def make_learner(options: Any, task: Task, device: torch.device, world: Any) -> 
     outputs = options.num_classes or len(task.classes)
     if options.switches.thousand_outputs and "num_classes" not in options.typed:
         outputs = 1000
-    enough(outputs, len(task.classes), "--num-classes", "the images")
+    enough(outputs, len(task.classes), "num_classes", "the images")
     net = make(arch_of(options), outputs)
     return Learner(
         net.to(device=device, dtype=torch_backend.floats(options.precision)),

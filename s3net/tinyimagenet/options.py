@@ -84,4 +84,4 @@ def resolve(options: Options) -> Options:
 def outputs(options: Options, classes: int) -> int:
     """Of the network, for a data set of so many classes. UsageError for too few."""
     count = options.num_classes or (1000 if options.switches.thousand_outputs else classes)
-    return enough(count, classes, "--num-classes", options.dataset)
+    return enough(count, classes, "num_classes", options.dataset)
