@@ -116,7 +116,7 @@ def _pool(s: Tensor, shape: Sequence[int]) -> Tensor:
 def _as_autocast(x: Tensor, *others: Tensor | None) -> tuple[Any, ...]:
     """Under autocast, everything in its type; else as it is."""
     kind = x.device.type
-    if not torch.is_autocast_enabled(kind):
+    if kind == "meta" or not torch.is_autocast_enabled(kind):
         return x, *others
     dtype = torch.get_autocast_dtype(kind)
     return tuple(t if t is None else t.to(dtype) for t in (x, *others))

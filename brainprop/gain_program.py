@@ -9,7 +9,7 @@ import tensorflow as tf
 from brainprop import gain_rule
 from brainprop.gain_learner import Learner
 from brainprop.tasks import held_out
-from common import tf_backend
+from common import memory, tf_backend
 from common.datasets import Split, load
 from common.errors import UsageError
 from common.run import Run
@@ -81,6 +81,8 @@ def build(options: Any, shape: tuple[int, int, int], classes: int) -> Learner:
             layers.append(gain_rule.dense())
             fan_in.append(size[0] * size[1] * channels)
             size, channels = (1, 1), widths[i]
+    needed = sum(rows * columns for rows, columns in zip(fan_in, widths, strict=True))
+    memory.check((8 + 2 * 4) * needed, "the network's weights and their updates")
     if options.precision == "bfloat16":
         raise UsageError("option --precision (=bfloat16) must be float32 or float64 here")
     dtype = tf_backend.DTYPES[options.precision]

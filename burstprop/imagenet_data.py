@@ -33,7 +33,7 @@ def load_task(options: Any) -> Task:
         data = load(options.dataset, options.data_dir, download=not options.no_download)
         first, second, classes = data.train, data.test, data.n_classes
     if options.validation:
-        order = np.random.RandomState(options.seed).permutation(len(first))
+        order = np.random.RandomState(options.seed % 2**32).permutation(len(first))
         n = max(1, round(len(first) * HOLD_OUT))
         first, second = first.take(order[n:]), first.take(order[:n])
     first = first.limit(options.limit_train)

@@ -74,7 +74,7 @@ def load_task(options: Any, script: Script) -> Task:
     data = load(options.dataset, options.data_dir, download=not options.no_download)
     first, second = data.train, data.test
     if options.validation:
-        order = np.random.RandomState(options.seed).permutation(len(first))
+        order = np.random.RandomState(options.seed % 2**32).permutation(len(first))
         n = round(len(first) * script.hold_out)
         first, second = first.take(order[n:]), first.take(order[:n])
     first = first.limit(options.limit_train)

@@ -87,7 +87,7 @@ class Batches(ABC):
             raise unknown("layout", layout, LAYOUTS)
         self.batch_size, self.drop_last, self.layout = batch_size, drop_last, layout
         self.shuffle, self.pad, self.flip, self.seed, self.order = shuffle, pad, flip, seed, order
-        self.n = n
+        self.n, self._split = n, split
         self.images = n // whole * batch_size if whole_only else n  # an epoch
         self.mean = np.broadcast_to(np.asarray(mean, np.float64), (self.channels,))
         self.std = np.broadcast_to(np.asarray(std, np.float64), (self.channels,))
@@ -124,6 +124,12 @@ class Batches(ABC):
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         return self.epoch(0)
+
+    def sample(self, images: int, batch_size: int) -> "Batches":
+        """The first `images` of `Split.limit`'s permutation, neither cropped nor mirrored: the same
+        ones at any time, whatever seed, epoch and part."""
+        how: dict[str, Any] = {"mean": self.mean, "std": self.std, "layout": self.layout}
+        return type(self)(self._split.limit(images), batch_size, **how, **self._place())
 
     def _own_order(self, epoch: int) -> np.ndarray:
         assert self.order is not None
@@ -172,6 +178,10 @@ class Batches(ABC):
     def augments(self) -> bool:
         """Whether images are cropped or flipped."""
         return bool(self.pad or self.flip)
+
+    @abstractmethod
+    def _place(self) -> dict[str, Any]:
+        """The framework's own arguments, to make batches beside these."""
 
     @abstractmethod
     def _hold(self, images: np.ndarray, labels: np.ndarray) -> None:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 # Options that do not change what is learnt: runs that differ only here are repetitions.
 HOUSEKEEPING = frozenset(
-    "out resume seed data_dir no_download device threads quiet audit audit_every checkpoint_every "
-    "allow_change deterministic compat".split()
+    "out resume seed data_dir no_download device threads quiet audit audit_every audit_images "
+    "checkpoint_every allow_change deterministic compat".split()
 )
 
 

@@ -28,7 +28,8 @@ from typing import Any, Protocol
 import click
 from tqdm import tqdm
 
-from common import checkpoint, credit, rundir
+from common import checkpoint, rundir
+from common.audit import Audits
 from common.errors import UserError
 from common.events import Events
 from common.signals import Signals
@@ -95,9 +96,7 @@ class Run:
         self._line: dict[str, Any] = {}  # what the script logs for the epoch's line
         self._signals = Signals(self._world)
         self._stop: str | None = None
-        every = getattr(options, "audit_every", None)
-        self._audit_every = every
-        self._audits = bool(getattr(options, "audit", False) or every)
+        self._audits = Audits(options, learner)
 
     # -- entering and leaving -------------------------------------------------------------------
 
@@ -226,17 +225,16 @@ class Run:
             leave=False,
             mininterval=0.5,
         )
-        images = labels = None
         for images, labels in bar:
-            if self._audits and self.step == 0:
-                self._audit(images, labels)
+            if self._audits.asked and self.step == 0:
+                started += self._audit(train)
             self._count = len(labels)
             yield images, labels
             self.batch, self.step = self.batch + 1, self.step + 1
             if self.step % READ_EVERY == 0:
                 self._check_finite()
-            if self._audit_every and self.step % self._audit_every == 0:
-                self._audit(images, labels)
+            if self._audits.due(self.step):
+                started += self._audit(train)
             told = self.batch < total and self._signals.told(self.step)
             if told or (self.batch < total and every and self.step % every == 0):
                 started = self._clock(started)
@@ -244,8 +242,8 @@ class Run:
                 if told:
                     self._answer_signal()
         self._clock(started)
-        if self._audits and not self._audit_every and images is not None:
-            self._audit(images, labels)
+        if self._audits.asked and not self._audits.every and self.batch:
+            self._audit(train)
 
     def add(self, result: Sequence[Any]) -> None:
         """Add a training step's (mean loss, number correct, ...) to the epoch's sums."""
@@ -260,6 +258,7 @@ class Run:
         for images, labels in batches:
             sums.add(self.learner.eval_step(images, labels), len(labels))
         sums = self._over_processes(sums)
+        self._check_finite(sums, f"of the {name} images after")
         self.log(**self._figures(name, sums))
         return sums.loss, *sums.shares
 
@@ -308,11 +307,12 @@ class Run:
 
     # -- what the iterators do ------------------------------------------------------------------
 
-    def _check_finite(self) -> None:
-        if self._sums.images and not math.isfinite(self._sums.loss):
+    def _check_finite(self, sums: Sums | None = None, where: str = "in") -> None:
+        sums = self._sums if sums is None else sums
+        if sums.images and not math.isfinite(sums.loss):
             newest = checkpoint.newest(self.directory)
             raise UserError(
-                f"training stopped: the loss is {self._sums.loss} in epoch {self.epoch + 1}, "
+                f"training stopped: the loss is {sums.loss} {where} epoch {self.epoch + 1}, "
                 f"by step {self.step}; the last whole checkpoint is {newest}"
             )
 
@@ -368,10 +368,12 @@ class Run:
         }
         checkpoint.save(self.directory, self.step, self.learner, document, ("last", *links))
 
-    def _audit(self, images: Any, labels: Any) -> None:
-        """A line of credit angles."""
+    def _audit(self, train: Any) -> float:
+        """A line of credit angles; the seconds that it took, which are none of training's."""
+        began = time.perf_counter()
         line = {"kind": "audit", "epoch": self.epoch, "step": self.step}
-        self._metrics.append(line | credit.audit(self.learner, images, labels))
+        self._metrics.append(line | self._audits.measure(train))
+        return time.perf_counter() - began
 
     def _answer_signal(self) -> None:
         number, name = self._signals.number, self._signals.name

@@ -8,6 +8,7 @@ Order and crops of an epoch depend on (seed, epoch) alone: not on how many worke
 where an epoch was resumed. Pixels travel as uint8, a quarter of the bytes of float32.
 """
 
+import copy
 import math
 import os
 import signal
@@ -20,6 +21,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from common.datasets import limited
 from common.errors import ArgumentError, UserError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -89,7 +91,7 @@ class TorchStream:
         self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
         self.workers = math.ceil(min(workers, os.cpu_count() or 1) / self.size)
         self.device, self.dtype, self.channels_last = torch.device(device), dtype, channels_last
-        self._n, self._images = n, _Images(source, transform)
+        self.n, self._images = n, _Images(source, transform)
         whole = batch_size * self.size
         if self.size == 1:
             self.images = n
@@ -111,8 +113,8 @@ class TorchStream:
     def plan(self, epoch: int) -> list[Task]:
         """The images of an epoch (from 0) in their order, this process's part."""
         rng = np.random.Generator(np.random.PCG64([self.seed, epoch]))
-        order = rng.permutation(self._n) if self.shuffle else np.arange(self._n)
-        tasks = np.stack([order, rng.integers(0, SEEDS, self._n)], axis=1)
+        order = rng.permutation(self.n) if self.shuffle else np.arange(self.n)
+        tasks = np.stack([order, rng.integers(0, SEEDS, self.n)], axis=1)
         if self.size > 1 and self.shuffle:
             whole = tasks[: self.images * self.size]
             tasks = whole.reshape(-1, self.size, self.batch_size, 2)[:, self.rank].reshape(-1, 2)
@@ -142,12 +144,35 @@ class TorchStream:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         return self.epoch(0)
 
+    def sample(self, images: int, batch_size: int) -> "TorchStream":
+        """`images` of the source, the same ones and the same crops of them at any time."""
+        twin = copy.copy(self)
+        chosen = limited(images, self.n, "images")
+        twin._images = _Images(_Part(self._images.source, chosen), self._images.transform)
+        twin.n = twin.images = images
+        twin.batch_size, twin.shuffle, twin.seed, twin.workers = batch_size, False, 0, 0
+        twin.rank, twin.size = 0, 1
+        return twin
+
     def _normalise(self, pixels: Tensor) -> Tensor:
         images = pixels.to(self.device, non_blocking=True).to(self._factor.dtype)
         images = images.mul_(self._factor).sub_(self._shift).to(self.dtype)
         if self.channels_last and images.dim() == 4:
             images = images.contiguous(memory_format=torch.channels_last)
         return images
+
+
+class _Part:
+    """Some images of a source, as a source."""
+
+    def __init__(self, source: Source, chosen: np.ndarray) -> None:
+        self._source, self._chosen, self.labels = source, chosen, source.labels[chosen]
+
+    def read(self, index: int) -> np.ndarray:
+        return self._source.read(int(self._chosen[index]))
+
+    def __len__(self) -> int:
+        return len(self._chosen)
 
 
 class _Images(Dataset[Any]):

@@ -1,11 +1,12 @@
 """The six programs' constants, and the task that a command line makes of them; no framework."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from common import memory
 from common.datasets import Dataset, Split
 from common.errors import ArgumentError
 
@@ -67,6 +68,10 @@ PAPER = {
 }
 
 
+BYTES = 8 + 3 * 4
+"""Of an entry of a weight: as it is drawn, and in float32 itself and two moments."""
+
+
 class Task(NamedTuple):
     """A data set split for one run."""
 
@@ -103,8 +108,15 @@ def load_task(options: Any, split: Callable[[int, int], tuple[np.ndarray, np.nda
             f"(={'-'.join(map(str, options.layers))}) must begin with {pixels} "
             f"pixels and end with {classes} classes for {options.dataset}",
         )
+    memory.check(BYTES * entries(options.layers), "the network's weights and their moments")
     kept, held = split(len(train), n_val)
     return Task(data, train.take(kept), train.take(held), test)
+
+
+def entries(layers: Sequence[int]) -> int:
+    """Of all W and E of a network of such layers."""
+    pairs = list(zip(layers, layers[1:], strict=False))
+    return sum(a * b for a, b in pairs) + sum(a * b for a, b in pairs[1:])
 
 
 def split_by(kind: str, seed: int) -> Callable[[int, int], tuple[np.ndarray, np.ndarray]]:
