@@ -5,7 +5,7 @@ import os
 LARGEST, SMALLEST = 1.8e19, 1.2e-38
 """Of floats: the square of the one is finite in float32, below the other it has none but zero."""
 LARGEST_INT = 2**31 - 1
-LARGEST_SEED = 2**63 - 1
+LARGEST_SEED = 2**62 - 1  # twice it and one more fit into int64: two streams of a seed
 LARGEST_BATCH = 2**20
 LARGEST_SIDE = 2**13
 LARGEST_FACTOR = 1000

@@ -20,7 +20,7 @@ from common.errors import ArgumentError
 def cosine(a: np.ndarray, b: np.ndarray) -> float | None:
     """Cosine between two arrays of one shape as vectors; None where one is zero or not finite."""
     if a.shape != b.shape:
-        raise ArgumentError("b", f"has shape {b.shape}, not {a.shape}, that of a")
+        raise ArgumentError("b", f"must have the shape of a: shapes {a.shape} and {b.shape} differ")
     a, b = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
     # Scaled first, so that the squares of tiny gradients do not underflow.
     biggest_a, biggest_b = np.abs(a).max(initial=0.0), np.abs(b).max(initial=0.0)
