@@ -2,7 +2,7 @@
 
 RUN is a run of asap.train with --audit or --audit-every. For each, two panels against training
 steps: the cosine of forward and feedback weights, and of the rule's update and backprop's gradient,
-a line a layer, the input's side dark.
+a line a layer, the input's side dark. Bands are the spread over the batches of an audit.
 """
 
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from common.audit_lines import band, measured
 from common.cli import Options, argument, command, option
 from common.errors import UserError
 from common.options import path
@@ -24,6 +25,13 @@ def curves(lines: list[dict[str, Any]], what: str) -> dict[str, list[tuple[int, 
             if value["cosine"] is not None:
                 found.setdefault(layer, []).append((line["step"], value["cosine"]))
     return found
+
+
+def scatter(lines: list[dict[str, Any]], what: str, layer: str) -> list[tuple[int, float, float]]:
+    """(step, low, high): mean and spread of a layer's cosine over an audit's batches, where the
+    lines tell them."""
+    pairs = ((line["step"], band(line[what].get(layer, {}), "cosine")) for line in lines)
+    return [(step, *limits) for step, limits in pairs if limits]
 
 
 def title(run: Run) -> str:
@@ -57,6 +65,10 @@ def draw(runs: list[Run], file: Path) -> None:
                 colour = colours(0.9 * i / max(1, len(layers) - 1))
                 name = layer if len(layers) <= 6 or i in (0, len(layers) - 1) else None
                 axis.plot(*zip(*points, strict=True), color=colour, linewidth=1.4, label=name)
+                if bands := scatter(run.audits, what, layer):
+                    axis.fill_between(
+                        *zip(*bands, strict=True), color=colour, alpha=0.12, linewidth=0
+                    )
             axis.axhline(0, color="0.6", linewidth=0.7)
             axis.set_ylim(-0.3, 1.05)
             axis.set_xscale("symlog", linthresh=1)
@@ -65,7 +77,7 @@ def draw(runs: list[Run], file: Path) -> None:
             if not column:
                 axis.set_ylabel(label)
             if row:
-                axis.set_xlabel("training steps")
+                axis.set_xlabel(f"training steps\n{measured(run.audits)}", fontsize=8)
             else:
                 axis.set_title(title(run), fontsize=9)
             axis.legend(frameon=False, fontsize=7, loc="best")
