@@ -34,7 +34,7 @@ STORED = Path(__file__).with_name("model.safetensors")
 @option("--device", type=Device(), default="auto", help=f"{Device.expected}.")
 @option("--data-dir", type=path, default=None, help="Folder of the data sets.")
 @option("--no-download/--download", default=False, help="Fail where data are missing.")
-@option("limit_test", type=positive_int, default=None, help="Test on so many images only.")
+@option("--limit-test", type=positive_int, default=None, help="Test on so many images only.")
 @option("--export", type=path, default=None, help="Also write the network to this safetensors.")
 def main(options: Options) -> None:
     """Print a network's accuracy on the test set, and the angles of its W and Y."""

@@ -94,7 +94,7 @@ def export(weights: dict[str, np.ndarray], about: dict[str, str], target: Path) 
 )
 @option("--data-dir", type=path, default=None, help="Folder of the data sets.")
 @option("--no-download/--download", default=False, help="Fail where data are missing.")
-@option("limit_test", type=positive_int, default=None, help="Test on so many images only.")
+@option("--limit-test", type=positive_int, default=None, help="Test on so many images only.")
 @option("--export", type=path, default=None, help="Also write W and b to this file.")
 def main(options: Options) -> None:
     """Print what a network is and its accuracy on the test set."""

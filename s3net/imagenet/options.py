@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from common import options as kinds
 from common.cli import argument, option, training_options
 from common.errors import UsageError
 from common.options import (
@@ -55,7 +56,7 @@ def imagenet_options(
                "than there are CPUs."),
         option("--start-epoch", type=nonnegative_int, default=0,
                help="Epoch to begin with; a resumed file knows its own."),
-        option("-b", "--batch-size", type=batch, default=batch,
+        option("-b", "--batch-size", type=kinds.batch, default=batch,
                help="Images a step, over all processes."),
         option("--lr", "--learning-rate", "lr", type=positive, default=0.1,
                help="Initial learning rate; a tenth after every 30 epochs."),

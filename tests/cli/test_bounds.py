@@ -148,7 +148,10 @@ BURST = ["--data", "digits", "--limit-train", "96", "--limit-test", "20", "--qui
 DIVERGING = {
     "asap": [*ASAP, "--batch-size", "43", "--feedback", "asap", *LARGE],
     "lra_e": ["lra_e.mnist.mnist_torch", *SMALL, "--batch-size", "8", *LARGE],
-    "burstprop": ["burstprop.train_mnist", *BURST, "-hidden_lr", "1e18", "-output_lr", "1e18"],
+    "burstprop": ["burstprop.train_imagenet", "--data", "digits", "--limit-train", "8",
+                  "--limit-test", "4", "-batch_size", "4", "-n_epochs", "1", "--width", "0.03",
+                  "--image-size", "193", "--workers", "0", "--quiet", "--device", "cpu",
+                  "-hidden_lr", "1e18", "-output_lr", "1e18"],
     "burstprop bp": ["burstprop.train_mnist", *BURST, "-use_backprop", "True",
                      "-output_lr", "1e18"],
     "cifar": [*CIFAR, "--batch-size", "43", *LARGE],
@@ -165,3 +168,38 @@ def test_every_torch_trainer_says_in_one_line_that_the_loss_is_no_number(which, 
     pattern = r"^training stopped: the loss is (nan|-?inf) .*epoch 1, by step \d+; the last whole"
     with pytest.raises(UserError, match=pattern):
         command_of(name).main([*rest, "--out", str(tmp_path / "r")], standalone_mode=False)
+
+
+TENSORFLOW = {
+    "brainprop": ["brainprop.main", "MNIST", "dense", "BrainProp", *SMALL, "--batch-size", "32",
+                  "--width", "0.05", *LARGE],
+    "gain": ["brainprop.gain_modulation", *SMALL, "--hidden", "9,9,9", "--batch-size", "32",
+             "--lr-w", "1e19", "--std", "1e19"],
+    "lra_e": ["lra_e.mnist.mnist_newTF", *SMALL, "--batch-size", "8", *LARGE],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("which", TENSORFLOW)
+def test_every_tensorflow_trainer_says_it_too(which, tmp_path) -> None:
+    """The same in the other framework, where no loss ever raises by itself."""
+    pytest.importorskip("tensorflow")
+    name, *rest = TENSORFLOW[which]
+    pattern = r"^training stopped: the loss is (nan|-?inf) .*epoch 1, by step \d+; the last whole"
+    with pytest.raises(UserError, match=pattern):
+        command_of(name).main([*rest, "--out", str(tmp_path / "r")], standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["brainprop.main", "MNIST", "loccon", "EBP", *SMALL, "--width", "999"],
+        ["brainprop.gain_modulation", *SMALL, "--hidden", "2000000,2000000,9"],
+        ["lra_e.mnist.mnist_newTF", *SMALL, "--layers", "784,2000000,2000000,10"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_networks_of_tensorflow_are_measured_before_they_are_made(words, tmp_path) -> None:
+    """Gigabytes of random numbers drawn, and then the kernel's OOM killer."""
+    pytest.importorskip("tensorflow")
+    with pytest.raises(UsageError, match="would need .* GB of memory; this machine has"):
+        command_of(words[0]).main([*words[1:], "--out", str(tmp_path / "r")], standalone_mode=False)
