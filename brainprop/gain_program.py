@@ -37,6 +37,8 @@ def train(options: Any) -> None:
         name = f"{options.name}-{options.network}"
         drawn: Any = None
         with Run(options, learner, data=data, device=device, name=name, best="val_accuracy") as run:
+            if options.switches.redrawn_validation:  # a resumed run audits the same images
+                run.audits.take(hold_out(options, images, held, 0, dtype)[0])
             for epoch in run.epochs(options.epochs):
                 if drawn is None or options.switches.redrawn_validation:
                     drawn = hold_out(options, images, held, epoch, dtype)

@@ -45,11 +45,15 @@ class Audits:
         """Whether `--audit-every` wants one after so many steps."""
         return bool(self.every and step % self.every == 0)
 
-    def measure(self, train: Sampled) -> dict[str, Any]:
-        """What an audit line holds besides its place. train: the run's batches; the first ones
-        that come lend their images to all audits of the run."""
-        if self._sample is None:
+    def take(self, train: Sampled) -> None:
+        """All audits of the run are of images of these batches: the first that are taken."""
+        if self.asked and self._sample is None:
             self._sample = named(train, self.images)
+
+    def measure(self, train: Sampled) -> dict[str, Any]:
+        """What an audit line holds besides its place. train: where to take images from, if none
+        are taken yet."""
+        self.take(train)
         return audit(self._learner, self._sample)
 
 

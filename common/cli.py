@@ -26,6 +26,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from common import memory
 from common.devices import prepare
 from common.errors import ArgumentError, UsageError, UserError
 from common.options import OMITTED, RESUMED, TYPED, Argument, argument, label, option
@@ -207,6 +208,10 @@ class Command(click.Command):
             code, message = 130, "interrupted"
         except OSError as error:
             code, message = self._system_error(error)
+        except Exception as error:
+            code, message = 1, memory.said(error)
+            if message is None:  # a bug: its traceback is what helps
+                raise
         if message is not None:
             line = " ".join(message.splitlines())
             with contextlib.suppress(OSError):

@@ -260,7 +260,8 @@ def _band(axes: "Axes", run: "Run", kind: str, layer: str, unit: str, colour: An
         if not entry.get("too_small") and (limits := band(entry, unit))
     ]
     if found:
-        axes.fill_between(*zip(*found, strict=True), color=colour, alpha=0.12, linewidth=0)
+        x, low, high = zip(*found, strict=True)
+        axes.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
 
 
 def _label_ends(axes: "Axes", ends: list[tuple[tuple[float, float], str, Any]]) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from common.errors import UsageError
 
+OUT_OF_MEMORY = ("OutOfMemoryError", "ResourceExhaustedError")  # torch's, TensorFlow's
+PARTS = ("can't allocate memory", "not enough memory", "failed to allocate memory")
 CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
@@ -27,3 +29,12 @@ def check(needed: int, what: str, there: int | None = None, where: str = "this m
         raise UsageError(
             f"{what} would need {needed / 1e9:,.1f} GB of memory; {where} has {there / 1e9:,.1f}"
         )
+
+
+def said(error: BaseException) -> str | None:
+    """One line for an error that says that memory ran out, of any framework; None for another."""
+    text = str(error).strip().splitlines()[:1] or [type(error).__name__]
+    ours = isinstance(error, MemoryError) or type(error).__name__ in OUT_OF_MEMORY
+    if ours or (isinstance(error, RuntimeError) and any(part in str(error) for part in PARTS)):
+        return f"memory ran out: {text[0][:200]}; a smaller batch or network needs less"
+    return None

@@ -96,7 +96,7 @@ class Run:
         self._line: dict[str, Any] = {}  # what the script logs for the epoch's line
         self._signals = Signals(self._world)
         self._stop: str | None = None
-        self._audits = Audits(options, learner)
+        self.audits = Audits(options, learner)
 
     # -- entering and leaving -------------------------------------------------------------------
 
@@ -226,14 +226,14 @@ class Run:
             mininterval=0.5,
         )
         for images, labels in bar:
-            if self._audits.asked and self.step == 0:
+            if self.audits.asked and self.step == 0:
                 started += self._audit(train)
             self._count = len(labels)
             yield images, labels
             self.batch, self.step = self.batch + 1, self.step + 1
             if self.step % READ_EVERY == 0:
                 self._check_finite()
-            if self._audits.due(self.step):
+            if self.audits.due(self.step):
                 started += self._audit(train)
             told = self.batch < total and self._signals.told(self.step)
             if told or (self.batch < total and every and self.step % every == 0):
@@ -242,7 +242,7 @@ class Run:
                 if told:
                     self._answer_signal()
         self._clock(started)
-        if self._audits.asked and not self._audits.every and self.batch:
+        if self.audits.asked and not self.audits.every and self.batch:
             self._audit(train)
 
     def add(self, result: Sequence[Any]) -> None:
@@ -372,7 +372,7 @@ class Run:
         """A line of credit angles; the seconds that it took, which are none of training's."""
         began = time.perf_counter()
         line = {"kind": "audit", "epoch": self.epoch, "step": self.step}
-        self._metrics.append(line | self._audits.measure(train))
+        self._metrics.append(line | self.audits.measure(train))
         return time.perf_counter() - began
 
     def _answer_signal(self) -> None:

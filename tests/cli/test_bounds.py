@@ -7,7 +7,7 @@ import click
 import pytest
 
 from common import bounds, memory
-from common.cli import Command
+from common.cli import Command, command
 from common.errors import UsageError, UserError
 from common.options import Layers, Number, Option, batch, factor, positive, seed, side, threads
 from tests.house.test_arrows import SCRIPTS, name_of
@@ -98,6 +98,36 @@ def test_memory_is_that_of_the_machine_or_its_container(tmp_path, monkeypatch) -
     memory.check(1_000_000, "this")
     with pytest.raises(UsageError, match=r"^this would need 3.5 GB of memory; this machine has"):
         memory.check(3_500_000_000, "this")
+
+
+class ResourceExhaustedError(Exception):
+    """As TensorFlow's, whose name is all that a command line may know of it."""
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (MemoryError("Unable to allocate 7 GiB"), "memory ran out: Unable to allocate 7 GiB; a"),
+        (MemoryError(), "memory ran out: MemoryError; a smaller"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 7\nat x"), "can't allocate"),
+        (ResourceExhaustedError("OOM when allocating tensor\n[[node]]"), "OOM when allocating"),
+        (RuntimeError("shapes differ"), None),
+    ],
+    ids=["numpy", "python", "torch", "tensorflow", "a bug"],
+)
+def test_memory_that_runs_out_is_one_line(error, line, capsys) -> None:
+    """Forty lines of traceback for a batch that is too large; a bug without its traceback."""
+
+    @command(paper="toy", name="toy")
+    def toy(options):
+        """A toy."""
+        raise error
+
+    with pytest.raises(SystemExit if line else RuntimeError) as end:
+        toy.main([])
+    if line:
+        said = capsys.readouterr().err
+        assert end.value.code == 1 and line in said and said.count("\n") == 1
 
 
 SMALL = ["--data", "digits", "--limit-train", "129", "--limit-test", "20", "--quiet",
