@@ -15,6 +15,7 @@ from common import memory
 from common.errors import ArgumentError
 
 COPIES = 3  # of a weight: itself, its gradient and one moment at least
+USUAL = 224  # side of an image that every network takes
 
 
 def affordable(make: Callable[[], nn.Module]) -> None:
@@ -37,13 +38,21 @@ def rehearse(net: nn.Module, train_set: Any, shape: Iterable[int], dtype: torch.
     ArgumentError for "batch_size" where a batch is too small for batch norm or too large for
     memory, for "image_size" where images of this size vanish on their way.
     """
+    if any(isinstance(module, nn.SyncBatchNorm) for module in net.modules()):
+        return  # it wants a GPU, and counts the images of all processes
     shape, size, images = tuple(shape), train_set.batch_size, train_set.images
     largest, last = min(size, images), images % size or min(size, images)
-    one = {largest, last} & {1}
-    kept = _passed(net, (2, *shape), dtype)
-    for n in one:
+    try:
+        kept = _passed(net, (2, *shape), dtype)
+    except RuntimeError as error:
+        # Of this size, or of what the meta device cannot do? A usual image tells.
+        if len(shape) < 3 or not _passes(net, (2, shape[0], USUAL, USUAL), dtype):
+            return
+        text = f"(={shape[-1]}): images of {shape[-2]} x {shape[-1]} vanish on their way"
+        raise ArgumentError("image_size", text) from error
+    if 1 in (largest, last):
         try:
-            _passed(net, (n, *shape), dtype)
+            _passed(net, (1, *shape), dtype)
         except ValueError as error:
             raise ArgumentError(
                 "batch_size",
@@ -51,11 +60,18 @@ def rehearse(net: nn.Module, train_set: Any, shape: Iterable[int], dtype: torch.
                 "choose another",
             ) from error
     device = next(net.parameters()).device
+    there = memory.total()
     if device.type == "cuda":
-        there: int | None = torch.cuda.get_device_properties(device).total_memory
-    else:
-        there = memory.total()
-    memory.check(kept // 2 * largest, f"a batch of {largest} images", there)
+        there = torch.cuda.get_device_properties(device).total_memory
+    memory.check(kept // 2 * largest, f"a batch of {largest} images", there, f"the {device.type}")
+
+
+def _passes(net: nn.Module, shape: tuple[int, ...], dtype: torch.dtype) -> bool:
+    try:
+        _passed(net, shape, dtype)
+    except (RuntimeError, ValueError):
+        return False
+    return True
 
 
 def _passed(net: nn.Module, shape: tuple[int, ...], dtype: torch.dtype) -> int:
@@ -75,10 +91,6 @@ def _passed(net: nn.Module, shape: tuple[int, ...], dtype: torch.dtype) -> int:
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad(), torch.device("meta"):
             torch.func.functional_call(net.train(), state, torch.empty(shape, dtype=dtype))
-    except RuntimeError as error:
-        raise ArgumentError(
-            "image_size", f"(={shape[-1]}): images of {shape[1:]} vanish on their way"
-        ) from error
     finally:
         for hook in hooks:
             hook.remove()
