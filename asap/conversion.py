@@ -40,14 +40,14 @@ def convert(
         lazy = isinstance(layer, nn.modules.lazy.LazyModuleMixin)
         if lazy and isinstance(layer, tuple(TWINS)) and name not in skip:
             raise ArgumentError(
-                "model", f"has the lazy layer {name}: run the model once before converting it"
+                "model", f"must have run once before it is converted: layer {name} is lazy"
             )
         computed = parametrize.is_parametrized(layer) or _reparametrised(layer)
         if computed and isinstance(layer, tuple(TWINS)) and name not in skip:
             raise ArgumentError(
                 "model",
-                f"has layer {name} with a computed weight: remove its parametrisation, or put it "
-                "into `skip`",
+                f"must have plain weights, and layer {name} has a computed weight: remove its "
+                "parametrisation, or put it into `skip`",
             )
     learning = []
     for layer in chosen.values():
