@@ -53,6 +53,8 @@ def rehearse(net: nn.Module, train_set: Any, shape: Iterable[int], dtype: torch.
     if 1 in (largest, last):
         try:
             _passed(net, (1, *shape), dtype)
+        except ArgumentError:  # of the network's own, and no question of batch norm
+            raise
         except ValueError as error:
             raise ArgumentError(
                 "batch_size",
@@ -69,6 +71,8 @@ def rehearse(net: nn.Module, train_set: Any, shape: Iterable[int], dtype: torch.
 def _passes(net: nn.Module, shape: tuple[int, ...], dtype: torch.dtype) -> bool:
     try:
         _passed(net, shape, dtype)
+    except ArgumentError:
+        raise
     except (RuntimeError, ValueError):
         return False
     return True
