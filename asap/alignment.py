@@ -3,7 +3,7 @@
 RUN is a run of asap.train with --audit or --audit-every. For each, two panels against training
 steps: the cosine of forward and feedback weights, and of the rule's update and backprop's gradient,
 a line a layer, the input's side dark. Where one of the two is too small to have a direction, the
-line has a gap.
+line has a gap. Bands are the spread over the batches of an audit.
 """
 
 from math import nan
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from common.audit_lines import band, measured
 from common.cli import Options, argument, command, option
 from common.documents import run_options
 from common.errors import UserError
@@ -36,6 +37,13 @@ def curves(lines: list[dict[str, Any]], what: str) -> dict[str, list[tuple[int, 
             cosine = None if value.get("too_small") else number(value.get("cosine"))
             points.append((line["step"], nan if cosine is None else cosine))
     return found
+
+
+def scatter(lines: list[dict[str, Any]], what: str, layer: str) -> list[tuple[int, float, float]]:
+    """(step, low, high): mean and spread of a layer's cosine over an audit's batches, where the
+    lines tell them."""
+    pairs = ((line["step"], band(line[what].get(layer, {}), "cosine")) for line in lines)
+    return [(step, *limits) for step, limits in pairs if limits]
 
 
 def titles(runs: list[Run]) -> list[str]:
@@ -73,7 +81,13 @@ def draw(runs: list[Run]) -> "Figure":
                 name = layer if len(layers) <= 6 or i in (0, len(layers) - 1) else None
                 axis.plot(*zip(*points, strict=True), color=colour, linewidth=1.4, label=name,
                           marker="." if len(points) == 1 else "")  # fmt: skip
-                lowest = min([lowest, *(y - 0.05 for _, y in points if y == y)])
+                bands = scatter(run.audits, what, layer)
+                if bands:
+                    axis.fill_between(
+                        *zip(*bands, strict=True), color=colour, alpha=0.12, linewidth=0
+                    )
+                ends = [y for _, y in points if y == y] + [low for _, low, _ in bands]
+                lowest = min([lowest, *(y - 0.05 for y in ends)])
             axis.axhline(0, color="0.6", linewidth=0.7)
             axis.set_xscale("symlog", linthresh=1)
             axis.set_xlim(left=0)
@@ -81,7 +95,7 @@ def draw(runs: list[Run]) -> "Figure":
             if not column:
                 axis.set_ylabel(label)
             if row:
-                axis.set_xlabel("training steps")
+                axis.set_xlabel(f"training steps\n{measured(run.audits)}", fontsize=8)
             else:
                 axis.set_title(heads[column], fontsize=9)
             if layers:

@@ -14,7 +14,7 @@ from asap.fidelity import Fidelity
 from asap.options import DATASETS, MODELS, MODES
 from common.cli import Options, command, option
 from common.errors import UsageError
-from common.options import Device, choice, path, positive, positive_int
+from common.options import Device, batch, choice, factor, path, positive_int
 from common.switches import switch_options
 
 STORED = Path(__file__).with_name("model.safetensors")
@@ -33,7 +33,7 @@ DEFAULTS = {"dataset": "cifar10", "model": "convnet", "feedback": "bp", "wt": Fa
 @option("--model", type=choice(*MODELS), default=None, help="Network (default: convnet).")
 @option("--feedback", type=choice(*MODES), default=None, help="Learning rule (default: bp).")
 @option("--wt", is_flag=True, default=None, help="It shared activations with weight transport.")
-@option("--width", type=positive, default=None, original=False, help="Factor of the widths.")
+@option("--width", type=factor, default=None, original=False, help="Factor of the widths.")
 @option(
     "--model_path",
     "--model-path",
@@ -42,7 +42,7 @@ DEFAULTS = {"dataset": "cifar10", "model": "convnet", "feedback": "bp", "wt": Fa
     default=None,
     help="A .pth, a run directory or a safetensors file.",
 )
-@option("--test-batch-size", type=positive_int, default=100, help="Images a batch.")
+@option("--test-batch-size", type=batch, default=100, help="Images a batch.")
 @option("--device", type=Device(), default="auto", help="cpu, cuda, cuda:1 or an index.")
 @option(
     "--augmentation",

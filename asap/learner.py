@@ -195,7 +195,7 @@ class Learner:
     @torch.no_grad()
     def _place_feedback(self) -> None:
         for (W, B), difference in zip(self._pairs.values(), self._differences, strict=True):
-            torch.add(W, difference, alpha=-self._c, out=B)
+            torch.add(W, difference, alpha=torch_optim.held(-self._c, W), out=B)
         self._versions = self._written()
 
 

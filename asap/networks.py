@@ -18,7 +18,7 @@ from torch.nn import functional
 from asap import rule
 from asap.layers import INITS, DirectFeedback, FeedbackConv2d, FeedbackLinear, SharedConv2d
 from common.arguments import integer, number
-from common.errors import ArgumentError, UsageError, unknown
+from common.errors import ArgumentError, unknown
 from common.sizes import integers
 
 MODES = ("bp", "fa", "dfa", "kp", "asap", "asap_k4")
@@ -167,8 +167,11 @@ class ConvNet(Network):
         **options: Any,
     ) -> None:
         if mode == "asap_k4":
-            raise UsageError("option --feedback (=asap_k4) must not be used with --model convnet, "
-                             "which has two sharing convolutions; use asap")  # fmt: skip
+            raise ArgumentError(
+                "feedback",
+                "(=asap_k4) must not be used with model convnet, which has two sharing "
+                "convolutions; use asap",
+            )
         super().__init__(mode, classes=classes, **options)
         integer("channels", channels), integer("size", size), integer("hidden", hidden)
         first, second, third = widths = self._widths(widths, 3)

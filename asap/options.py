@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from asap.recipes import RECIPES
 from common.cli import option
-from common.options import choice, positive, together
+from common.options import choice, factor, together
 
 MODES = ("bp", "fa", "dfa", "kp", "asap", "asap_k4")
 MODELS = ("convnet", "resnet18_not", "resnet18", "resnet34")
@@ -20,6 +20,6 @@ def network_options(function: Callable) -> Callable:
                help="Learning rule; kp is asap with every layer's own input."),
         option("--wt", is_flag=True, default=False,
                help="Share activations, but send errors through W (kp, asap, asap_k4)."),
-        option("--width", type=positive, default=1.0, original=False,
+        option("--width", type=factor, default=1.0, original=False,
                help="Factor of the network's widths."),
     )(function)  # fmt: skip

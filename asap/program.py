@@ -12,7 +12,7 @@ from asap.learner import Learner, adam, sgd
 from asap.names import to_original
 from asap.networks import SHARING, Network, build, sharing
 from asap.recipes import Task, load_task
-from common import torch_backend, torch_distributed
+from common import torch_backend, torch_distributed, torch_trial
 from common.errors import UsageError
 from common.run import Run
 from common.torch_files import write_pth
@@ -24,6 +24,7 @@ def train(options: Any) -> None:
     world, device = torch_distributed.join(device)
     check(options, world, device)
     task = load_task(options)
+    torch_trial.affordable(lambda: network(options, task, torch.device("meta")))
     net = network(options, task, device)
     if options.show_sharing:
         show_sharing(net, task)
@@ -42,6 +43,8 @@ def train(options: Any) -> None:
         **place,
     )
     test_set = task.batches("test", options.test_batch_size, **place)
+    channels, size = task.shape["channels"], task.shape["size"]
+    torch_trial.rehearse(net, train_set, (channels, size, size), place["dtype"])
     if world.main:
         click.echo(options.as_dict())
         click.echo(net)

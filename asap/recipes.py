@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from common.datasets import Dataset, Split, enlarge, load
-from common.errors import UsageError
+from common.errors import ArgumentError
 
 
 class Recipe(NamedTuple):
@@ -54,17 +54,16 @@ class Task(NamedTuple):
 
 
 def load_task(options: Any) -> Task:
-    """The data that the options name. UsageError for --augmentation where there is none."""
+    """The data that the options name. ArgumentError for augmentation where there is none."""
     recipe = RECIPES[options.dataset]
     if getattr(options, "augmentation", False) and not recipe.pad:
         able = ", ".join(name for name, r in RECIPES.items() if r.pad)
-        raise UsageError(
-            f"option --augmentation must not be used with --dataset {options.dataset}: only "
-            f"{able} have one"
+        raise ArgumentError(
+            "augmentation", f"must not be used with dataset {options.dataset}: only {able} have one"
         )
     data = load(options.dataset, options.data_dir, download=not options.no_download)
     first = data.train.limit(getattr(options, "limit_train", None))
-    second = data.test.limit(options.limit_test, "--limit-test")
+    second = data.test.limit(options.limit_test, "limit_test")
     if options.dataset == "digits":
         first, second = enlarge(first, recipe.size), enlarge(second, recipe.size)
     return Task(data, first, second, recipe)

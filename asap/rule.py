@@ -153,7 +153,7 @@ def _autocasts(x: Tensor) -> bool:
 
 def _as_autocast(x: Tensor, *others: Tensor | None) -> tuple[Any, ...]:
     """Under autocast, everything in its type; else as it is."""
-    if not _autocasts(x):
+    if x.device.type == "meta" or not _autocasts(x):
         return x, *others
     dtype = torch.get_autocast_dtype(x.device.type)
     return tuple(t if t is None else t.to(dtype) for t in (x, *others))

@@ -3,7 +3,7 @@
 from asap.fidelity import Fidelity
 from asap.options import DATASETS, network_options
 from common.cli import Options, command, option, training_options
-from common.options import choice, positive, positive_int
+from common.options import batch, choice, positive
 from common.switches import switch_options
 
 
@@ -17,8 +17,8 @@ from common.switches import switch_options
 )
 @network_options
 @option("--lr", type=positive, default=0.03, help="Initial learning rate.")
-@option("--batch-size", type=positive_int, default=128, help="Training images a step, in all.")
-@option("--test-batch-size", type=positive_int, default=100, help="Test images a batch.")
+@option("--batch-size", type=batch, default=128, help="Training images a step, in all.")
+@option("--test-batch-size", type=batch, default=100, help="Test images a batch.")
 @option(
     "--optimizer",
     type=choice("sgd", "adam"),

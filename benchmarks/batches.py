@@ -21,7 +21,7 @@ import click
 from benchmarks.steps import conditions
 from common.cli import Options, command, option
 from common.datasets import data_root, load
-from common.options import choice, path, positive_int
+from common.options import batch, choice, path
 
 MEAN, STD = 0.1307, 0.3081
 
@@ -82,7 +82,7 @@ def measure(framework: str, options: Any) -> dict[str, list[float]]:
     help="Data set.",
 )
 @option("--data-dir", type=path, default=None, help="Folder of the data sets.")
-@option("--batch-size", type=positive_int, default=50, help="Images a batch.")
+@option("--batch-size", type=batch, default=50, help="Images a batch.")
 @option("--framework", type=choice("torch", "tensorflow"), default=None,
         help="Only this one, in this process, as JSON.")  # fmt: skip
 def main(options: Options) -> None:

@@ -20,7 +20,7 @@ from benchmarks.steps import conditions
 from benchmarks.timing import Timing, interleave
 from common.cli import Options, command, option
 from common.errors import UsageError
-from common.options import path, positive, positive_int
+from common.options import path, positive, positive_int, threads
 
 FILTERS, KERNEL = 32, 3
 
@@ -117,7 +117,7 @@ def keras2(shape: Shape, batch: int) -> dict[str, Timing]:
 @command(paper="benchmarks", name="brainprop_loccon")
 @option("--keras2/--no-keras2", default=False, help="Also Keras 2's layers (minutes; tf-keras).")
 @option("--batch", type=positive_int, default=32, help="Images.")
-@option("--threads", type=positive_int, default=1, help="CPU threads.")
+@option("--threads", type=threads, default=1, help="CPU threads.")
 @option("--seconds", type=positive, default=4.0, help="For each layer.")
 @option("--json", "json", type=path, default=None, help="Write the rows to this file.")
 def main(options: Options) -> None:

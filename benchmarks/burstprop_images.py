@@ -20,7 +20,7 @@ import click
 
 from benchmarks.steps import conditions
 from common.cli import Options, argument, command, option
-from common.options import nonnegative_int, path, positive_int
+from common.options import batch, path, positive_int, threads, workers
 
 
 def candidates(classes: int, device: Any, precision: str) -> dict[str, Callable[[Any, Any], Any]]:
@@ -66,11 +66,11 @@ def bare(classes: int, device: Any, precision: str) -> Callable[[Any, Any], Any]
 
 @command(paper="benchmarks", name="burstprop_images")
 @argument("folder", type=path, help="Folder that holds train/ and val/.")
-@option("--batch-size", type=positive_int, default=16, help="Images a step.")
+@option("--batch-size", type=batch, default=16, help="Images a step.")
 @option("--batches", type=positive_int, default=6, help="Steps a round.")
 @option("--rounds", type=positive_int, default=5, help="Rounds of all candidates; one more first.")
-@option("--workers", type=nonnegative_int, default=0, help="Processes that read images.")
-@option("--threads", type=positive_int, default=1, help="CPU threads.")
+@option("--workers", type=workers, default=0, help="Processes that read images.")
+@option("--threads", type=threads, default=1, help="CPU threads.")
 @option("--device", default="cpu", help="cpu or cuda.")
 @option("--precision", type=["float32", "bfloat16"], default="float32", help="Number format.")
 @option("--json", "json", type=path, default=None, help="Write the rows to this file.")

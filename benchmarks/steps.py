@@ -32,7 +32,7 @@ import click
 from benchmarks.timing import interleave
 from common.cli import Options, argument, command, option
 from common.errors import UsageError, UserError
-from common.options import choice, path, positive, positive_int
+from common.options import choice, path, positive, threads
 
 PAPERS = tuple(
     sorted(file.stem.removesuffix("_steps") for file in Path(__file__).parent.glob("*_steps.py"))
@@ -182,7 +182,7 @@ def show_memory(options: Any) -> None:
 )
 @option("--net", default=None, help="Only this net.")
 @option("--rule", default=None, help="Only this rule, beside backprop.")
-@option("--threads", type=positive_int, default=1, help="CPU threads.")
+@option("--threads", type=threads, default=1, help="CPU threads.")
 @option("--seconds", type=positive, default=15.0, help="For each net in each framework.")
 @option("--depth/--no-depth", default=False, help="Also deeper nets.")
 @option("--device", default="cpu", help="cpu or cuda.")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from common.errors import UsageError, unknown
+from common.errors import ArgumentError, unknown
 
 # Our names of data sets -> the original's, in messages and names of files.
 NAMES = {
@@ -59,15 +59,15 @@ class Configuration:
 
 
 def configuration(dataset: str, architecture: str, learning_algorithm: str) -> Configuration:
-    """The original's configuration of a pair. UsageError where it has no such pair."""
+    """The original's configuration of a pair. ArgumentError where it has no such pair."""
     if dataset not in PAIRS:
-        raise unknown("argument DATASET", dataset, [NAMES[name] for name in PAIRS])
+        raise unknown("dataset", dataset, [NAMES[name] for name in PAIRS])
     if learning_algorithm not in ALGORITHMS:
-        raise unknown("argument LEARNING_ALGORITHM", learning_algorithm, ALGORITHMS)
+        raise unknown("learning_algorithm", learning_algorithm, ALGORITHMS)
     if architecture not in PAIRS[dataset]:
-        raise UsageError(
-            f"argument ARCHITECTURE (={architecture}) must be one of "
-            f"{', '.join(PAIRS[dataset])} for {NAMES[dataset]}"
+        raise ArgumentError(
+            "architecture",
+            f"(={architecture}) must be one of {', '.join(PAIRS[dataset])} for {NAMES[dataset]}",
         )
     return Configuration(
         dataset,

@@ -13,7 +13,7 @@ from brainprop.configurations import PAIRS, configuration
 from brainprop.fidelity import Fidelity
 from common.cli import Options, argument, command, option
 from common.errors import UsageError
-from common.options import Device, choice, path, positive_int
+from common.options import Device, choice, path, positive_int, threads
 from common.switches import preset
 
 STORED = Path(__file__).with_name("model.safetensors")
@@ -27,7 +27,7 @@ STORED = Path(__file__).with_name("model.safetensors")
 @option("--data-dir", type=path, default=None, help="Folder of the data sets.")
 @option("--no-download/--download", default=False, help="Fail where data are missing.")
 @option("--limit-test", type=positive_int, default=None, help="Test on so many images only.")
-@option("--threads", type=positive_int, default=None, help="CPU threads.")
+@option("--threads", type=threads, default=None, help="CPU threads.")
 @option("--device", type=Device(), default="auto", help=f"{Device.expected}.")
 @option("--export", type=path, default=None, help="Also write the network to this safetensors.")
 def main(options: Options) -> None:

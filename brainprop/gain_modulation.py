@@ -6,7 +6,7 @@ python -m brainprop.gain_modulation --dataset digits --attention-span 3
 from dataclasses import dataclass
 
 from common.cli import Options, command, option, training_options
-from common.options import choice, fraction, layers, nonnegative, positive, positive_int
+from common.options import batch, choice, fraction, layers, nonnegative, positive, positive_int
 from common.switches import switch, switch_options
 
 
@@ -45,7 +45,7 @@ class GainFidelity:
 @option("--epsilon", type=fraction, default=0.02, help="How often an action is drawn.")
 @option("--max-gain", type=positive, default=0.5, help="Gains are clipped to +- this.")
 @option("--std", type=nonnegative, default=0.02, help="Of the first weights.")
-@option("--batch-size", type=positive_int, default=1, help="Samples a step; gains are each one's.")
+@option("--batch-size", type=batch, default=1, help="Samples a step; gains are each one's.")
 @option("--val-split", type=fraction, default=0.1, help="Part of the training set held out.")
 @switch_options(GainFidelity)
 def main(options: Options) -> None:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from brainprop import gain_rule
 from brainprop.gain_learner import Learner
 from brainprop.tasks import held_out
-from common import tf_backend
+from common import memory, tf_backend
 from common.datasets import Split, load
 from common.errors import UsageError
 from common.run import Run
@@ -24,7 +24,7 @@ def train(options: Any) -> None:
     device = tf_backend.set_up(options)
     data = load(options.dataset, options.data_dir, download=not options.no_download)
     images = data.train.limit(options.limit_train)
-    test = data.test.limit(options.limit_test, "--limit-test")
+    test = data.test.limit(options.limit_test, "limit_test")
     held = held_out(options.val_split, len(images))
     with tf.device(device):
         learner = build(options, data.shape, data.n_classes)
@@ -37,6 +37,8 @@ def train(options: Any) -> None:
         name = f"{options.name}-{options.network}"
         drawn: Any = None
         with Run(options, learner, data=data, device=device, name=name, best="val_accuracy") as run:
+            if options.switches.redrawn_validation:  # a resumed run audits the same images
+                run.audits.take(hold_out(options, images, held, 0, dtype)[0])
             for epoch in run.epochs(options.epochs):
                 if drawn is None or options.switches.redrawn_validation:
                     drawn = hold_out(options, images, held, epoch, dtype)
@@ -81,6 +83,8 @@ def build(options: Any, shape: tuple[int, int, int], classes: int) -> Learner:
             layers.append(gain_rule.dense())
             fan_in.append(size[0] * size[1] * channels)
             size, channels = (1, 1), widths[i]
+    needed = sum(rows * columns for rows, columns in zip(fan_in, widths, strict=True))
+    memory.check((8 + 2 * 4) * needed, "the network's weights and their updates")
     if options.precision == "bfloat16":
         raise UsageError("option --precision (=bfloat16) must be float32 or float64 here")
     dtype = tf_backend.DTYPES[options.precision]

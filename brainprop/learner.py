@@ -21,7 +21,7 @@ class Learner(Step):
     strategy     a `tf.distribute` strategy, in whose scope the network was built
     settings     what `Step` takes besides: batch_size, feedback, seed, ...
 
-    Raises UsageError and ArgumentError as `Step` does. What is frozen afterwards is not noticed.
+    Raises ArgumentError as `Step` does. What is frozen afterwards is not noticed.
     """
 
     backend = tf_backend

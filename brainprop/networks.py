@@ -5,6 +5,7 @@ lc1, bn1, pool1, drop1, dense1, out1), so that `conv1.kernel` is what it seems. 
 Keras models; `brainprop.learner` trains them with its own step.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,8 +17,11 @@ from brainprop.configurations import ALGORITHMS, L2
 from brainprop.layers import BatchNormalization, BrainPropLayer
 from brainprop.locally_connected import LocallyConnected2D
 from brainprop.settings import network_settings
+from common import memory
 from common.arguments import number
-from common.errors import UsageError, unknown
+from common.errors import ArgumentError, unknown
+
+COPIES = 2  # of a weight: itself and its update
 
 
 def build(
@@ -47,11 +51,11 @@ def build(
     shared_initialiser  defect 3: kernels of equal shape start equal
     dtype               a Keras dtype or policy; the output layer is at least float32
 
-    Raises UsageError for an unknown architecture or algorithm, or images too small for it, and
-    ArgumentError for a number out of its range.
+    Raises ArgumentError for an unknown architecture or algorithm, images too small for it, and a
+    number out of its range.
     """
     if algorithm not in ALGORITHMS:
-        raise unknown("learning algorithm", algorithm, ALGORITHMS)
+        raise unknown("algorithm", algorithm, ALGORITHMS)
     how = network_settings(architecture, classes, std, dropout, padding, widths, variance)
     classes, l2 = how.classes, number("l2", L2[architecture] if l2 is None else l2, least=0)
     maker = _Maker(
@@ -69,11 +73,28 @@ def build(
     layers += {"dense": _dense, "deep": _deep}.get(architecture, _shallow)(maker, architecture)
     layers.append(maker.output(classes, algorithm, epsilon, zero_is_unselected))
     try:
+        memory.check(COPIES * 4 * entries(layers), "the network's weights and their updates")
         return keras.Sequential(layers, name=architecture)
+    except ArgumentError:  # a ValueError too, of a layer's own, and no question of size
+        raise
     except ValueError as error:
-        raise UsageError(
-            f"images (={tuple(input_shape)}) are too small for {architecture}"
+        raise ArgumentError(
+            "input_shape", f"(={tuple(input_shape)}): images are too small for {architecture}"
         ) from error
+
+
+def entries(layers: Sequence[Any]) -> int:
+    """Of all kernels that layers will have, the first the input, before any is built."""
+    found, shape = 0, tuple(layers[0].shape)
+    for layer in layers[1:]:
+        below = shape
+        shape = tuple(layer.compute_output_shape(shape))
+        if hasattr(layer, "kernel_size"):
+            positions = shape[1] * shape[2] if isinstance(layer, LocallyConnected2D) else 1
+            found += positions * math.prod(layer.kernel_size) * below[-1] * shape[-1]
+        elif hasattr(layer, "units"):
+            found += below[-1] * shape[-1]
+    return found
 
 
 def _dense(make: "_Maker", _: str) -> list[Any]:

@@ -16,14 +16,17 @@ from brainprop.fidelity import Fidelity
 from common.cli import Options, argument, option, training_options
 from common.errors import UsageError, unknown
 from common.options import (
+    batch,
     boolean,
     choice,
+    factor,
     fraction,
     nonnegative,
-    nonnegative_int,
     path,
     positive,
     positive_int,
+    seed,
+    threads,
     together,
 )
 from common.switches import switch_options
@@ -37,12 +40,13 @@ FILLED = ("batch_size", "learning_rate", "halve_every", "patience", "min_delta",
 TYPES: dict[str, Any] = {
     "architecture": choice(*ARCHITECTURES),
     "learning_algorithm": choice(*ALGORITHMS),
-    **dict.fromkeys(("epochs", "batch_size", "halve_every", "patience"), positive_int),
+    **dict.fromkeys(("epochs", "halve_every", "patience"), positive_int),
+    "batch_size": batch,
     **dict.fromkeys(("learning_rate", "std"), positive),
     **dict.fromkeys(("min_delta", "l2"), nonnegative),
     **dict.fromkeys(("epsilon", "val_split"), fraction),
     **dict.fromkeys(("save_plots", "save_history", "save_weights"), boolean),
-    "seed": nonnegative_int,
+    "seed": seed,
 }
 
 
@@ -71,7 +75,7 @@ def brainprop_options(function: Callable) -> Callable:
                show_default="conv where only --data is given", help="As the second word."),
         option("--learning-algorithm", "--algorithm", type=choice(*ALGORITHMS),
                default="BrainProp", original=False, help="As the third word."),
-        option("--batch-size", type=positive_int, default=None, show_default="128; loccon 32",
+        option("--batch-size", type=batch, default=None, show_default="128; loccon 32",
                original=False, help="Images a step, the nominal B."),
         option("--learning-rate", "--lr", type=positive, default=None, show_default="0.1",
                original=False, help="In the first epochs."),
@@ -90,14 +94,14 @@ def brainprop_options(function: Callable) -> Callable:
                original=False, help="Of the first weights."),
         option("--l2", type=nonnegative, default=None, show_default="0; deep 5e-4",
                original=False, help="Penalty on every kernel."),
-        option("--width", type=positive, default=1.0, original=False,
+        option("--width", type=factor, default=1.0, original=False,
                help="Factor of the hidden layers' widths."),
         option("--feedback", type=choice("shared", "separate"), default="shared",
                original=False, help="Errors go down through the forward weights, or through "
                "weights of their own that learn reciprocally."),
         option("--feedback-decay", type=nonnegative, default=1e-3, original=False,
                help="Decay of both with separate feedback."),
-        option("--devices", type=positive_int, default=1, original=False,
+        option("--devices", type=threads, default=1, original=False,
                help="Divide each batch among so many (logical CPU devices without GPUs)."),
         option("--jit-compile", is_flag=True, default=False, original=False,
                help="Compile the step with XLA (slower on CPUs)."),

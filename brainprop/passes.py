@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from brainprop.layers import BrainPropLayer, normalise_by
 from brainprop.locally_connected import LocallyConnected2D, locally_connected
-from common.errors import UsageError
+from common.errors import ArgumentError
 
 NORM = keras.layers.BatchNormalization
 WEIGHTED = (keras.layers.Dense, keras.layers.Conv2D, LocallyConnected2D, BrainPropLayer)
@@ -77,7 +77,10 @@ def forward(
         elif isinstance(layer, NORM | keras.layers.MaxPooling2D | keras.layers.Flatten):
             z = x = layer(x, training=False) if isinstance(layer, NORM) else layer(x)
         else:
-            raise UsageError(f"layer {layer.name} ({type(layer).__name__}) is none of brainprop's")
+            raise ArgumentError(
+                "net",
+                f"has layer {layer.name} ({type(layer).__name__}), which is none of brainprop's",
+            )
         stages.append(Stage(layer, below, z, mask, statistics))
     return Passed(x, stages)
 

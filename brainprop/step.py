@@ -62,8 +62,8 @@ class Step:
     What is frozen (`trainable = False`) when this is made keeps its bits: kernels with their B, and
     batch norm's statistics, which then also normalise in training.
 
-    Raises UsageError for an unknown choice, ArgumentError for a number out of its range, and for
-    labels as `common.tf_labels` does.
+    Raises ArgumentError for an unknown choice, a number out of its range, and for labels as
+    `common.tf_labels` does.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Step:
         seed: int = 0,
     ) -> None:
         if algorithm not in ALGORITHMS:
-            raise unknown("learning algorithm", algorithm, ALGORITHMS)
+            raise unknown("algorithm", algorithm, ALGORITHMS)
         for name, value, allowed in (
             ("feedback", feedback, FEEDBACK),
             ("partial_batch", partial_batch, PARTIAL),

@@ -8,7 +8,7 @@ import numpy as np
 
 from brainprop.configurations import input_shape
 from common.datasets import Dataset, Split, data_root, enlarge, load
-from common.errors import UsageError
+from common.errors import ArgumentError
 
 
 class Task(NamedTuple):
@@ -26,7 +26,7 @@ def load_task(options: Any) -> Task:
     shape = input_shape(options.dataset, options.architecture)
     data = load(options.dataset, options.data_dir, download=not options.no_download)
     held, training = None, data.train.limit(options.limit_train)
-    test = data.test.limit(options.limit_test, "--limit-test")
+    test = data.test.limit(options.limit_test, "limit_test")
     if options.val_split:
         count = held_out(options.val_split, len(training))
         random = np.random.Generator(np.random.PCG64([options.seed, len(training)]))
@@ -57,11 +57,11 @@ def data_name(options: Any) -> str:
 
 
 def held_out(share: float, images: int) -> int:
-    """How many of so many training images --val-split holds out. UsageError for none or all."""
+    """How many of so many training images val_split holds out. ArgumentError for none or all."""
     count = round(share * images)
     if not 0 < count < images:
-        raise UsageError(f"option --val-split (={share}) holds out {count} of {images} images; it "
-                         "must leave some on both sides")  # fmt: skip
+        raise ArgumentError("val_split", f"(={share}) holds out {count} of {images} images; it "
+                            "must leave some on both sides")  # fmt: skip
     return count
 
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from burstprop.networks import BurstNetwork, Lesson
+from common.errors import ArgumentError
 
 EPSILON = 1e-8  # a norm counts as at least this much: a zero vector makes an angle of 90 degrees
 
@@ -30,7 +31,7 @@ def delta_angles(net: BurstNetwork, lesson: Lesson) -> Tensor:
     found = []
     for taught in lesson.layers[:-1]:
         if taught.delta_bp is None:
-            raise ValueError("delta angles need a lesson with reference=True")
+            raise ArgumentError("lesson", "must be made with reference=True for delta angles")
         found.append(angles(taught.delta.flatten(1), taught.delta_bp.flatten(1)).mean())
     return _stack(found, net)
 

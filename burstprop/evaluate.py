@@ -54,7 +54,7 @@ def main(options: Options) -> None:
     revision = REVISIONS[options.revision or found.about.get("revision") or "head"]
     device = torch_backend.choose_device(options.device)
     test = load(dataset, options.data_dir, download=not options.no_download).test
-    test = enlarge(test.limit(options.limit_test, "--limit-test"), script.size, len(script.mean))
+    test = enlarge(test.limit(options.limit_test, "limit_test"), script.size, len(script.mean))
     how: dict[str, Any] = {
         "layout": "NCHW" if "conv1.weight" in found.state else "flat",
         "device": device,

@@ -7,7 +7,7 @@ import torch
 
 from common import torch_backend
 from common.datasets import enlarge, load
-from common.errors import UsageError
+from common.errors import ArgumentError
 from common.image_folder import ImageFolder
 from common.torch_stream import TorchStream
 from common.torchvision_transforms import centre_crop, random_crop
@@ -33,11 +33,11 @@ def load_task(options: Any) -> Task:
         data = load(options.dataset, options.data_dir, download=not options.no_download)
         first, second, classes = data.train, data.test, data.n_classes
     if options.validation:
-        order = np.random.RandomState(options.seed).permutation(len(first))
+        order = np.random.RandomState(options.seed % 2**32).permutation(len(first))
         n = max(1, round(len(first) * HOLD_OUT))
         first, second = first.take(order[n:]), first.take(order[:n])
     first = first.limit(options.limit_train)
-    second = second.limit(options.limit_test, "--limit-test")
+    second = second.limit(options.limit_test, "limit_test")
     if options.dataset != "image_folder":
         first, second = (enlarge(split, options.image_size, 3) for split in (first, second))
     return Task(data, first, second, classes)
@@ -48,7 +48,7 @@ def streams(
 ) -> tuple[TorchStream, TorchStream]:
     """Training batches, cropped and mirrored at random, and test batches."""
     if options.batch_size % world.size:
-        raise UsageError(f"option -batch_size (={options.batch_size}) must be a multiple of the "
+        raise ArgumentError("batch_size", f"(={options.batch_size}) must be a multiple of the "
                          f"{world.size} processes")  # fmt: skip
     size, batch = options.image_size, options.batch_size // world.size
     place: dict[str, Any] = {

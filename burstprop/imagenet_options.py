@@ -5,19 +5,21 @@ from collections.abc import Callable
 import click
 
 from burstprop.imagenet_fidelity import Fidelity
+from common.bounds import LARGEST_SIDE
 from common.check_data import check_data_option
 from common.cli import Options, argument, option, training_options
 from common.errors import UsageError
 from common.options import (
     Number,
+    batch,
     boolean,
+    factor,
     fraction,
     nonnegative,
-    nonnegative_int,
     path,
     positive,
-    positive_int,
     together,
+    workers,
 )
 from common.switches import switch_options
 
@@ -39,7 +41,7 @@ def imagenet_options(function: Callable) -> Callable:
             original={"epochs": ("-n_epochs",)},
             resume_file=True,
         ),
-        option("-batch_size", type=positive_int, default=128,
+        option("-batch_size", type=batch, default=128,
                help="Images a step, in all, and a test batch."),
         option("-validation", type=boolean, default=False,
                help="Hold out 3.9 % of the training images and test on them."),
@@ -64,13 +66,13 @@ def imagenet_options(function: Callable) -> Callable:
                help="Go on from a checkpoint.pth.tar, the original's or ours."),
         option("-info", type=str, default="", numbers=False,
                help="Free text for params.txt."),
-        option("--workers", type=nonnegative_int, default=4, numbers=False, original=False,
+        option("--workers", type=workers, default=4, numbers=False, original=False,
                help="Processes that read images; 0: none but this one."),
         check_data_option(),
-        option("--width", type=positive, default=1.0, original=False,
+        option("--width", type=factor, default=1.0, original=False,
                help="Factor of the convolutions' channels."),
-        option("--image-size", type=Number(int, SMALLEST), default=224, original=False,
-               help="Side of the images."),
+        option("--image-size", type=Number(int, SMALLEST, most=LARGEST_SIDE), default=224,
+               original=False, help="Side of the images."),
         switch_options(Fidelity),
     )(function)  # fmt: skip
 

@@ -1,5 +1,6 @@
 """What train_imagenet does once its options are read."""
 
+from functools import partial
 from typing import Any
 
 import click
@@ -12,7 +13,7 @@ from burstprop.imagenet_learner import Learner, adam, sgd
 from burstprop.imagenet_networks import imagenet
 from burstprop.imagenet_options import rule_of
 from burstprop.imagenet_progress import Progress
-from common import torch_backend, torch_distributed
+from common import torch_backend, torch_distributed, torch_trial
 from common.check_data import check
 from common.errors import UsageError
 from common.run import Run
@@ -76,7 +77,8 @@ def make_learner(
     """The learner of the options, drawn from the seed, and one learning rate a layer."""
     rule = rule_of(options)
     feedback = {"burstprop": "learned", "feedback_alignment": "fixed", "backprop": None}[rule]
-    net = imagenet(
+    build = partial(
+        imagenet,
         task.classes,
         feedback=feedback,
         width=options.width,
@@ -86,7 +88,8 @@ def make_learner(
         kappa=options.kappa,
         exact=options.switches.exact_differences,
     )
-    net = net.to(device=device, dtype=torch_backend.floats(options.precision))
+    torch_trial.affordable(build)
+    net = build().to(device=device, dtype=torch_backend.floats(options.precision))
     hidden = options.output_lr if rule == "backprop" else options.hidden_lr
     rates = [hidden] * (len(net.names) - 1) + [options.output_lr]
     make = adam() if options.use_adam else sgd(options.momentum, options.weight_decay)

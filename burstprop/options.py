@@ -15,13 +15,13 @@ from burstprop.recipes import RECIPES, SCRIPTS
 from common.cli import Options, argument, option, training_options
 from common.errors import UsageError
 from common.options import (
+    batch,
     boolean,
     choice,
     fraction,
+    hidden_layers,
     nonnegative,
-    nonnegative_int,
     positive,
-    positive_int,
     together,
 )
 from common.switches import switch_options
@@ -37,7 +37,7 @@ def script_options(script: str) -> Callable:
 
     nets = [
         option("-conv_net", type=boolean, default=False, help="Convolutional net."),
-        option("-n_hidden_layers", type=nonnegative_int, default=3,
+        option("-n_hidden_layers", type=hidden_layers, default=3,
                help="Hidden layers of 500 units in the fully connected net."),
     ]  # fmt: skip
     return together(
@@ -48,7 +48,7 @@ def script_options(script: str) -> Callable:
             epochs=500,
             original={"epochs": ("-n_epochs",)},
         ),
-        option("-batch_size", type=positive_int, default=32,
+        option("-batch_size", type=batch, default=32,
                help="Training images a step; 100 a step in tests."),
         option("-validation", type=boolean, default=False,
                help=f"Hold out {round(100 * about.hold_out, 1):g} % of the training images "

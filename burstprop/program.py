@@ -21,7 +21,7 @@ from burstprop.original_perturbation import OriginalPerturbation
 from burstprop.perturbation import Noise, Perturbation
 from burstprop.recipes import BASELINE_GAIN, SCRIPTS, Script, Task, load_task
 from burstprop.update import BurstUpdate
-from common import torch_backend, torch_distributed, torch_layout
+from common import torch_backend, torch_distributed, torch_layout, torch_trial
 from common.errors import UsageError
 from common.run import Run
 from common.torch_batches import TorchBatches
@@ -40,6 +40,7 @@ def train(options: Any, script_name: str) -> None:
     check(options, world)
     task = load_task(options, script)
     rule = rule_of(options)
+    torch_trial.affordable(lambda: network(options, script, rule, torch.device("meta")))
     net = network(options, script, rule, device)
     rates = learning_rates(options, net)
     learner = make_learner(options, net, rule, rates, world)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common.datasets import Dataset, Split, enlarge, load
-from common.errors import UsageError
+from common.errors import ArgumentError
 
 
 class Script(NamedTuple):
@@ -74,15 +74,15 @@ def load_task(options: Any, script: Script) -> Task:
     data = load(options.dataset, options.data_dir, download=not options.no_download)
     first, second = data.train, data.test
     if options.validation:
-        order = np.random.RandomState(options.seed).permutation(len(first))
+        order = np.random.RandomState(options.seed % 2**32).permutation(len(first))
         n = round(len(first) * script.hold_out)
         first, second = first.take(order[n:]), first.take(order[:n])
     first = first.limit(options.limit_train)
-    second = second.limit(options.limit_test, "--limit-test")
+    second = second.limit(options.limit_test, "limit_test")
     if options.dataset == "digits":
         channels = len(script.mean)
         first, second = (enlarge(split, script.size, channels) for split in (first, second))
     if len(first) < options.batch_size:
-        raise UsageError(f"option -batch_size (={options.batch_size}) must be at most "
+        raise ArgumentError("batch_size", f"(={options.batch_size}) must be at most "
                          f"{len(first)}, the training images")  # fmt: skip
     return Task(data, first, second, script, options.validation)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common.datasets import Split
-from common.errors import UsageError
+from common.errors import ArgumentError, unknown
 
 LAYOUTS = ("NHWC", "NCHW", "flat")
 
@@ -53,7 +53,7 @@ class Batches(ABC):
     layout       "NHWC", "NCHW" or "flat" (B, H*W*C)
 
     Yields (images floating point, labels int64), tensors of the framework on its device.
-    Raises UsageError for sizes that cannot be.
+    Raises ArgumentError for sizes that cannot be.
     """
 
     CHUNK_BYTES = 2 << 20  # of float32 pixels made in one call: what a cache holds
@@ -80,14 +80,14 @@ class Batches(ABC):
         whole = batch_size * self.size
         whole_only = drop_last or self.size > 1  # processes need equal shares
         if batch_size < 1 or (whole_only and whole > n):
-            raise UsageError(
-                f"batch size (={batch_size}) must be between 1 and {n}, the images held"
+            raise ArgumentError(
+                "batch_size", f"(={batch_size}) must be between 1 and {n}, the images held"
             )
         if layout not in LAYOUTS:
-            raise UsageError(f"layout (={layout}) must be one of {', '.join(LAYOUTS)}")
+            raise unknown("layout", layout, LAYOUTS)
         self.batch_size, self.drop_last, self.layout = batch_size, drop_last, layout
         self.shuffle, self.pad, self.flip, self.seed, self.order = shuffle, pad, flip, seed, order
-        self.n = n
+        self.n, self._split = n, split
         self.images = n // whole * batch_size if whole_only else n  # an epoch
         self.mean = np.broadcast_to(np.asarray(mean, np.float64), (self.channels,))
         self.std = np.broadcast_to(np.asarray(std, np.float64), (self.channels,))
@@ -125,6 +125,12 @@ class Batches(ABC):
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         return self.epoch(0)
 
+    def sample(self, images: int, batch_size: int) -> "Batches":
+        """The first `images` of `Split.limit`'s permutation, neither cropped nor mirrored: the same
+        ones at any time, whatever seed, epoch and part."""
+        how: dict[str, Any] = {"mean": self.mean, "std": self.std, "layout": self.layout}
+        return type(self)(self._split.limit(images), batch_size, **how, **self._place())
+
     def _own_order(self, epoch: int) -> np.ndarray:
         assert self.order is not None
         order = np.asarray(self.order(epoch), np.int64)
@@ -133,7 +139,9 @@ class Batches(ABC):
             or len(order) < self.images * self.size
             or not 0 <= order.min() <= order.max() < self.n
         ):
-            raise UsageError(f"the order of epoch {epoch} must hold indices of the {self.n} images")
+            raise ArgumentError(
+                "order", f"of epoch {epoch} must hold indices of the {self.n} images"
+            )
         return order
 
     def _own_part(self, plan: Plan) -> Plan:
@@ -170,6 +178,10 @@ class Batches(ABC):
     def augments(self) -> bool:
         """Whether images are cropped or flipped."""
         return bool(self.pad or self.flip)
+
+    @abstractmethod
+    def _place(self) -> dict[str, Any]:
+        """The framework's own arguments, to make batches beside these."""
 
     @abstractmethod
     def _hold(self, images: np.ndarray, labels: np.ndarray) -> None:

@@ -28,8 +28,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from common import memory
 from common.devices import prepare
-from common.errors import UsageError, UserError
+from common.errors import ArgumentError, UsageError, UserError
 from common.options import OMITTED, RESUMED, TYPED, Argument, argument, label, option
 from common.paths import home
 from common.resume import changes, plain, read_run
@@ -210,6 +211,10 @@ class Command(click.Command):
             code, message = 130, "interrupted"
         except OSError as error:
             code, message = self._system_error(error)
+        except Exception as error:
+            code, message = 1, memory.said(error)
+            if message is None:  # a bug: its traceback is what helps
+                raise
         if message is not None:
             line = " ".join(message.splitlines())
             with contextlib.suppress(OSError):
@@ -217,15 +222,26 @@ class Command(click.Command):
         sys.exit(code)
 
     def _run(self, program: str, words: list[str], extra: dict[str, Any]) -> Any:
+        ctx: click.Context | None = None
         try:
             with self.make_context(program, words, **extra) as ctx:
                 return self.invoke(ctx)
+        except ArgumentError as error:
+            raise self._in_words_of_options(error, ctx) from error
         except click.MissingParameter as error:
             raise UsageError(f"{label(error.param, error.ctx)} is missing") from None
         except click.UsageError as error:
             raise UsageError(error.format_message()) from None
         except click.ClickException as error:
             raise UserError(error.format_message()) from None
+
+    def _in_words_of_options(self, error: ArgumentError, ctx: click.Context | None) -> UserError:
+        """A library's error about an argument, told of the option of that name as it was typed;
+        the error itself where there is no such option."""
+        named = {param.name: param for param in self.params}
+        if error.argument not in named:
+            return error
+        return UsageError(f"{label(named[error.argument], ctx)} {error.problem}")
 
     @staticmethod
     def _system_error(error: OSError) -> tuple[int, str | None]:

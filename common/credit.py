@@ -4,9 +4,8 @@
     angle       the same in degrees
     norm_ratio  |update| / |gradient|
 
-    audit       both angles of a learner, on one batch
-
-All in float64 on the host: an audit is rare, and its own rounding must not be what it shows.
+All in float64 on the host: an audit (`common.audit`) is rare, and its own rounding must not be what
+it shows.
 """
 
 import math
@@ -15,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from common.errors import ArgumentError
+
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float | None:
     """Cosine between two arrays of one shape as vectors; None where one is zero or not finite."""
     if a.shape != b.shape:
-        raise ValueError(f"shapes {a.shape} and {b.shape} differ")
+        raise ArgumentError("b", f"must have the shape of a: shapes {a.shape} and {b.shape} differ")
     a, b = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
     # Scaled first, so that the squares of tiny gradients do not underflow.
     biggest_a, biggest_b = np.abs(a).max(initial=0.0), np.abs(b).max(initial=0.0)
@@ -67,17 +68,3 @@ def weight_angles(
     """For each layer (forward weights, feedback weights in the same layout): cosine and angle."""
     values = {name: cosine(to_numpy(w), to_numpy(b)) for name, (w, b) in layers.items()}
     return {name: {"cosine": v, "angle": degrees(v)} for name, v in values.items()}
-
-
-def audit(learner: Any, images: Any, labels: Any) -> dict[str, Any]:
-    """The angles "credit" and, where the learner has feedback weights, "feedback" (`common.run`).
-
-    The framework's generators are put back, so that a run with audits has the bits of one without.
-    """
-    backend = learner.backend
-    before = backend.rng_state()
-    found = {"credit": credit_angles(learner.credit(images, labels), backend.to_numpy)}
-    if hasattr(learner, "feedback"):
-        found["feedback"] = weight_angles(learner.feedback(), backend.to_numpy)
-    backend.load_rng_state(before)
-    return found

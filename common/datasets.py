@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.errors import UsageError, UserError, unknown
+from common.errors import ArgumentError, UserError, unknown
 from common.files import Contents
 from common.paths import home
 
@@ -48,10 +48,10 @@ class Split:
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 4:
             found = f"{self.images.dtype} {self.images.shape}"
-            raise ValueError(f"images (={found}) must be uint8 (N, H, W, C)")
+            raise ArgumentError("images", f"(={found}) must be uint8 (N, H, W, C)")
         if self.labels.dtype != np.int64 or self.labels.shape != self.images.shape[:1]:
             found = f"{self.labels.dtype} {self.labels.shape}"
-            raise ValueError(f"labels (={found}) must be int64 ({len(self.images)},)")
+            raise ArgumentError("labels", f"(={found}) must be int64 ({len(self.images)},)")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -65,12 +65,12 @@ class Split:
         chosen = np.asarray(indices, dtype=np.int64)
         return Split(self.images[chosen], self.labels[chosen])
 
-    def limit(self, n: int | None, option: str = "--limit-train") -> "Split":
+    def limit(self, n: int | None, argument: str = "limit_train") -> "Split":
         """The first `n` images of the permutation that `RandomState(0)` draws; None: all, as is.
 
-        Raises UsageError naming `option` when `n` is not in 1 … N.
+        Raises ArgumentError naming `argument` when `n` is not in 1 … N.
         """
-        return self if n is None else self.take(limited(n, len(self), option))
+        return self if n is None else self.take(limited(n, len(self), argument))
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Dataset:
 def load(name: str, root: str | Path | None = None, *, download: bool = True) -> Dataset:
     """The data set `name` (one of `NAMES`) from the folder `root` (None: as `data_root`).
 
-    Raises UsageError for an unknown name, and UserError when a file is damaged, or is missing
+    Raises ArgumentError for an unknown name, and UserError when a file is damaged, or is missing
     and `download` is false or fails.
     """
     if name not in NAMES:
@@ -138,10 +138,10 @@ def data_root(root: str | Path | None = None) -> Path:
     return home(root or os.environ.get("CREDITLAB_DATA") or "data")
 
 
-def limited(n: int, size: int, option: str) -> np.ndarray:
-    """The first `n` of the fixed permutation of `size`. Raises UsageError naming `option`."""
+def limited(n: int, size: int, argument: str) -> np.ndarray:
+    """The first `n` of the fixed permutation of `size`. Raises ArgumentError."""
     if not 1 <= n <= size:
-        raise UsageError(f"{option} (={n}) must be from 1 to {size}, the size of the set")
+        raise ArgumentError(argument, f"(={n}) must be from 1 to {size}, the size of the set")
     return np.random.RandomState(0).permutation(size)[:n]
 
 

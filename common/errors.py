@@ -23,19 +23,19 @@ class UsageError(UserError):
     code = 2
 
 
-def unknown(what: str, value: object, allowed: Iterable[object]) -> UsageError:
+def unknown(what: str, value: object, allowed: Iterable[object]) -> "ArgumentError":
     """The error for `value` not being one of `allowed`, with the nearest spelling if there is one.
 
-    Returned, not raised: `raise unknown("dataset", name, NAMES)`.
+    what: the argument's name. Returned, not raised: `raise unknown("dataset", name, NAMES)`.
     """
     names = [str(name) for name in allowed]
-    message = f"{what} (={value}) must be one of {', '.join(names)}"
+    problem = f"(={value}) must be one of {', '.join(names)}"
     folded = {name.lower().replace("-", "_"): name for name in names}
     key = str(value).lower().replace("-", "_")
     near = difflib.get_close_matches(key, folded, n=1)
     if near:
-        message += f"; did you mean {folded[near[0]]}?"
-    return UsageError(message)
+        problem += f"; did you mean {folded[near[0]]}?"
+    return ArgumentError(what, problem)
 
 
 class ArgumentError(UsageError, ValueError):

@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from common.audit_lines import band, measured
 from common.writing import write_figure
 
 if TYPE_CHECKING:
@@ -229,6 +230,8 @@ def _layers(one: "Series", kind: str, what: str, unit: str) -> "Figure | None":
             low, high = min([low, *values]), max([high, *values])
             for points in each if len(each) > 1 else []:
                 _line(axes, points, color=colour, linewidth=0.6, alpha=0.4, marker="")
+            if len(one.runs) == 1:
+                _band(axes, one.runs[0], kind, layer, unit, colour)
             average = mean(each)
             _line(axes, average, color=colour, linewidth=1.8, gid=layer)
             known = [point for point in average if point[1] == point[1]]
@@ -242,8 +245,25 @@ def _layers(one: "Series", kind: str, what: str, unit: str) -> "Figure | None":
             axes.set_ylim(min(-0.08, low - 0.05), 1.04)
         axes.axhline(90 if degrees else 0, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
         axes.set_title(one.label, loc="left", fontsize=11)
+        if kind == "credit" and (
+            said := measured([line for run in one.runs for line in run.audits])
+        ):
+            axes.set_xlabel(f"epochs ({said})")
         _label_ends(axes, ends)
     return figure
+
+
+def _band(axes: "Axes", run: "Run", kind: str, layer: str, unit: str, colour: Any) -> None:
+    """The scatter from batch to batch, where the audits tell it."""
+    entries = ((line, (line.get(kind) or {}).get(layer) or {}) for line in run.audits)
+    found = [
+        (run.epoch_of(line), *limits)
+        for line, entry in entries
+        if not entry.get("too_small") and (limits := band(entry, unit))
+    ]
+    if found:
+        x, low, high = zip(*found, strict=True)
+        axes.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
 
 
 def _label_ends(axes: "Axes", ends: list[tuple[tuple[float, float], str, Any]]) -> None:

@@ -38,9 +38,9 @@ class FolderSplit:
         chosen = np.asarray(indices, dtype=np.int64)
         return FolderSplit(tuple(self.paths[i] for i in chosen), self.labels[chosen])
 
-    def limit(self, n: int | None, option: str = "--limit-train") -> "FolderSplit":
+    def limit(self, n: int | None, argument: str = "limit_train") -> "FolderSplit":
         """As `common.datasets.Split.limit`."""
-        return self if n is None else self.take(limited(n, len(self), option))
+        return self if n is None else self.take(limited(n, len(self), argument))
 
 
 class ImageFolder:

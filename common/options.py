@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import click
 from click.core import ParameterSource
 
+from common import bounds
 from common.errors import UsageError, unknown
 from common.paths import home
 
@@ -54,12 +55,16 @@ def refuse(
 
 
 class Number(click.ParamType):
-    """A finite `kind` (int or float) from `low` to `high`; `above` excludes `low` itself."""
+    """A finite `kind` (int or float) from `low` to `high`; `above` excludes `low` itself.
+
+    most: a bound that help does not speak of, since no run can mean more; None: that of all floats
+    and of all ints (`common.bounds`).
+    """
 
     def __init__(
-        self, kind: type = float, low: float | None = None, high: float | None = None, above=False
+        self, kind: type = float, low: Any = None, high: Any = None, above=False, most: Any = None
     ):
-        self.kind, self.low, self.high, self.above = kind, low, high, above
+        self.kind, self.low, self.high, self.above, self.most = kind, low, high, above, most
         self.name = "integer" if kind is int else "number"
         if low is not None and high is not None:
             self.range = f"between {low} and {high}"
@@ -74,13 +79,16 @@ class Number(click.ParamType):
         whole = isinstance(value, float) and self.kind is int  # int() would cut it silently
         try:
             number = self.kind("" if whole or isinstance(value, bool) else value)
+            finite = abs(number) < math.inf  # math.isfinite cannot take an int of 400 digits
         except (ValueError, TypeError):
-            number = math.nan
-        if not math.isfinite(number):
+            finite = False
+        if not finite:
             refuse(param, ctx, value, f"must be {self.expected}")
         low_ok = self.low is None or (number > self.low if self.above else number >= self.low)
         if not low_ok or (self.high is not None and number > self.high):
             refuse(param, ctx, value, f"must be {self.range}")
+        if why := bounds.excess(number, self.most, self.above and self.low == 0):
+            refuse(param, ctx, value, why)
         return number
 
 
@@ -137,6 +145,8 @@ class Layers(click.ParamType):
             sizes = []
         if len(sizes) < 2 or min(sizes) < 1:
             refuse(param, ctx, value, f"must be {self.expected}")
+        if max(sizes) > bounds.LARGEST_INT or len(sizes) > bounds.DEEPEST:
+            refuse(param, ctx, value, f"must be {bounds.DEEPEST} sizes of <= {bounds.LARGEST_INT}")
         return sizes
 
 
@@ -191,6 +201,13 @@ nonnegative = Number(float, 0)
 fraction = Number(float, 0, 1)
 positive_int = Number(int, 1)
 nonnegative_int = Number(int, 0)
+seed = Number(int, 0, most=bounds.LARGEST_SEED)
+batch = Number(int, 1, most=bounds.LARGEST_BATCH)
+hidden_layers = Number(int, 0, most=bounds.DEEPEST)
+side = Number(int, 1, most=bounds.LARGEST_SIDE)
+factor = Number(float, 0, above=True, most=bounds.LARGEST_FACTOR)
+threads = Number(int, 1, most=bounds.MOST_PROCESSES)
+workers = Number(int, 0, most=bounds.MOST_PROCESSES)
 choice = Choice
 _TYPES: dict[Any, click.ParamType] = {
     int: Number(int),

@@ -30,7 +30,8 @@ from typing import Any, Protocol
 import click
 from tqdm import tqdm
 
-from common import checkpoint, credit, documents, rundir
+from common import checkpoint, documents, rundir
+from common.audit import Audits
 from common.errors import UserError
 from common.events import Events
 from common.signals import Signals
@@ -101,9 +102,7 @@ class Run:
         self._line: dict[str, Any] = {}  # what the script logs for the epoch's line
         self._signals = Signals(self._world)
         self._stop: str | None = None
-        every = getattr(options, "audit_every", None)
-        self._audit_every = every
-        self._audits = bool(getattr(options, "audit", False) or every)
+        self.audits = Audits(options, learner)
 
     # -- entering and leaving -------------------------------------------------------------------
 
@@ -241,17 +240,16 @@ class Run:
             leave=False,
             mininterval=0.5,
         )
-        images = labels = None
         for images, labels in bar:
-            if self._audits and self.step == 0:
-                self._audit(images, labels)
+            if self.audits.asked and self.step == 0:
+                self._started += self._audit(train)
             self._count = len(labels)
             yield images, labels
             self.batch, self.step = self.batch + 1, self.step + 1
             if self.step % READ_EVERY == 0:
                 self._check_finite()
-            if self._audit_every and self.step % self._audit_every == 0:
-                self._audit(images, labels)
+            if self.audits.due(self.step):
+                self._started += self._audit(train)
             told = self.batch < total and self._signals.told(self.step)
             if told or (self.batch < total and every and self.step % every == 0):
                 self._clock()
@@ -259,8 +257,8 @@ class Run:
                 if told:
                     self._answer_signal()
         self._clock()
-        if self._audits and not self._audit_every and images is not None:
-            self._audit(images, labels)
+        if self.audits.asked and not self.audits.every and self.batch:
+            self._audit(train)
 
     def add(self, result: Sequence[Any]) -> None:
         """Add a training step's (mean loss, number correct, ...) to the epoch's sums."""
@@ -275,6 +273,7 @@ class Run:
         for images, labels in self._reading(batches, f"evaluating ({name})"):
             sums.add(self.learner.eval_step(images, labels), len(labels))
         sums = self._over_processes(sums)
+        self._check_finite(sums, f"of the {name} images after")
         self.log(**self._figures(name, sums))
         return sums.loss, *sums.shares
 
@@ -323,11 +322,12 @@ class Run:
 
     # -- what the iterators do ------------------------------------------------------------------
 
-    def _check_finite(self) -> None:
-        if self._sums.images and not math.isfinite(self._sums.loss):
+    def _check_finite(self, sums: Sums | None = None, where: str = "in") -> None:
+        sums = self._sums if sums is None else sums
+        if sums.images and not math.isfinite(sums.loss):
             newest = checkpoint.newest(self.directory)
             raise UserError(
-                f"training stopped: the loss is {self._sums.loss} in epoch {self.epoch + 1}, "
+                f"training stopped: the loss is {sums.loss} {where} epoch {self.epoch + 1}, "
                 f"by step {self.step}; the last whole checkpoint is {newest}"
             )
 
@@ -398,10 +398,12 @@ class Run:
         }
         checkpoint.save(self.directory, self.step, self.learner, document, ("last", *links))
 
-    def _audit(self, images: Any, labels: Any) -> None:
-        """A line of credit angles."""
+    def _audit(self, train: Any) -> float:
+        """A line of credit angles; the seconds that it took, which are none of training's."""
+        began = time.perf_counter()
         line = {"kind": "audit", "epoch": self.epoch, "step": self.step}
-        self._metrics.append(line | credit.audit(self.learner, images, labels))
+        self._metrics.append(line | self.audits.measure(train))
+        return time.perf_counter() - began
 
     def _answer_signal(self) -> None:
         number, name = self._signals.number, self._signals.name

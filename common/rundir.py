@@ -22,7 +22,7 @@ import filelock
 
 import common
 from common import checkpoint, documents
-from common.errors import UsageError, UserError
+from common.errors import ArgumentError, UsageError, UserError
 from common.metrics import Metrics
 from common.paths import home
 from common.writing import writing
@@ -91,7 +91,7 @@ def config(options: Any, name: str, dataset: str | None = None) -> dict[str, Any
 
 
 def refuse_another(directory: Path, wanted: dict[str, Any]) -> None:
-    """UsageError where the directory holds another run, or this one with something to lose."""
+    """ArgumentError where the directory holds another run, or this one with something to lose."""
     if not (directory / "config.json").exists():
         if checkpoint.newest(directory):
             raise UsageError(
@@ -104,14 +104,16 @@ def refuse_another(directory: Path, wanted: dict[str, Any]) -> None:
     if mine != theirs:
         keys = [k for k in mine.keys() | theirs.keys() if mine.get(k) != theirs.get(k)]
         what = sorted(keys)[0]
-        raise UsageError(
-            f"option --out (={directory}) holds another run: {what} is "
-            f"{theirs.get(what)} there and {mine.get(what)} here; choose another folder"
+        raise ArgumentError(
+            "out",
+            f"(={directory}) holds another run: {what} is "
+            f"{theirs.get(what)} there and {mine.get(what)} here; choose another folder",
         )
     if checkpoint.newest(directory):
-        raise UsageError(
-            f"option --out (={directory}) already holds this run; "
-            f"add --resume {directory} to go on with it, or choose another folder"
+        raise ArgumentError(
+            "out",
+            f"(={directory}) already holds this run; "
+            f"add --resume {directory} to go on with it, or choose another folder",
         )
 
 

@@ -85,10 +85,10 @@ def switch_options(cls: type) -> Callable:
 def preset(cls: type[T], compat: str, **overrides: Any) -> T:
     """The switches of `compat` ("corrected" or "original"); an override of None is none.
 
-    UsageError for an unknown preset, switch, or value of a switch with choices.
+    ArgumentError for an unknown preset, switch, or value of a switch with choices.
     """
     if compat not in PRESETS:
-        raise unknown("option --compat", compat, PRESETS)
+        raise unknown("compat", compat, PRESETS)
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     values = {name: field.metadata[compat] for name, field in fields.items()}
     for name, value in overrides.items():
@@ -96,7 +96,7 @@ def preset(cls: type[T], compat: str, **overrides: Any) -> T:
             raise unknown("switch", name, fields)
         choices = fields[name].metadata["choices"]
         if value is not None and choices and value not in choices:
-            raise unknown(f"switch {name}", value, choices)
+            raise unknown(name, value, choices)
         if value is not None:
             values[name] = value
     return cls(**values)

@@ -17,7 +17,7 @@ import tensorflow as tf
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from common.errors import UsageError, UserError
+from common.errors import ArgumentError, UserError
 
 NAME = "tensorflow"
 DTYPES = {"float32": tf.float32, "float64": tf.float64, "bfloat16": tf.bfloat16}
@@ -38,14 +38,14 @@ def set_up(options: Any) -> str:
 
 
 def choose_device(name: str | int) -> str:
-    """auto, cpu, cuda, cuda:1 or an index, as TensorFlow spells it; UsageError for none such."""
+    """auto, cpu, cuda, cuda:1 or an index, as TensorFlow spells it; ArgumentError for none such."""
     name = str(name)
     found = len(tf.config.list_logical_devices("GPU"))
     if name == "cpu" or (name == "auto" and not found):
         return "/CPU:0"
     index = "0" if name == "auto" else name.removeprefix("cuda").removeprefix(":") or "0"
     if not index.isdigit() or int(index) >= found:
-        raise UsageError(f"option --device (={name}): TensorFlow sees {found} GPUs; use cpu")
+        raise ArgumentError("device", f"(={name}): TensorFlow sees {found} GPUs; use cpu")
     return f"/GPU:{int(index)}"
 
 

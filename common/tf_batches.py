@@ -26,6 +26,9 @@ class TFBatches(Batches):
         self._work = tf.float64 if self.dtype == tf.float64 else tf.float32
         super().__init__(split, batch_size, **options)
 
+    def _place(self) -> dict[str, Any]:
+        return {"dtype": self.dtype}
+
     def _hold(self, images: np.ndarray, labels: np.ndarray) -> None:
         self._padded = images.shape[1:3]
         pixels = (-1, self.channels) if self.augments else (len(images), -1)

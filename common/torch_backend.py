@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from common.errors import UsageError, UserError
+from common.errors import ArgumentError, UserError
 
 NAME = "torch"
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
@@ -31,7 +31,7 @@ def set_up(options: Any) -> torch.device:
 
 
 def choose_device(name: str | int) -> torch.device:
-    """auto, cpu, cuda, cuda:1 or a CUDA index; UsageError where there is no such device."""
+    """auto, cpu, cuda, cuda:1 or a CUDA index; ArgumentError where there is no such device."""
     name = str(name)
     found = torch.cuda.device_count()
     if name == "auto":
@@ -40,9 +40,7 @@ def choose_device(name: str | int) -> torch.device:
         return torch.device("cpu")
     index = name.removeprefix("cuda").removeprefix(":") or "0"
     if not index.isdigit() or int(index) >= found:
-        raise UsageError(
-            f"option --device (={name}): this machine has {found} CUDA devices; use cpu"
-        )
+        raise ArgumentError("device", f"(={name}): this machine has {found} CUDA devices; use cpu")
     return torch.device("cuda", int(index))
 
 

@@ -31,6 +31,9 @@ class TorchBatches(Batches):
         self.device, self.dtype = torch.device(device), dtype
         super().__init__(split, batch_size, **options)
 
+    def _place(self) -> dict[str, Any]:
+        return {"device": self.device, "dtype": self.dtype}
+
     def _hold(self, images: np.ndarray, labels: np.ndarray) -> None:
         self._images = torch.from_numpy(np.ascontiguousarray(images)).to(self.device)
         self._labels = torch.from_numpy(labels).to(self.device)

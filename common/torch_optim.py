@@ -1,9 +1,19 @@
 """The state of any torch optimiser under structural names, there from the first step on."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
+
+
+def held(value: float, tensor: torch.Tensor) -> float:
+    """A Python number as a tensor's type holds it: infinite where that overflows.
+
+    torch refuses such a number as `alpha` with an error of its own. A training that has got there
+    has diverged, and its loss, which is not finite then, is what tells.
+    """
+    return value if abs(value) <= torch.finfo(tensor.dtype).max else math.copysign(math.inf, value)
 
 
 def materialise(optimiser: torch.optim.Optimizer) -> None:

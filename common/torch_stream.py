@@ -13,6 +13,7 @@ Order and crops of an epoch depend on (seed, epoch) alone: not on how many worke
 where an epoch was resumed. Pixels travel as uint8, a quarter of the bytes of float32.
 """
 
+import copy
 import math
 import os
 import signal
@@ -26,7 +27,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from common import torch_layout
-from common.errors import UsageError, UserError
+from common.datasets import limited
+from common.errors import ArgumentError, UserError
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SEEDS = 2**62  # below it a seed fits into torch's int64
@@ -67,7 +69,7 @@ class TorchStream:
     dtype       of the images; channels_last: their memory format
 
     Yields (images (B, C, H, W) or (B, crops, C, H, W), labels int64 (B,)), on the device.
-    Raises UsageError for sizes that cannot be, UserError for an image that cannot be read.
+    Raises ArgumentError for sizes that cannot be, UserError for an image that cannot be read.
     """
 
     def __init__(
@@ -91,11 +93,11 @@ class TorchStream:
         most = n // self.size if shuffle and self.size > 1 else None  # they need equal shares
         if batch_size < 1 or (most is not None and batch_size > most):
             limit = f"between 1 and {most}, a process's share of {n} images" if most else "positive"
-            raise UsageError(f"batch size (={batch_size}) must be {limit}")
+            raise ArgumentError("batch_size", f"(={batch_size}) must be {limit}")
         self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
         self.workers = math.ceil(min(workers, os.cpu_count() or 1) / self.size)
         self.device, self.dtype, self.channels_last = torch.device(device), dtype, channels_last
-        self._n, self._images = n, _Images(source, transform)
+        self.n, self._images = n, _Images(source, transform)
         whole = batch_size * self.size
         if self.size == 1:
             self.images = n
@@ -117,8 +119,8 @@ class TorchStream:
     def plan(self, epoch: int) -> list[Task]:
         """The images of an epoch (from 0) in their order, this process's part."""
         rng = np.random.Generator(np.random.PCG64([self.seed, epoch]))
-        order = rng.permutation(self._n) if self.shuffle else np.arange(self._n)
-        tasks = np.stack([order, rng.integers(0, SEEDS, self._n)], axis=1)
+        order = rng.permutation(self.n) if self.shuffle else np.arange(self.n)
+        tasks = np.stack([order, rng.integers(0, SEEDS, self.n)], axis=1)
         if self.size > 1 and self.shuffle:
             whole = tasks[: self.images * self.size]
             tasks = whole.reshape(-1, self.size, self.batch_size, 2)[:, self.rank].reshape(-1, 2)
@@ -148,11 +150,34 @@ class TorchStream:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         return self.epoch(0)
 
+    def sample(self, images: int, batch_size: int) -> "TorchStream":
+        """`images` of the source, the same ones and the same crops of them at any time."""
+        twin = copy.copy(self)
+        chosen = limited(images, self.n, "images")
+        twin._images = _Images(_Part(self._images.source, chosen), self._images.transform)
+        twin.n = twin.images = images
+        twin.batch_size, twin.shuffle, twin.seed, twin.workers = batch_size, False, 0, 0
+        twin.rank, twin.size = 0, 1
+        return twin
+
     def _normalise(self, pixels: Tensor) -> Tensor:
         images = pixels.to(self.device, non_blocking=True).to(self._factor.dtype)
         images = images.mul_(self._factor).sub_(self._shift).to(self.dtype)
         last = self.channels_last and images.dim() == 4
         return torch_layout.laid(images, torch.channels_last if last else torch.contiguous_format)
+
+
+class _Part:
+    """Some images of a source, as a source."""
+
+    def __init__(self, source: Source, chosen: np.ndarray) -> None:
+        self._source, self._chosen, self.labels = source, chosen, source.labels[chosen]
+
+    def read(self, index: int) -> np.ndarray:
+        return self._source.read(int(self._chosen[index]))
+
+    def __len__(self) -> int:
+        return len(self._chosen)
 
 
 class _Images(Dataset[Any]):

@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from common.options import Choice, Device, nonnegative_int, option, path, positive_int
+from common.options import Choice, Device, option, path, positive_int
+from common.options import seed as seed_type
+from common.options import threads as threads_type
 from common.paths import home
 
 PRECISIONS = ("float32", "float64", "bfloat16")
@@ -51,28 +53,30 @@ def training_options(
     add("out", "Directory of this run.", type=path, show_default="runs/PAPER/NAME-SEED")
     add("resume", f"Go on with {from_file}the run in this directory.", type=path)
     add("allow_change", "With --resume: let this option alter the numbers.", multiple=True)
-    add("seed", "Seed of everything random.", numbers=True, type=nonnegative_int)
+    add("seed", "Seed of everything random.", numbers=True, type=seed_type)
     add("epochs", "Passes through the training set.", numbers=epochs_alter_numbers)
     add("limit_train", "Train on so many images only.", numbers=True, type=positive_int)
     add("limit_test", "Test on so many images only.", numbers=True, type=positive_int)
     add("device", f"{Device.expected}.", type=Device())
-    add("threads", "CPU threads.", type=positive_int, show_default="the framework's")
+    add("threads", "CPU threads.", type=threads_type, show_default="the framework's")
     add("precision", "Number format.", numbers=True, type=Choice(*PRECISIONS))
     add("deterministic", "Use only kernels that repeat bit for bit.")
     add("audit", f"Compare the rule's updates with backprop's gradients, {once}.")
     add("audit_every", "Audit every so many steps (implies --audit).", type=positive_int)
+    add("audit_images", "Audit on so many training images, the same every time.", type=positive_int)
     add("checkpoint_every", "Steps between checkpoints.", type=positive_int, show_default=once)
     add("quiet", "No progress bars.")
     table["epochs"]["type"] = positive_int
     table["allow_change"]["metavar"] = "NAME"
     values = {"dataset": dataset, "data_dir": _data_dir, "seed": 0, "device": "auto"}
-    values |= {"precision": "float32", **defaults}
+    values |= {"precision": "float32", "audit_images": 512, **defaults}
     spellings = {"dataset": "--dataset --data", "no_download": "--no-download/--download"}
     for name in ("deterministic", "audit", "quiet"):
         spellings[name] = f"--{name}/--no-{name}"
     for name in ("no_download", "deterministic", "audit", "quiet"):
         table[name]["show_default"] = False
     theirs = original or {}
+    without = (*without, *(["audit_images"] if "audit" in without else []))
     for asked in (*without, *theirs, *values):
         if asked not in table:
             raise TypeError(f"training_options has no {asked!r}; it has {', '.join(table)}")

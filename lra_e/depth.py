@@ -21,7 +21,7 @@ import click
 from common import checkpoint, documents
 from common.cli import Options, command, option
 from common.errors import UserError
-from common.options import choice, path, positive_int
+from common.options import choice, path, positive_int, threads
 from common.writing import write_figure, write_json
 
 SCRIPT = "lra_e.mnist.mnist_torch"
@@ -286,7 +286,7 @@ def table(records: list[dict[str, Any]]) -> str:
 @option("--out", type=path, default=Path("runs/lra_e/depth"), help="Folder of the study.")
 @option("--data-dir", type=path, default=None, help="Folder of the data sets.")
 @option("--limit-train", type=positive_int, default=None, help="Train on so many images only.")
-@option("--threads", type=positive_int, default=1, help="CPU threads of a run.")
+@option("--threads", type=threads, default=1, help="CPU threads of a run.")
 @option("--only-figure/--all", default=False, help="Draw what is there, train nothing.")
 def main(options: Options) -> None:
     """Train nets of several depths with LRA-E, fixed E and backprop, and draw what they learnt."""

@@ -120,7 +120,7 @@ def main(options: Options) -> None:
             "option --dataset is needed: the model does not say what it was trained on"
         )
     test = load(dataset, options.data_dir, download=not options.no_download).test
-    test = test.limit(options.limit_test, "--limit-test")
+    test = test.limit(options.limit_test, "limit_test")
     if test.images.shape[1] < 28:
         test = enlarge(test, 28)
     x = test.images.reshape(len(test), -1).astype(np.float32) / np.float32(255)

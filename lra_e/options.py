@@ -5,7 +5,7 @@ from typing import Any
 
 from common.cli import Options, option, training_options
 from common.errors import UsageError
-from common.options import choice, layers, nonnegative, positive, positive_int, together
+from common.options import batch, choice, layers, nonnegative, positive, positive_int, together
 from common.switches import switch_options
 from lra_e.recipes import PAPER, RECIPES
 from lra_e.settings import CHOICES
@@ -46,7 +46,7 @@ def lra_e_options(script: str, switches: type) -> Callable:
         option("--adam-beta1", type=nonnegative, default=0.9, help="Of AdamW."),
         option("--adam-beta2", type=nonnegative, default=0.999, help="Of AdamW."),
         option("--adam-eps", type=positive, default=recipe.adam_eps, help="Of AdamW."),
-        option("--batch-size", type=positive_int, default=50, help="Images a batch."),
+        option("--batch-size", type=batch, default=50, help="Images a batch."),
         option("--reduction", type=choice(*CHOICES["reduction"]), default=recipe.reduction,
                help="Updates are the batch's mean or sum."),
         option("--init", type=choice("normal", "linear"), default=recipe.init,

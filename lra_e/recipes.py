@@ -1,13 +1,14 @@
 """The six programs' constants, and the task that a command line makes of them; no framework."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from common import memory
 from common.datasets import Dataset, Split
-from common.errors import UsageError
+from common.errors import ArgumentError
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,10 @@ PAPER = {
 }
 
 
+BYTES = 8 + 3 * 4
+"""Of an entry of a weight: as it is drawn, and in float32 itself and two moments."""
+
+
 class Task(NamedTuple):
     """A data set split for one run."""
 
@@ -86,23 +91,32 @@ def load_task(options: Any, split: Callable[[int, int], tuple[np.ndarray, np.nda
 
     data = load(options.dataset, options.data_dir, download=not options.no_download)
     train = data.train.limit(options.limit_train)
-    test = data.test.limit(options.limit_test, "--limit-test")
+    test = data.test.limit(options.limit_test, "limit_test")
     n_val = round(len(train) * options.validation / 60_000)
     if not 0 < n_val < len(train):
-        raise UsageError(
-            f"option --validation (={options.validation}) holds out {n_val} of {len(train)} "
-            "images; it counts images in 60,000 and must leave some on both sides"
+        raise ArgumentError(
+            "validation",
+            f"(={options.validation}) holds out {n_val} of {len(train)} "
+            "images; it counts images in 60,000 and must leave some on both sides",
         )
     if train.images.shape[1] < 28:
         train, test = enlarge(train, 28), enlarge(test, 28)
     pixels, classes = int(np.prod(train.images.shape[1:])), data.n_classes
     if (options.layers[0], options.layers[-1]) != (pixels, classes):
-        raise UsageError(
-            f"option --layers (={'-'.join(map(str, options.layers))}) must begin with {pixels} "
-            f"pixels and end with {classes} classes for {options.dataset}"
+        raise ArgumentError(
+            "layers",
+            f"(={'-'.join(map(str, options.layers))}) must begin with {pixels} "
+            f"pixels and end with {classes} classes for {options.dataset}",
         )
+    memory.check(BYTES * entries(options.layers), "the network's weights and their moments")
     kept, held = split(len(train), n_val)
     return Task(data, train.take(kept), train.take(held), test)
+
+
+def entries(layers: Sequence[int]) -> int:
+    """Of all W and E of a network of such layers."""
+    pairs = list(zip(layers, layers[1:], strict=False))
+    return sum(a * b for a, b in pairs) + sum(a * b for a, b in pairs[1:])
 
 
 def split_by(kind: str, seed: int) -> Callable[[int, int], tuple[np.ndarray, np.ndarray]]:

@@ -102,7 +102,8 @@ class Learner:
         self.optimiser.step()
         if self._decay is not None:
             self._scale *= self._decay
-            torch.add(self._upper, self._difference, alpha=self._scale, out=self._flat_E)
+            scale = torch_optim.held(self._scale, self._upper)
+            torch.add(self._upper, self._difference, alpha=scale, out=self._flat_E)
         if self._report_after:
             return self.eval_step(images, labels)
         return update.loss, torch_labels.correct(update.logits, labels)
@@ -157,7 +158,8 @@ class Learner:
         torch_optim.load_state(self.optimiser, state)
         if self._decay is not None:
             self._scale = state["E.scale"]
-            torch.add(self._upper, self._difference, alpha=self._scale, out=self._flat_E)
+            scale = torch_optim.held(self._scale, self._upper)
+            torch.add(self._upper, self._difference, alpha=scale, out=self._flat_E)
 
     def _versions(self) -> int:
         """Grows with every change in place that comes through W and E themselves, as ours do not:

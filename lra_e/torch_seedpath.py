@@ -42,8 +42,8 @@ class SeedPath:
     `train_indices` (n - n_val,) and `val_indices` (n_val,) are positions in the training set,
     int64. `W` and `E` are float32 CPU tensors in canonical layout: W[i] (n_i, n_{i+1}) and
     E[i] (n_{i+2}, n_{i+1}).
-    Raises UsageError for an unknown init, ArgumentError for a number out of its range or a hold-out
-    that leaves nothing to train on.
+    Raises ArgumentError for an unknown init, a number out of its range or a hold-out that leaves
+    nothing to train on.
     """
 
     def __init__(

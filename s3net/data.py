@@ -17,7 +17,7 @@ def load_task(options: Any) -> Task:
     """The data that the options name; digits become colour images of 32 x 32."""
     data = load(options.dataset, options.data_dir, download=not options.no_download)
     train = data.train.limit(getattr(options, "limit_train", None))
-    test = data.test.limit(options.limit_test, "--limit-test")
+    test = data.test.limit(options.limit_test, "limit_test")
     if options.dataset == "digits":
         train, test = enlarge(train, 32, 3), enlarge(test, 32, 3)
     return Task(data, train, test)

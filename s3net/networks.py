@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from common.errors import ArgumentError
 from s3net.topology import WIRINGS, widths, wire
 
 
@@ -83,7 +84,7 @@ class S3Net(nn.Module):
     ) -> None:
         super().__init__()
         if wiring not in WIRINGS:
-            raise ValueError(f"wiring (={wiring}) must be one of {', '.join(WIRINGS)}")
+            raise ArgumentError("wiring", f"(={wiring}) must be one of {', '.join(WIRINGS)}")
         self.growth, self.layer_counts, self.wiring = growth, tuple(blocks), wiring
         features = nn.Sequential()
         features.add_module("conv0", nn.Conv2d(3, init, 7, stride=2, padding=3, bias=False))

@@ -1,11 +1,10 @@
 """How many outputs a network needs; no framework."""
 
-from common.errors import UsageError
+from common.errors import ArgumentError
 
 
-def enough(outputs: int, classes: int, option: str, whose: str) -> int:
-    """The outputs. UsageError, naming the option and whose classes, for fewer than those."""
+def enough(outputs: int, classes: int, argument: str, whose: str) -> int:
+    """The outputs. ArgumentError, naming the argument and whose classes, for fewer than those."""
     if outputs < classes:
-        text = f"option {option} (={outputs}) must be >= {classes}, the classes of {whose}"
-        raise UsageError(text)
+        raise ArgumentError(argument, f"(={outputs}) must be >= {classes}, the classes of {whose}")
     return outputs

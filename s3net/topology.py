@@ -14,6 +14,8 @@ need L wires where dense ones need L (L + 1) / 2, and one concatenation where th
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from common.errors import ArgumentError
+
 WIRINGS = ("sparse", "dense", "residual", "plain")
 
 
@@ -39,7 +41,7 @@ def widths(wiring: str, channels: int, growth: int, depth: int) -> Widths:
         return Widths(layers, channels + depth * growth)
     if wiring == "residual":
         return Widths([(channels, channels)] * depth, channels)
-    raise ValueError(f"wiring (={wiring}) must be one of {', '.join(WIRINGS)}")
+    raise ArgumentError("wiring", f"(={wiring}) must be one of {', '.join(WIRINGS)}")
 
 
 def edges(wiring: str, depth: int) -> list[tuple[int, int]]:
@@ -56,7 +58,7 @@ def edges(wiring: str, depth: int) -> list[tuple[int, int]]:
         return [*chain, *((i - 1, i + 1) for i in range(1, depth + 1)), (depth, last)]
     if wiring == "plain":
         return [*chain, (depth, last)]
-    raise ValueError(f"wiring (={wiring}) must be one of {', '.join(WIRINGS)}")
+    raise ArgumentError("wiring", f"(={wiring}) must be one of {', '.join(WIRINGS)}")
 
 
 def wire(

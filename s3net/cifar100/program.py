@@ -7,7 +7,7 @@ from typing import Any
 import click
 from torch import nn
 
-from common import torch_backend
+from common import torch_backend, torch_trial
 from common.errors import UsageError
 from common.run import Run
 from common.torch_batches import TorchBatches
@@ -32,6 +32,7 @@ def train(options: Any) -> None:
     device = torch_backend.set_up(options)
     task = load_task(options)
     dtype = torch_backend.floats(options.precision)
+    torch_trial.affordable(lambda: network(options, task.data.n_classes))
     net = network(options, task.data.n_classes).to(device=device, dtype=dtype)
     learner = Learner(
         net,
@@ -47,6 +48,7 @@ def train(options: Any) -> None:
     size, seed = options.batch_size, options.seed
     train_set = TorchBatches(task.train, size, shuffle=True, seed=seed, **augmented, **place)
     test_set = TorchBatches(task.test, size, **place)
+    torch_trial.rehearse(net, train_set, (3, *task.train.images.shape[1:3]), dtype)
     click.echo(f"{learner.parameters()} parameters, {options.wiring} wiring, "
                f"{device}")  # fmt: skip
     name = f"{options.dataset}-{options.wiring}-k{options.growth_rate}-d{depth(options)}"
@@ -91,7 +93,7 @@ def depth(options: Any) -> int:
 
 def network(options: Any, classes: int) -> CifarS3:
     """The network of the options, drawn from the seed. UsageError for too few outputs."""
-    outputs = enough(options.num_class or classes, classes, "--num-class", options.dataset)
+    outputs = enough(options.num_class or classes, classes, "num_class", options.dataset)
     switches = options.switches
     asked = "augmentation" in options.typed and options.augmentation
     gated = switches.dropout_needs_augmentation and not asked

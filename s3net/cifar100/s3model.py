@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from common.errors import ArgumentError
 from s3net.topology import widths, wire
 
 
@@ -117,5 +118,5 @@ class CifarS3(nn.Module):
 def layers_of(depth: int) -> tuple[int, int, int]:
     """Layers of the three blocks of a net of so many weighted layers. ValueError below 7."""
     if depth < 7:
-        raise ValueError(f"depth (={depth}) must be at least 7")
+        raise ArgumentError("depth", f"(={depth}) must be at least 7")
     return ((depth - 4) // 3,) * 3

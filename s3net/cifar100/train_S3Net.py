@@ -1,12 +1,22 @@
 """Train S3 on CIFAR-100: `python -m s3net.cifar100.train_S3Net`, or this file by its path."""
 
+from common.bounds import DEEPEST
 from common.cli import Options, command, option, training_options
-from common.options import choice, fraction, nonnegative, path, positive, positive_int
+from common.options import (
+    Number,
+    batch,
+    choice,
+    fraction,
+    nonnegative,
+    path,
+    positive,
+    positive_int,
+)
 from common.switches import switch_options
 from s3net.fidelity import Cifar
 from s3net.topology import WIRINGS
 
-depth_of_net = type(positive_int)(int, 7)
+depth_of_net = Number(int, 7, most=DEEPEST)
 
 
 @command(paper="s3net", name="train_S3Net")
@@ -27,7 +37,7 @@ depth_of_net = type(positive_int)(int, 7)
 )
 @option("--unuse-cuda", is_flag=True, default=False, help="Stay on the CPU.")
 @option("--lr", type=positive, default=0.2, help="Initial learning rate.")
-@option("--batch-size", type=positive_int, default=64, help="Images a step, in tests too.")
+@option("--batch-size", type=batch, default=64, help="Images a step, in tests too.")
 @option("--weight-decay", type=nonnegative, default=1e-4, help="On every parameter.")
 @option("--momentum", type=fraction, default=0.9, help="Of SGD.")
 @option(

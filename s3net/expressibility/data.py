@@ -6,7 +6,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from common.errors import UsageError, UserError
+from common.errors import ArgumentError
 from common.paths import home
 from s3net.expressibility.kernel import Array
 
@@ -33,10 +33,11 @@ class Halves(NamedTuple):
 
 
 def load(name: str, boston: Path | None = None) -> Data:
-    """A data set; UsageError for Boston without a file.
+    """A data set; ArgumentError for Boston without a file.
 
     Boston housing left scikit-learn: one of its columns encodes race. `boston` is a csv or npz with
-    13 feature columns and the price last (npz: arrays x, y). UserError where it is another thing.
+    13 feature columns and the price last (npz: arrays x, y). ArgumentError where it is
+    another thing.
     """
     from sklearn import datasets
 
@@ -47,7 +48,7 @@ def load(name: str, boston: Path | None = None) -> Data:
         x, labels = datasets.load_digits(return_X_y=True)
         return Data(name, x / 16, np.eye(10)[labels] - 0.1, True)
     if boston is None:
-        raise UsageError("option --boston is missing: --dataset boston needs a file (csv or npz "
+        raise ArgumentError("boston", "is missing: dataset boston needs a file (csv or npz "
                          "with 13 features and the price); no library ships it")  # fmt: skip
     x, y = _read_boston(boston)
     return Data(name, x, y)
@@ -87,10 +88,10 @@ def _read_boston(path: Path) -> tuple[Array, Array]:
             table = np.loadtxt(rows[skip:], delimiter="," if "," in rows[-1] else None, ndmin=2)
             x, y = table[:, :-1], table[:, -1:]
     except (OSError, KeyError, ValueError, TypeError, BadZipFile) as error:
-        raise UserError(f"option --boston (={path}): cannot be read ({error})") from None
+        raise ArgumentError("boston", f"(={path}): cannot be read ({error})") from None
     finite = np.isfinite(x).all() and np.isfinite(y).all()
     if x.ndim != 2 or x.shape[1] != 13 or len(x) != len(y) or not finite:
-        raise UserError(f"option --boston (={path}): must hold 13 features and the price a row, "
+        raise ArgumentError("boston", f"(={path}): must hold 13 features and the price a row, "
                         f"finite numbers all, not {x.shape}")  # fmt: skip
     return x, y
 

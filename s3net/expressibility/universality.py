@@ -22,7 +22,7 @@ import click
 import numpy as np
 
 from common.cli import Options, command, option
-from common.errors import UsageError
+from common.errors import ArgumentError, UsageError
 from common.options import choice, path
 from common.writing import write_table
 from s3net.expressibility.kernel import Array
@@ -54,7 +54,7 @@ class OneNeuronNet:
     def of(f: Callable[[Array], Array], a: float, b: float, depth: int) -> "OneNeuronNet":
         """The net of a depth for f on [a, b]. ValueError for a depth below 1."""
         if depth < 1:
-            raise ValueError(f"depth (={depth}) must be at least 1")
+            raise ArgumentError("depth", f"(={depth}) must be at least 1")
         t = np.linspace(a, b, depth + 1)
         values = f(t)
         slopes = np.diff(values) / np.diff(t)

@@ -6,7 +6,7 @@ from typing import Any
 
 from common.check_data import check
 from common.datasets import described, enlarge, load
-from common.errors import UsageError, UserError
+from common.errors import ArgumentError, UserError
 from common.files import missing
 from common.image_folder import one_half
 from s3net.imagenet.records import Records
@@ -37,7 +37,7 @@ def load_task(options: Any, *, training: bool = True) -> Task:
     if options.dataset == "digits":
         data = load("digits")
         first = enlarge(data.train.limit(limits[0]), DIGITS, 3)
-        second = enlarge(data.test.limit(limits[1], "--limit-test"), DIGITS, 3)
+        second = enlarge(data.test.limit(limits[1], "limit_test"), DIGITS, 3)
         said = data.checksums, data.unverified, data.name, data.about
         return Task(first, second, data.classes, *said)
     halves, names = {}, ["train", "val"] if training else ["val"]
@@ -53,7 +53,7 @@ def load_task(options: Any, *, training: bool = True) -> Task:
     images = len(halves["train"]) if training else None
     about = described(called, n, images, len(halves["val"]), " and ".join(map(str, where.values())))
     train = halves["train"].limit(limits[0]) if training else None
-    val = halves["val"].limit(limits[1], "--limit-test")
+    val = halves["val"].limit(limits[1], "limit_test")
     return Task(train, val, classes["val"], checksums, tuple(checksums), called, about)
 
 
@@ -76,8 +76,8 @@ def place(options: Any, half: str) -> Path:
     if given is not None:
         return given
     if options.data is None:
-        raise UsageError(f"option --{half} is missing: a folder with a folder a class, or an lmdb "
-                         "file (or give DATA)")  # fmt: skip
+        raise ArgumentError(half, "is missing: a folder with a folder a class, or an lmdb file (or "
+                            "give DATA)")  # fmt: skip
     found = [options.data / half, options.data / f"{half}.lmdb"]
     for each in found:
         if each.exists():
@@ -90,7 +90,7 @@ def open_half(where: Path, half: str) -> tuple[Any, tuple[str, ...], str]:
     if where.is_dir() and not (where / "data.mdb").is_file():
         return one_half(where)
     if not where.exists():
-        raise UsageError(f"option --{half} (={where}): there is no such folder or lmdb file")
+        raise ArgumentError(half, f"(={where}): there is no such folder or lmdb file")
     records = Records(where / "data.mdb" if where.is_dir() else where)
     return records, records.classes, records.checksum
 

@@ -14,7 +14,7 @@ def arch_of(options: Any) -> str:
 
 
 def make(name: str, classes: int) -> Any:
-    """A network with so many outputs, drawn from torch's generator. UsageError for a name that
+    """A network with so many outputs, drawn from torch's generator. ArgumentError for a name that
     neither this paper nor torchvision has."""
     from s3net.networks import PLANS, build
 
@@ -25,7 +25,7 @@ def make(name: str, classes: int) -> Any:
 
     known = list_models(module=torchvision.models)
     if name not in known:
-        raise unknown("option --arch", name, [*PLANS, *known])
+        raise unknown("arch", name, [*PLANS, *known])
     more: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):  # their further outputs are for a loss of their own
         more = {"aux_logits": False, "init_weights": True}

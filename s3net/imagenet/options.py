@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from common import options as kinds
 from common.check_data import check_data_option
 from common.cli import argument, option, training_options
 from common.errors import UsageError
@@ -15,7 +16,9 @@ from common.options import (
     path,
     positive,
     positive_int,
+    side,
     together,
+    workers,
 )
 from common.switches import switch_options
 from s3net.imagenet.fidelity import Fidelity
@@ -49,13 +52,13 @@ def imagenet_options(
                help="Validation images."),
         option("-a", "--arch", default=arch, help="Network: of this paper (s3net_new1, "
                "s3net_new2, s3net_new_big, s3net_new_big2, s3net65, ...) or of torchvision."),
-        option("-j", "--workers", type=nonnegative_int, default=16, numbers=False,
+        option("-j", "--workers", type=workers, default=16, numbers=False,
                help="Processes that read images, for all training processes together; never more "
                "than there are CPUs."),
         check_data_option(),
         option("--start-epoch", type=nonnegative_int, default=0,
                help="Epoch to begin with; a resumed file knows its own."),
-        option("-b", "--batch-size", type=positive_int, default=batch,
+        option("-b", "--batch-size", type=kinds.batch, default=batch,
                help="Images a step, over all processes."),
         option("--lr", "--learning-rate", "lr", type=positive, default=0.1,
                help="Initial learning rate; a tenth after every 30 epochs."),
@@ -80,7 +83,7 @@ def imagenet_options(
                help="The only GPU: the same as --device cuda:N."),
         option("--multiprocessing-distributed", is_flag=True, default=False, numbers=False,
                help="Refused: torchrun starts the processes."),
-        option("--image-size", type=positive_int, default=224, original=False,
+        option("--image-size", type=side, default=224, original=False,
                help="Side of the crops."),
         option("--num-classes", type=positive_int, default=None, original=False,
                show_default="the data's", help="Outputs."),

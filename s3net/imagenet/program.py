@@ -6,7 +6,7 @@ from typing import Any
 import click
 import torch
 
-from common import torch_backend, torch_distributed
+from common import torch_backend, torch_distributed, torch_trial
 from common.errors import UsageError
 from common.run import Run
 from common.torch_files import write_pth
@@ -39,6 +39,8 @@ def train(options: Any) -> None:
     order = {"shuffle": True, "seed": options.seed}
     train_set = stream(options, task.train, random_crop, device, world, **order)
     val_set = stream(options, task.val, centre_crop, device, world)
+    shape = (3, options.image_size, options.image_size)
+    torch_trial.rehearse(learner.net, train_set, shape, torch_backend.floats(options.precision))
     describe(options, learner, world)
     arch = arch_of(options)
     with Run(options, learner, data=task, device=device, name=f"{task.name}-{arch}",
@@ -86,7 +88,8 @@ def make_learner(options: Any, task: Task, device: torch.device, world: Any) -> 
     outputs = options.num_classes or len(task.classes)
     if options.switches.thousand_outputs and "num_classes" not in options.typed:
         outputs = 1000
-    enough(outputs, len(task.classes), "--num-classes", "the images")
+    enough(outputs, len(task.classes), "num_classes", "the images")
+    torch_trial.affordable(lambda: make(arch_of(options), outputs))
     net = make(arch_of(options), outputs)
     return Learner(
         net.to(device=device, dtype=torch_backend.floats(options.precision)),

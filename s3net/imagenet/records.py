@@ -180,9 +180,9 @@ class Records:
         found.indices, found.labels = self.indices[chosen], self.labels[chosen]
         return found
 
-    def limit(self, n: int | None, option: str = "--limit-train") -> "Records":
+    def limit(self, n: int | None, argument: str = "limit_train") -> "Records":
         """As `common.datasets.Split.limit`."""
-        return self if n is None else self.take(limited(n, len(self), option))
+        return self if n is None else self.take(limited(n, len(self), argument))
 
     def read(self, index: int) -> np.ndarray:
         """The image at `index`, decoded: uint8 (H, W, 3). UserError naming file and image."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common.cli import option
-from common.options import Device, path, positive_int, together
+from common.options import Device, batch, path, positive_int, side, together
 from s3net.tinyimagenet.models import SMALL
 
 
@@ -18,11 +18,11 @@ def study_options(out: str) -> Callable:
                metavar="NAME[=FILE]",
                help="Network: a small one of ours, one of torchvision, or any of them "
                "with your weights (safetensors, .pth, run directory). Repeat for more."),
-        option("--image-size", type=positive_int, default=None, original=False,
+        option("--image-size", type=side, default=None, original=False,
                help="Side of the images (default: the network's, else 224)."),
         option("--limit", type=positive_int, default=None, original=False,
                help="The first so many photographs only."),
-        option("--batch-size", type=positive_int, default=10, original=False,
+        option("--batch-size", type=batch, default=10, original=False,
                help="Photographs a pass."),
         option("--device", type=Device(), default="auto", original=False,
                help="cpu, cuda, cuda:1 or an index."),

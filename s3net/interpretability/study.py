@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from common.errors import UserError
+from common.errors import ArgumentError, UserError
 from common.image_folder import SUFFIXES
 from common.paths import home
 from common.pixels import decode
@@ -34,17 +34,17 @@ class Maps(NamedTuple):
 
 
 def files(folder: Path, limit: int | None = None) -> list[Path]:
-    """The images of a folder, by name. UserError where there are none."""
+    """The images of a folder, by name. ArgumentError where there are none."""
     folder = home(folder)
     if not folder.is_dir():
-        raise UserError(f"option --images (={folder}): there is no such folder")
+        raise ArgumentError("images", f"(={folder}): there is no such folder")
     found = sorted(
         path
         for path in folder.iterdir()
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
     )
     if not found:
-        raise UserError(f"option --images (={folder}): holds no image")
+        raise ArgumentError("images", f"(={folder}): holds no image")
     return found[:limit]
 
 
@@ -62,16 +62,17 @@ def photos(paths: Sequence[Path], size: int) -> Photos:
 def masks(names: Sequence[str], folder: Path, size: int, original: bool = False) -> np.ndarray:
     """bool (N, size, size): the cut-out of each photo, the file whose name begins with the photo's.
 
-    original: by the original's way through the red channel (`red_mask`). UserError where one lacks.
+    original: by the original's way through the red channel (`red_mask`). ArgumentError where one
+    lacks.
     """
     folder = home(folder)
     if not folder.is_dir():
-        raise UserError(f"option --masks (={folder}): there is no such folder")
+        raise ArgumentError("masks", f"(={folder}): there is no such folder")
     found = []
     for name in names:
         paths = sorted(p for p in folder.glob(f"{name}*") if p.suffix.lower() in SUFFIXES)
         if not paths:
-            raise UserError(f"option --masks (={folder}): holds no cut-out of {name}")
+            raise ArgumentError("masks", f"(={folder}): holds no cut-out of {name}")
         found.append((red_mask if original else alpha_mask)(paths[0], size))
     return np.stack(found)
 
@@ -94,7 +95,7 @@ def open_model(word: str, size: int | None) -> Any:
     try:
         net = get_model(name, weights="IMAGENET1K_V1")
     except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"option --model (={word}): torchvision's weights could not be had "
+        raise UserError(f"{word}: torchvision's weights could not be had "
                         f"({error}); give {name}=FILE") from None  # fmt: skip
     return Opened(net.eval(), name, size or 224, None, "torchvision's IMAGENET1K_V1")
 

@@ -7,7 +7,7 @@ the small S3 in `s3net/weights`, trained on ten classes of Tiny ImageNet.
 import click
 
 from common.cli import Options, command, option
-from common.options import Device, choice, path, positive_int
+from common.options import Device, batch, choice, path, positive_int
 from s3net.tinyimagenet.data import DATASETS
 from s3net.tinyimagenet.models import MODELS
 
@@ -43,7 +43,7 @@ from s3net.tinyimagenet.models import MODELS
     original=False,
     help="Images are enlarged to this side (default: the model's, else 224).",
 )
-@option("--test-batch-size", type=positive_int, default=200, original=False, help="Images a batch.")
+@option("--test-batch-size", type=batch, default=200, original=False, help="Images a batch.")
 @option("--device", type=Device(), default="auto", original=False, help="cpu, cuda, cuda:1.")
 @option("--data-dir", type=path, default=None, original=False, help="Folder of the data sets.")
 @option(

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from common.errors import UsageError, UserError
+from common.errors import ArgumentError, UsageError, UserError
 from common.paths import home
 
 STORED = Path(__file__).with_name("randwire_regular_c109_n32.json")
@@ -63,15 +63,17 @@ class Settings:
     def __post_init__(self) -> None:
         for name, allowed in (("net_type", "regular"), ("graph_model", "WS")):
             if getattr(self, name) != allowed:
-                raise UsageError(f"{name} (={getattr(self, name)}) must be {allowed}")
+                raise ArgumentError(name, f"(={getattr(self, name)}) must be {allowed}")
         for name, least in (("channels", 2), ("nodes", 6), ("K", 2), ("seed", 0)):
             value = getattr(self, name)
             if type(value) is not int or value < least:
-                raise UsageError(f"{name} (={value}) must be an integer >= {least}")
+                raise ArgumentError(name, f"(={value}) must be an integer >= {least}")
         if self.K >= self.nodes // 2:
-            raise UsageError(f"K (={self.K}) must be < {self.nodes // 2}, the first graph's nodes")
+            raise ArgumentError(
+                "K", f"(={self.K}) must be < {self.nodes // 2}, the first graph's nodes"
+            )
         if isinstance(self.P, bool) or not isinstance(self.P, int | float) or not 0 <= self.P <= 1:
-            raise UsageError(f"P (={self.P}) must be between 0 and 1")
+            raise ArgumentError("P", f"(={self.P}) must be between 0 and 1")
 
 
 @dataclass(frozen=True)

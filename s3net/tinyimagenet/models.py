@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from common.errors import UsageError
+from common.errors import ArgumentError
 from s3net.tinyimagenet.graphs import FILE, Wiring, read
 from s3net.tinyimagenet.graphs import STORED as STORED_GRAPHS
 
@@ -66,15 +66,16 @@ def make(
     name     one of MODELS, or a model of torchvision
     dropout  of S3's layers; wiring of its blocks, None: its own
     graphs   of randwire_ws; None: the study's
-    UsageError for a name that nobody knows, and for dropout or a wiring that the network has not.
+    ArgumentError for a name that nobody knows, and for dropout or a wiring that the network
+    has not.
     """
     from s3net.networks import PLANS, build
 
     if name in PLANS:
         return build(name, classes, dropout, wiring)
-    for option, value in (("--dropout", dropout), ("--wiring", wiring)):
+    for argument, value in (("dropout", dropout), ("wiring", wiring)):
         if value:
-            raise UsageError(f"option {option} (={value}) is for S3 nets; {name} has its own")
+            raise ArgumentError(argument, f"(={value}) is for S3 nets; {name} has its own")
     if name in OURS:
         return _ours(name, classes, graphs)
     if name in TIMM:
@@ -82,8 +83,8 @@ def make(
     from torchvision.models import get_model, list_models
 
     if name not in list_models():
-        raise UsageError(f"option --model (={name}) must be one of {', '.join(MODELS)}, or a model "
-                         "of torchvision")  # fmt: skip
+        raise ArgumentError("model", f"(={name}) must be one of {', '.join(MODELS)}, or a model of "
+                            "torchvision")  # fmt: skip
     return get_model(name, weights=None, num_classes=classes)
 
 
@@ -112,7 +113,7 @@ def _timm(name: str, classes: int) -> Any:
     try:
         import timm
     except ImportError:
-        raise UsageError(f"option --model (={name}) needs timm, which is not installed") from None
+        raise ArgumentError("model", f"(={name}) needs timm, which is not installed") from None
     return timm.create_model(TIMM[name], pretrained=False, num_classes=classes)
 
 
@@ -149,16 +150,17 @@ def open_network(name: str | None, path: Path | None, size: int | None = None) -
     if path is None:
         name = name or "s3net_small"
         if name not in SMALL:
-            raise UsageError(f"option --model (={name}) must be NAME=FILE, or one of "
-                             f"{', '.join(SMALL)}")  # fmt: skip
+            raise ArgumentError(
+                "model", f"(={name}) must be NAME=FILE, or one of {', '.join(SMALL)}"
+            )
         path = STORED / f"{name}.safetensors"
     stored: Stored = read_stored(path)
     said = stored.about.get("model")
     if name and said and name != said:
-        raise UsageError(f"option --model (={name}) does not match {path}, which is {said}")
+        raise ArgumentError("model", f"(={name}) does not match {path}, which is {said}")
     name = name or said
     if name is None:
-        raise UsageError(f"option --model is missing: {path} does not say what it is")
+        raise ArgumentError("model", f"is missing: {path} does not say what it is")
     wiring = stored.about.get("wiring")
     graphs = path / FILE if path.is_dir() else None
     net = make(

@@ -4,12 +4,14 @@ from collections.abc import Callable
 
 from common.cli import Options, option, training_options
 from common.options import (
+    batch,
     choice,
     fraction,
     nonnegative,
     nonnegative_int,
     positive,
     positive_int,
+    side,
     together,
 )
 from common.switches import switch_options
@@ -35,7 +37,7 @@ def trainer_options(*models: str) -> Callable:
                help="Network; *_small have 0.31 million parameters, timm_* are near equivalents."),
         option("--num-classes", type=positive_int, default=None, original=False,
                show_default="the data set's", help="Outputs."),
-        option("--batch-size", type=positive_int, default=theirs and theirs.batch_size,
+        option("--batch-size", type=batch, default=theirs and theirs.batch_size,
                original=False, help="Training images a step.", show_default=_shown(theirs)),
         option("--lr", type=positive, default=theirs and theirs.lr, original=False,
                help="Initial learning rate.", show_default=_shown(theirs)),
@@ -47,9 +49,9 @@ def trainer_options(*models: str) -> Callable:
                help="Probability, in training, of S3's layers."),
         option("--wiring", type=choice(*WIRINGS), default=None, original=False,
                show_default="the network's", help="Of an S3 net's blocks; sparse is S3."),
-        option("--test-batch-size", type=positive_int, default=200, original=False,
+        option("--test-batch-size", type=batch, default=200, original=False,
                help="Validation images a batch."),
-        option("--image-size", type=positive_int, default=224, original=False,
+        option("--image-size", type=side, default=224, original=False,
                help="Images are enlarged to this side, on the device."),
         option("--augmentation/--no-augmentation", default=True, original=False,
                help="Random flips."),
@@ -84,4 +86,4 @@ def resolve(options: Options) -> Options:
 def outputs(options: Options, classes: int) -> int:
     """Of the network, for a data set of so many classes. UsageError for too few."""
     count = options.num_classes or (1000 if options.switches.thousand_outputs else classes)
-    return enough(count, classes, "--num-classes", options.dataset)
+    return enough(count, classes, "num_classes", options.dataset)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from common import torch_backend
+from common import torch_backend, torch_trial
 from common.run import Run
 from common.torch_batches import TorchBatches
 from common.torch_files import write_pth
@@ -27,7 +27,9 @@ def train(options: Any) -> None:
     floats = torch_backend.floats(options.precision)
     drawn = graphs_of(options)
     count = outputs(options, task.data.n_classes)
-    net = make(options.model, count, options.dropout, options.wiring, drawn)
+    how = (options.model, count, options.dropout, options.wiring, drawn)
+    torch_trial.affordable(lambda: make(*how))
+    net = make(*how)
     learner = Learner(
         net.to(device=device, dtype=floats),
         options.lr,
@@ -43,6 +45,7 @@ def train(options: Any) -> None:
         task.train, options.batch_size, shuffle=True, seed=options.seed, **augmented, **place
     )
     val_set = TorchBatches(task.test, options.test_batch_size, **place)
+    torch_trial.rehearse(net, train_set, (3, options.image_size, options.image_size), floats)
     click.echo(f"{options.model}: {learner.parameters()} trainable parameters")
     name = f"{task.data.name}-{options.model}{options.wiring and '-' + options.wiring or ''}"
     with Run(options, learner, data=task.data, device=device, name=name) as run:

@@ -58,8 +58,8 @@ def test_a_limit_takes_the_first_of_the_fixed_permutation():
 @pytest.mark.parametrize("n", [0, -1, 21])
 def test_a_limit_outside_the_set_names_the_option_and_the_size(n):
     """Zero or too many images would otherwise surface as NaN or as a silently smaller set."""
-    with pytest.raises(UsageError, match=rf"^--limit-test \(={n}\) .*20") as caught:
-        numbered(20).limit(n, "--limit-test")
+    with pytest.raises(UsageError, match=rf"^limit_test \(={n}\) .*20") as caught:
+        numbered(20).limit(n, "limit_test")
     assert caught.value.code == 2
 
 

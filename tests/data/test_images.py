@@ -267,7 +267,7 @@ def test_a_limit_of_an_image_folder_keeps_paths_and_labels_together(tmp_path):
     order = np.random.RandomState(0).permutation(6)[:4]
     assert few.paths == tuple(train.paths[i] for i in order)
     assert few.labels.tolist() == [int(f"{Path(path).parent.name}"[1]) - 1 for path in few.paths]
-    with pytest.raises(UsageError, match="--limit-train"):
+    with pytest.raises(UsageError, match="limit_train"):
         train.limit(7)
 
 

@@ -63,7 +63,7 @@ def test_a_part_of_a_file_has_the_labels_of_its_images(folder, tmp_path) -> None
     np.testing.assert_array_equal(ours.labels, theirs.labels)
     for i in range(2):
         np.testing.assert_array_equal(ours.read(i), theirs.read(i))
-    with pytest.raises(UsageError, match=r"--limit-train \(=15\) must be from 1 to 14"):
+    with pytest.raises(UsageError, match=r"limit_train \(=15\) must be from 1 to 14"):
         Records(tmp_path / "x.lmdb").limit(15)
 
 

@@ -102,7 +102,7 @@ def test_processes_share_training_batches_equally_and_test_images_completely(fol
     tests = [stream(folder, "val", part=(rank, 2)) for rank in range(2)]
     assert sorted(task.image for t in tests for task in t.plan(0)) == list(range(5))
     assert [sum(len(labels) for _, labels in t) for t in tests] == [3, 2]
-    with pytest.raises(UsageError, match=r"batch size \(=4\) must be between 1 and 3"):
+    with pytest.raises(UsageError, match=r"batch_size \(=4\) must be between 1 and 3"):
         stream(folder, part=(0, 3))
 
 

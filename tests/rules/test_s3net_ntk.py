@@ -114,7 +114,7 @@ def test_boston_comes_from_a_file(tmp_path) -> None:
     np.savez(tmp_path / "nan.npz", x=table[:, :13], y=table[:, 13])
     wrong = ("c.csv", "missing.csv", "empty.csv", "cut.npz", "array.npz", "nan.npz")
     for name in wrong:
-        with pytest.raises(UserError, match=rf"option --boston \(=.*{name}\)"):
+        with pytest.raises(UserError, match=rf"boston \(=.*{name}\)"):
             load("boston", tmp_path / name)
 
 

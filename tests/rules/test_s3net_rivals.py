@@ -201,11 +201,11 @@ def test_a_file_without_graphs_is_named(tmp_path: Path, text: str) -> None:
 
 def test_what_a_network_does_not_have_is_refused() -> None:
     """An option that is read and not used."""
-    with pytest.raises(UsageError, match=r"option --dropout \(=0.5\) is for S3 nets"):
+    with pytest.raises(UsageError, match=r"dropout \(=0.5\) is for S3 nets"):
         models.make("ghostnet", 10, dropout=0.5)
-    with pytest.raises(UsageError, match=r"option --wiring \(=dense\) is for S3 nets"):
+    with pytest.raises(UsageError, match=r"wiring \(=dense\) is for S3 nets"):
         models.make("mobilenet_v2", 10, wiring="dense")
-    with pytest.raises(UsageError, match=r"option --model \(=no_such\)"):
+    with pytest.raises(UsageError, match=r"model \(=no_such\)"):
         models.make("no_such", 10)
 
 
