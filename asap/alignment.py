@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from common.audit_lines import band, measured
 from common.cli import Options, argument, command, option
-from common.documents import run_options
+from common.cli.params import path
 from common.errors import UserError
-from common.options import path
-from common.report import Run, number, read_runs, tell_apart
-from common.writing import write_figure
+from common.files.documents import run_options
+from common.files.writing import write_figure
+from common.reports.audit_lines import band, measured
+from common.reports.compare import Run, number, read_runs, tell_apart
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

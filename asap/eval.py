@@ -13,9 +13,9 @@ import click
 from asap.fidelity import Fidelity
 from asap.options import DATASETS, MODELS, MODES
 from common.cli import Options, command, option
+from common.cli.params import Device, batch, choice, factor, path, positive_int
+from common.cli.switches import switch_options
 from common.errors import UsageError
-from common.options import Device, batch, choice, factor, path, positive_int
-from common.switches import switch_options
 
 STORED = Path(__file__).with_name("model.safetensors")
 DEFAULTS = {"dataset": "cifar10", "model": "convnet", "feedback": "bp", "wt": False, "width": 1.0}
@@ -68,7 +68,7 @@ def main(options: Options) -> None:
     import torch
 
     from asap.stored import export, load, read
-    from common import torch_backend
+    from common.backends import torch_backend
 
     stored = read(options.model_path or STORED)
     settle(options, stored.about)

@@ -7,7 +7,7 @@ of the rule, D19 is reported (best beside last).
 
 from dataclasses import dataclass
 
-from common.switches import switch
+from common.cli.switches import switch
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asap import rule
-from common.arguments import integer, number
+from common.backends.torch_convolution import corrupts
+from common.doors.arguments import integer, number
+from common.doors.sizes import integers
 from common.errors import ArgumentError, unknown
-from common.sizes import integers
-from common.torch_convolution import corrupts
 
 FEEDBACK = ("fixed", "kp", "uniform", "batchwise", "frozen")
 SIGN_SYMMETRIC = FEEDBACK[2:]

@@ -19,27 +19,22 @@ from torch.nn import functional
 
 from asap.layers import FeedbackConv2d, FeedbackLinear, backprop
 from asap.networks import Network
-from common import (
-    torch_backend,
-    torch_distributed,
-    torch_labels,
-    torch_layout,
-    torch_optim,
-)
-from common.arguments import number
+from common.backends import torch_backend, torch_distributed, torch_layout, torch_optim
+from common.doors import torch_labels
+from common.doors.arguments import number
 from common.errors import ArgumentError
 
 MakeOptimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
 
 class Learner:
-    """A learner (see `common.run`) around one of the paper's networks.
+    """A learner (see `common.runs.run`) around one of the paper's networks.
 
     net              as `networks.build` makes it, on its device and in its precision
     make_optimiser   parameters -> torch optimiser: `sgd` or `adam` below
     precision        "bfloat16": autocast
     compile          torch.compile the forward and backward
-    world            processes that train along (`common.torch_distributed`)
+    world            processes that train along (`common.backends.torch_distributed`)
     What `requires_grad` freezes keeps its bits, and with a W its B and its bias; freeze it before
     (ArgumentError in a step that finds it otherwise, or in another type or place). A state that is
     loaded into the network later is noticed.
@@ -201,7 +196,7 @@ class Learner:
 
 def _memory_format(net: nn.Module) -> torch.memory_format:
     # Below 16 channels it gains nothing, and torch's weight gradient of a strided 1x1 convolution,
-    # which backprop takes, writes outside its memory there (`common.torch_convolution`).
+    # which backprop takes, writes outside its memory there (`common.backends.torch_convolution`).
     widths = [m.out_channels for m in net.modules() if isinstance(m, nn.Conv2d)]
     return torch.channels_last if min(widths, default=0) >= 16 else torch.contiguous_format
 

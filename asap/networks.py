@@ -17,9 +17,9 @@ from torch.nn import functional
 
 from asap import rule
 from asap.layers import INITS, DirectFeedback, FeedbackConv2d, FeedbackLinear, SharedConv2d
-from common.arguments import integer, number
+from common.doors.arguments import integer, number
+from common.doors.sizes import integers
 from common.errors import ArgumentError, unknown
-from common.sizes import integers
 
 MODES = ("bp", "fa", "dfa", "kp", "asap", "asap_k4")
 SHARING = {"kp": 0, "asap": 1, "asap_k4": 2}  # blocks that a shared activation serves; 0: its own

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from asap.recipes import RECIPES
 from common.cli import option
-from common.options import choice, factor, together
+from common.cli.params import choice, factor, together
 
 MODES = ("bp", "fa", "dfa", "kp", "asap", "asap_k4")
 MODELS = ("convnet", "resnet18_not", "resnet18", "resnet34")

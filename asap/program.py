@@ -12,10 +12,10 @@ from asap.learner import Learner, adam, sgd
 from asap.names import to_original
 from asap.networks import SHARING, Network, build, sharing
 from asap.recipes import Task, load_task
-from common import torch_backend, torch_distributed, torch_trial
+from common.backends import torch_backend, torch_distributed, torch_trial
+from common.backends.torch_files import write_pth
 from common.errors import UsageError
-from common.run import Run
-from common.torch_files import write_pth
+from common.runs.run import Run
 
 
 def train(options: Any) -> None:

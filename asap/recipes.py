@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from common.datasets import Dataset, Split, enlarge, load
+from common.data.datasets import Dataset, Split, enlarge, load
 from common.errors import ArgumentError
 
 
@@ -43,7 +43,7 @@ class Task(NamedTuple):
 
     def batches(self, which: str, size: int, augmentation: bool = False, **place: Any) -> Any:
         """`TorchBatches` of "train", shuffled, or "test"."""
-        from common.torch_batches import TorchBatches
+        from common.data.torch_batches import TorchBatches
 
         split = self.train if which == "train" else self.test
         more: dict[str, Any] = {"mean": self.recipe.mean, "std": self.recipe.std, "layout": "NCHW"}

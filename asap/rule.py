@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional
 
-from common import torch_convolution
+from common.backends import torch_convolution
 from common.errors import ArgumentError
 
 Pair = Sequence[int]

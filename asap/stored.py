@@ -9,11 +9,7 @@ from torch import Tensor
 
 from asap.names import load_original
 from asap.networks import Network
-from common.documents import NUMBER, options_of, table
-from common.documents import read as read_document
-from common.errors import UserError
-from common.paths import home
-from common.torch_files import (
+from common.backends.torch_files import (
     differing,
     of_network,
     read_pth,
@@ -21,6 +17,10 @@ from common.torch_files import (
     tensors,
     write_safetensors,
 )
+from common.errors import UserError
+from common.files.documents import NUMBER, options_of, table
+from common.files.documents import read as read_document
+from common.files.paths import home
 
 
 class Stored(NamedTuple):
@@ -69,7 +69,7 @@ def _pth(path: Path) -> Stored:
 
 
 def _run(path: Path) -> Stored:
-    from common.checkpoint import of_run
+    from common.runs.checkpoint import of_run
 
     named = (*SETTINGS, "seed", "epochs")
     options = options_of(path, "asap", named)

@@ -2,9 +2,10 @@
 
 from asap.fidelity import Fidelity
 from asap.options import DATASETS, network_options
-from common.cli import Options, command, option, training_options
-from common.options import batch, choice, positive
-from common.switches import switch_options
+from common.cli import Options, command, option
+from common.cli.params import batch, choice, positive
+from common.cli.switches import switch_options
+from common.cli.training_options import training_options
 
 
 @command(paper="asap", name="train")

@@ -20,8 +20,8 @@ import click
 
 from benchmarks.steps import conditions
 from common.cli import Options, command, option
-from common.datasets import data_root, load
-from common.options import batch, choice, path
+from common.cli.params import batch, choice, path
+from common.data.datasets import data_root, load
 
 MEAN, STD = 0.1307, 0.3081
 
@@ -41,9 +41,9 @@ def device_resident(framework: str, options: Any) -> Callable[[], Iterator[Any]]
     """An epoch of our batches."""
     split = load(options.dataset, options.data_dir).train
     if framework == "torch":
-        from common.torch_batches import TorchBatches as Batches
+        from common.data.torch_batches import TorchBatches as Batches
     else:
-        from common.tf_batches import TFBatches as Batches  # type: ignore[assignment]
+        from common.data.tf_batches import TFBatches as Batches  # type: ignore[assignment]
     batches = Batches(split, options.batch_size, mean=MEAN, std=STD, shuffle=True)
     return batches.epoch
 

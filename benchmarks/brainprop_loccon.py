@@ -19,8 +19,8 @@ import click
 from benchmarks.steps import conditions
 from benchmarks.timing import Timing, interleave
 from common.cli import Options, command, option
+from common.cli.params import path, positive, positive_int, threads
 from common.errors import UsageError
-from common.options import path, positive, positive_int, threads
 
 FILTERS, KERNEL = 32, 3
 
@@ -58,7 +58,7 @@ def candidates(shape: Shape, batch: int, input_gradient: bool) -> dict[str, Call
     """Name -> a compiled call that computes the gradients."""
     import tensorflow as tf
 
-    from brainprop.locally_connected import LocallyConnected2D
+    from brainprop.layers.locally_connected import LocallyConnected2D
 
     size, channels, stride = shape
     x = tf.random.stateless_normal((batch, size, size, channels), (0, 1))

@@ -20,15 +20,15 @@ import click
 
 from benchmarks.steps import conditions
 from common.cli import Options, argument, command, option
-from common.options import batch, path, positive_int, threads, workers
+from common.cli.params import batch, path, positive_int, threads, workers
 
 
 def candidates(classes: int, device: Any, precision: str) -> dict[str, Callable[[Any, Any], Any]]:
     """Name -> a step from images and labels."""
     import torch
 
-    from burstprop.imagenet_learner import Learner, sgd
-    from burstprop.imagenet_networks import imagenet
+    from burstprop.imagenet.learner import Learner, sgd
+    from burstprop.imagenet.networks import imagenet
 
     found: dict[str, Callable[[Any, Any], Any]] = {"loader": lambda images, labels: None}
     found["bare"] = bare(classes, device, precision)
@@ -44,8 +44,8 @@ def bare(classes: int, device: Any, precision: str) -> Callable[[Any, Any], Any]
     import torch
     from torch import nn
 
-    from burstprop.imagenet_networks import GEOMETRY, NARROW
-    from common.torch_backend import autocast
+    from burstprop.imagenet.networks import GEOMETRY, NARROW
+    from common.backends.torch_backend import autocast
 
     modules: list[nn.Module] = []
     for n_in, n_out, (kernel, stride) in zip((3, *NARROW), NARROW, GEOMETRY, strict=False):
@@ -91,10 +91,10 @@ def measure(options: Any) -> list[dict[str, Any]]:
     """A row a candidate: images a second, and their share of the bare loop's."""
     import torch
 
-    from common import torch_backend
-    from common.image_folder import ImageFolder
-    from common.torch_stream import TorchStream
-    from common.torchvision_transforms import random_crop
+    from common.backends import torch_backend
+    from common.data.image_folder import ImageFolder
+    from common.data.torch_stream import TorchStream
+    from common.data.torchvision_transforms import random_crop
 
     torch.set_num_threads(options.threads)
     device, folder = torch_backend.choose_device(options.device), ImageFolder(options.folder)

@@ -44,8 +44,8 @@ def cases(framework: str, device: str, depth: bool) -> list[Case]:
 def _learner(net_name: str, rule: str, device: str) -> Callable[[Any, Any], object]:
     """The training step of a rule."""
     from burstprop.learner import BackpropLearner, BurstLearner, PerturbationLearner
-    from burstprop.original_perturbation import OriginalPerturbation
-    from burstprop.perturbation import Noise, Perturbation
+    from burstprop.perturbation.original import OriginalPerturbation
+    from burstprop.perturbation.rule import Noise, Perturbation
     from burstprop.update import BurstUpdate
 
     kind, *more = rule.split("_")

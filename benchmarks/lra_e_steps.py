@@ -8,8 +8,8 @@ from itertools import cycle
 from typing import Any
 
 from benchmarks.steps import Case
-from common.batches import Batches
-from common.datasets import enlarge, load
+from common.data.batches import Batches
+from common.data.datasets import enlarge, load
 
 FRAMEWORKS = ("torch", "tensorflow")
 HIDDEN, DEEPER = (3, 4), (5, 8, 16)
@@ -37,7 +37,7 @@ def _torch(hidden: int, device: str) -> list[Case]:
     import torch
     from torch import nn
 
-    from common.torch_batches import TorchBatches
+    from common.data.torch_batches import TorchBatches
     from lra_e.torch_learner import Learner, adamw
     from lra_e.torch_rule import MLP
 
@@ -69,7 +69,7 @@ def _tensorflow(hidden: int, device: str) -> list[Case]:
     import keras
     import tensorflow as tf
 
-    from common.tf_batches import TFBatches
+    from common.data.tf_batches import TFBatches
     from lra_e.tf_learner import Learner
     from lra_e.tf_rule import MLP
 

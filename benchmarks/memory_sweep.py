@@ -1,5 +1,5 @@
 """Which convolutions of this torch write outside their memory on the CPU, and does the guard of
-`common.torch_convolution` know each of them?
+`common.backends.torch_convolution` know each of them?
 
     python -m benchmarks.memory_sweep                   about twenty minutes on one core
     python -m benchmarks.memory_sweep --what weights    the calls that are known to corrupt
@@ -168,7 +168,7 @@ def guarded(case: Case) -> bool:
     """Whether our backward functions keep this call from torch."""
     import torch
 
-    from common.torch_convolution import corrupts
+    from common.backends.torch_convolution import corrupts
 
     fmt, dtype = getattr(torch, case.layout), getattr(torch, case.dtype)
     groups = case.groups or case.inputs

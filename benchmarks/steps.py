@@ -31,8 +31,8 @@ import click
 
 from benchmarks.timing import interleave
 from common.cli import Options, argument, command, option
+from common.cli.params import choice, path, positive, threads
 from common.errors import UsageError, UserError
-from common.options import choice, path, positive, threads
 
 PAPERS = tuple(
     sorted(file.stem.removesuffix("_steps") for file in Path(__file__).parent.glob("*_steps.py"))
@@ -58,7 +58,7 @@ def measure(paper: str, framework: str, options: Any) -> list[dict[str, Any]]:
         torch.set_num_threads(options.threads)
         wait = (lambda: None) if cpu else torch.cuda.synchronize
     else:
-        from common import tf_backend
+        from common.backends import tf_backend
 
         wait = (lambda: None) if cpu else tf_backend.synchronise
     clock = time.process_time if cpu and options.threads == 1 else time.perf_counter
@@ -134,7 +134,7 @@ def conditions(options: Any) -> str:
     """Hardware, versions, threads and clock, as every figure that we print must state."""
     names = ("torch", "tensorflow", "keras", "jax", "numpy")
     versions = ", ".join(f"{n} {metadata.version(n)}" for n in names if find_spec(n))
-    from common.rundir import processor
+    from common.runs.directory import processor
 
     clock = "CPU time" if options.device == "cpu" and options.threads == 1 else "wall time"
     return (

@@ -15,12 +15,12 @@ from typing import Any
 import click
 
 from common.cli import Options, argument, command, option
-from common.curves import accuracies, save
+from common.cli.params import path
 from common.errors import UserError
-from common.figures import Curve
-from common.options import path
-from common.report import Run, Series, group, read_runs
-from common.writing import write_json
+from common.files.writing import write_json
+from common.reports.compare import Run, Series, group, read_runs
+from common.reports.curves import accuracies, save
+from common.reports.figures import Curve
 
 LEVELS = (50, 80, 90, 95, 97, 98, 98.5, 99, 99.2, 99.3)
 NAMES = {"brainprop": "BrainProp", "ebp": "EBP"}

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 
-from brainprop.configurations import PAIRS, configuration
 from brainprop.fidelity import Fidelity
+from brainprop.recipes import PAIRS, configuration
 from common.cli import Options, argument, command, option
+from common.cli.params import Device, choice, path, positive_int, threads
+from common.cli.switches import preset
 from common.errors import UsageError
-from common.options import Device, choice, path, positive_int, threads
-from common.switches import preset
 
 STORED = Path(__file__).with_name("model.safetensors")
 
@@ -32,7 +32,7 @@ STORED = Path(__file__).with_name("model.safetensors")
 @option("--export", type=path, default=None, help="Also write the network to this safetensors.")
 def main(options: Options) -> None:
     """Print what a network is and its accuracy on the test set."""
-    from brainprop import stored
+    from brainprop.files import stored
 
     if options.model and options.model_file:
         raise UsageError(f"option --model-file (={options.model_file}) and argument MODEL "
@@ -52,7 +52,7 @@ def main(options: Options) -> None:
 
     from brainprop.program import in_large, in_our_order, make_learner, tested
     from brainprop.tasks import load_task
-    from common import tf_backend
+    from common.backends import tf_backend
 
     chosen = configuration(*(settings[name] for name in names))
     given = vars(chosen) | {"width": float(settings.get("width", 1.0)), "val_split": 0.0}

@@ -7,7 +7,7 @@ Defects that no switch can show: 1, 2 and 18 kept programs from running, 5 is Te
 
 from dataclasses import dataclass
 
-from common.switches import switch
+from common.cli.switches import switch
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ python -m brainprop.gain_modulation --dataset digits --attention-span 3
 
 from dataclasses import dataclass
 
-from common.cli import Options, command, option, training_options
-from common.options import batch, choice, fraction, layers, nonnegative, positive, positive_int
-from common.switches import switch, switch_options
+from common.cli import Options, command, option
+from common.cli.params import batch, choice, fraction, layers, nonnegative, positive, positive_int
+from common.cli.switches import switch, switch_options
+from common.cli.training_options import training_options
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class GainFidelity:
 @switch_options(GainFidelity)
 def main(options: Options) -> None:
     """Train a network by attentional gain: units that attention reached learn from reward."""
-    from brainprop.gain_program import train
+    from brainprop.gain.program import train
 
     train(options)
 

@@ -1,4 +1,5 @@
-"""Training by BrainProp or by its backprop twin: one compiled call a step (see `common.run`)."""
+"""Training by BrainProp or by its backprop twin: one compiled call a step (see
+`common.runs.run`)."""
 
 import math
 from typing import Any
@@ -7,8 +8,9 @@ import keras
 import tensorflow as tf
 
 from brainprop.step import Draws, Result, Step, Update, raw
-from common import tf_backend, tf_images, tf_labels
-from common.arguments import number
+from common.backends import tf_backend
+from common.doors import tf_images, tf_labels
+from common.doors.arguments import number
 
 __all__ = ["Draws", "Learner", "Update", "images_dtype"]
 

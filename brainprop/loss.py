@@ -5,8 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from common import tf_labels
-from common.arguments import integer
+from common.doors import tf_labels
+from common.doors.arguments import integer
 
 
 def _rewarded(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
@@ -26,7 +26,7 @@ class BrainPropLoss(keras.losses.Loss):
     already: Keras' own, "sum_over_batch_size", would divide by the batch a second time. Saved
     models hold B and the reduction, and load as before.
 
-    Raises ArgumentError for batch_size < 1, and for labels as `common.tf_labels` does.
+    Raises ArgumentError for batch_size < 1, and for labels as `common.doors.tf_labels` does.
     """
 
     def __init__(self, batch_size: int, name: str = "brainprop_loss", **named: Any) -> None:

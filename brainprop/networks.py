@@ -13,12 +13,12 @@ import keras
 import numpy as np
 
 from brainprop import rule
-from brainprop.configurations import ALGORITHMS, L2
-from brainprop.layers import BatchNormalization, BrainPropLayer
-from brainprop.locally_connected import LocallyConnected2D
+from brainprop.layers.locally_connected import LocallyConnected2D
+from brainprop.layers.output import BatchNormalization, BrainPropLayer
+from brainprop.recipes import ALGORITHMS, L2
 from brainprop.settings import network_settings
-from common import memory
-from common.arguments import number
+from common.backends import memory
+from common.doors.arguments import number
 from common.errors import ArgumentError, unknown
 
 COPIES = 2  # of a weight: itself and its update

@@ -4,18 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from brainprop import inputs
-from brainprop.configurations import (
+from brainprop.fidelity import Fidelity
+from brainprop.files import inputs
+from brainprop.recipes import (
     ALGORITHMS,
     ARCHITECTURES,
     NAMES,
     PAIRS,
     configuration,
 )
-from brainprop.fidelity import Fidelity
-from common.cli import Options, argument, option, training_options
-from common.errors import UsageError, unknown
-from common.options import (
+from common.cli import Options, argument, option
+from common.cli.params import (
     batch,
     boolean,
     choice,
@@ -29,7 +28,9 @@ from common.options import (
     threads,
     together,
 )
-from common.switches import switch_options
+from common.cli.switches import switch_options
+from common.cli.training_options import training_options
+from common.errors import UsageError, unknown
 
 WHAT = "DATASET ARCHITECTURE LEARNING_ALGORITHM | INPUT_FILE"
 # Options that the pair decides where nobody does.

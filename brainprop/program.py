@@ -8,20 +8,20 @@ from typing import Any
 import click
 import tensorflow as tf
 
-from brainprop import outputs, stored
-from brainprop.configurations import DROPOUT, input_shape, original_name, scaled
-from brainprop.inputs import note_weights
+from brainprop.files import outputs, stored
+from brainprop.files.inputs import note_weights
 from brainprop.learner import Learner, images_dtype
 from brainprop.networks import build
+from brainprop.recipes import DROPOUT, input_shape, original_name, scaled
 from brainprop.schedule import rate, stalled
 from brainprop.tasks import Task, data_name, load_task
-from common import tf_backend
-from common.checkpoint import of_run
-from common.datasets import Split
+from common.backends import tf_backend
+from common.data.datasets import Split
+from common.data.tf_batches import TFBatches
 from common.errors import UsageError, UserError
-from common.paths import home
-from common.run import Run
-from common.tf_batches import TFBatches
+from common.files.paths import home
+from common.runs.checkpoint import of_run
+from common.runs.run import Run
 
 EVAL_BATCH = 1024  # about: evaluation depends on no batch
 
@@ -235,7 +235,7 @@ def in_large(options: Any, learner: Learner, split: Split) -> TFBatches:
 
 def tested(learner: Learner, batches: TFBatches) -> tuple[float, float]:
     """Mean loss and accuracy (percent) over all batches."""
-    from common.sums import Sums
+    from common.runs.running import Sums
 
     sums = Sums(tf_backend.to_floats)
     for images, labels in batches:

@@ -6,23 +6,24 @@ Symbols, batch first (n samples, C classes, h the last hidden layer, B the nomin
     s (n,)          the action taken: argmax q, or now and then (epsilon) one drawn from softmax(q)
     r (n,)          reward, 1 where s is the label, else 0
     delta (n,)      reward-prediction error, r - q_s
-    fb              attention: 1 at unit s and 0 at all others, sent down by `brainprop.passes`
+    fb              attention: 1 at unit s and 0 at all others, sent down by
+                    `brainprop.layers.forward`
 
 Every weight moves by lr delta x_i fb_j / B summed over the batch, which is gradient descent on the
 sum of 0.5 delta^2 / B: the gradient of one output unit at a time. `teaching_signal` is that
 gradient at q, dL/dq = -(delta / B) onehot(s); descent turns its sign.
 
-Labels are what `common.tf_labels` takes; it, and everything here, raises ArgumentError for a value,
-a shape or a type that an argument cannot have.
+Labels are what `common.doors.tf_labels` takes; it, and everything here, raises ArgumentError for a
+value, a shape or a type that an argument cannot have.
 """
 
 from collections.abc import Callable
 
 import tensorflow as tf
 
-from common.arguments import number
+from common.doors.arguments import number
+from common.doors.tf_labels import classes as classes_of
 from common.errors import ArgumentError
-from common.tf_labels import classes as classes_of
 
 EPSILON = 0.02  # how often an action is drawn instead of being the best one
 

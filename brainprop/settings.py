@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from brainprop.configurations import ARCHITECTURES, DROPOUT, STD
-from common.arguments import integer, number
+from brainprop.recipes import ARCHITECTURES, DROPOUT, STD
+from common.doors.arguments import integer, number
 from common.errors import ArgumentError, unknown
 
 

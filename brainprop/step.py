@@ -12,11 +12,11 @@ import keras
 import tensorflow as tf
 
 from brainprop import rule
-from brainprop.configurations import ALGORITHMS
-from brainprop.passes import WEIGHTED, forward
-from common.arguments import integer, number
+from brainprop.layers.forward import WEIGHTED, forward
+from brainprop.recipes import ALGORITHMS
+from common.doors.arguments import integer, number
+from common.doors.tf_labels import classes
 from common.errors import unknown
-from common.tf_labels import classes
 
 FEEDBACK = ("shared", "separate")
 PARTIAL = ("nominal", "mean")
@@ -63,7 +63,7 @@ class Step:
     batch norm's statistics, which then also normalise in training.
 
     Raises ArgumentError for an unknown choice, a number out of its range, and for labels as
-    `common.tf_labels` does.
+    `common.doors.tf_labels` does.
     """
 
     def __init__(

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from brainprop.configurations import input_shape
-from common.datasets import Dataset, Split, data_root, enlarge, load
+from brainprop.recipes import input_shape
+from common.data.datasets import Dataset, Split, data_root, enlarge, load
 from common.errors import ArgumentError
 
 
@@ -48,7 +48,7 @@ def load_task(options: Any) -> Task:
 def data_name(options: Any) -> str:
     """What the data that the options name are called, before they are read: Tiny ImageNet's name
     says how many classes it has where they are not the official ones."""
-    from common.tiny_imagenet import inventory, locate, set_name
+    from common.data.tiny_imagenet import inventory, locate, set_name
 
     if options.dataset != "tiny_imagenet":
         return options.dataset
@@ -74,7 +74,7 @@ def _enlarged(shape: tuple[int, int, int]) -> Callable[[Split], Split]:
 
 def tiny_classes(options: Any) -> tuple[list[str], np.ndarray | None]:
     """Tiny ImageNet's wnids as they are numbered, and how our labels become those (defect 13)."""
-    from common.tiny_imagenet import classes, locate
+    from common.data.tiny_imagenet import classes, locate
 
     folder = locate(data_root(options.data_dir), not options.no_download)
     wnids = list(classes(folder))

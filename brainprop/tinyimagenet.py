@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 
 from common.cli import Options, argument, command, option
+from common.cli.params import existing_file, path
+from common.cli.switches import switch, switch_options
 from common.errors import UserError
-from common.options import existing_file, path
-from common.paths import home
-from common.switches import switch, switch_options
+from common.files.paths import home
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ def extract(archive: Path | None, out: Path) -> str:
 
     Raises UserError for an archive that is missing, damaged, or not such a set.
     """
-    from common.download import alone, unpack
-    from common.tiny_imagenet import ARCHIVE, FOLDER, inventory
+    from common.data.download import alone, unpack
+    from common.data.tiny_imagenet import ARCHIVE, FOLDER, inventory
 
     packed, out = home(archive or ARCHIVE.place), home(out)
     there = archive is None and (out / FOLDER).is_dir()
@@ -74,7 +74,7 @@ def folder_of(archive: Path) -> str:
     """The one folder of an archive that holds wnids.txt. UserError where there is none such."""
     import zipfile
 
-    from common.files import damaged
+    from common.files.reading import damaged
 
     try:
         with zipfile.ZipFile(archive) as packed:
@@ -90,7 +90,7 @@ def folder_of(archive: Path) -> str:
 
 def counted(folder: Path) -> str:
     """What a folder holds, in words. UserError where it is not whole."""
-    from common.tiny_imagenet import inventory
+    from common.data.tiny_imagenet import inventory
 
     classes, train, val = inventory(folder)
     return f"{len(classes)} classes, {len(train):,} training and {len(val):,} validation images"

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from common.cli import Options, argument, command, option
-from common.options import Device, choice, path, positive_int
+from common.cli.params import Device, choice, path, positive_int
 
 STORED = Path(__file__).with_name("model.safetensors")
 
@@ -41,9 +41,9 @@ def main(options: Options) -> None:
     from burstprop import stored
     from burstprop.fidelity import REVISIONS
     from burstprop.recipes import SCRIPTS
-    from common import torch_backend
-    from common.datasets import enlarge, load
-    from common.torch_batches import TorchBatches
+    from common.backends import torch_backend
+    from common.data.datasets import enlarge, load
+    from common.data.torch_batches import TorchBatches
 
     where = options.model or STORED
     found = stored.read(where)

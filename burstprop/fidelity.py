@@ -7,7 +7,7 @@ code, D16 is cost, D18 is a recipe (`--recipe fig5`), D19 is `--seed`; D5, D6, D
 
 from dataclasses import dataclass
 
-from common.switches import switch
+from common.cli.switches import switch
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from common.cli import Options, argument, command, option
-from common.documents import run_options
+from common.cli.params import path
 from common.errors import UserError
-from common.figures import palette
-from common.options import path
-from common.report import Run, Series, group, number, read_runs, tell_apart
-from common.writing import write_figure
+from common.files.documents import run_options
+from common.files.writing import write_figure
+from common.reports.compare import Run, Series, group, number, read_runs, tell_apart
+from common.reports.figures import palette
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -2,7 +2,7 @@
 
     >>> import torch
     >>> from burstprop import BurstConv2d, BurstLinear, BurstNetwork, BurstUpdate, SigmoidOutput
-    >>> from common.datasets import load
+    >>> from common.data.datasets import load
     >>> _ = torch.manual_seed(1)
     >>> net = BurstNetwork([
     ...     BurstConv2d(1, 8, 3),                              # hidden, sigmoid
@@ -22,7 +22,7 @@
 Rectified units belong under a softmax output, which takes classes; the layer right below it undoes
 that output's kappa. Feedback weights must start small: from N(0, 1) these grow past all bounds.
 
-    >>> from burstprop.relu_rule import ReLUUnits, SoftmaxOutput
+    >>> from burstprop.imagenet.rule import ReLUUnits, SoftmaxOutput
     >>> _ = torch.manual_seed(1)
     >>> net = BurstNetwork([
     ...     BurstConv2d(1, 8, 3, units=ReLUUnits()),
@@ -57,7 +57,7 @@ from torch.nn import functional
 
 from burstprop import rule
 from burstprop.rule import Bursts, SigmoidUnits, Units
-from common.arguments import integer, number
+from common.doors.arguments import integer, number
 from common.errors import ArgumentError
 
 HELD = ("learned", "fixed", None)

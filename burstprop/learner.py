@@ -1,6 +1,6 @@
 """Training a network with burstprop, and with backprop or node perturbation for comparison.
 
-A learner (see `common.run`) is made around a `BurstNetwork`, which is on its device and in its
+A learner (see `common.runs.run`) is made around a `BurstNetwork`, which is on its device and in its
 precision already. The loss is the mean over batch and outputs of (e - T)^2; only backprop uses it.
 """
 
@@ -13,12 +13,13 @@ from torch.nn import functional
 
 from burstprop.angles import delta_angles
 from burstprop.networks import BurstNetwork, Lesson, Taught
-from burstprop.original_perturbation import OriginalPerturbation
-from burstprop.perturbation import Perturbation
+from burstprop.perturbation.original import OriginalPerturbation
+from burstprop.perturbation.rule import Perturbation
 from burstprop.update import BurstUpdate
-from common import torch_backend, torch_labels, torch_layout, torch_optim
-from common.arguments import number
-from common.torch_convolution import safe_format
+from common.backends import torch_backend, torch_layout, torch_optim
+from common.backends.torch_convolution import safe_format
+from common.doors import torch_labels
+from common.doors.arguments import number
 
 Result = tuple[Tensor, Tensor]
 

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from burstprop import fit
 from burstprop.layers import BurstConv2d, BurstLayer, BurstLinear
 from burstprop.rule import SigmoidOutput
-from common.arguments import integer
+from common.doors.arguments import integer
+from common.doors.sizes import integers
+from common.doors.torch_labels import rows
 from common.errors import ArgumentError
-from common.sizes import integers
-from common.torch_labels import rows
 
 NARROW = (torch.bfloat16, torch.float16)
 
@@ -121,8 +121,8 @@ class BurstNetwork(nn.Module):
     ) -> Lesson:
         """Forward, then baseline and teaching phase from top to bottom; no weight changes.
 
-        x (B, ...); target: labels as `common.torch_labels` takes them, or for sigmoid output units
-        rows (B, classes) of any rates from 0 to 1.
+        x (B, ...); target: labels as `common.doors.torch_labels` takes them, or for sigmoid output
+        units rows (B, classes) of any rates from 0 to 1.
         reference: also backprop's deltas, which travel through W (see `backprop`).
         then: called with each layer's index and lesson as soon as no other layer needs its weights,
         which are still in the cache: it may change them.

@@ -12,9 +12,8 @@ import click
 
 from burstprop.fidelity import Fidelity
 from burstprop.recipes import RECIPES, SCRIPTS
-from common.cli import Options, argument, option, training_options
-from common.errors import UsageError
-from common.options import (
+from common.cli import Options, argument, option
+from common.cli.params import (
     batch,
     boolean,
     choice,
@@ -24,7 +23,9 @@ from common.options import (
     positive,
     together,
 )
-from common.switches import switch_options
+from common.cli.switches import switch_options
+from common.cli.training_options import training_options
+from common.errors import UsageError
 
 BURSTPROP_ONLY = ("p_baseline", "weight_fa_std", "weight_fa_learning", "recurrent_input",
                   "weight_r_range", "weight_r_learning", "recurrent_lr")  # fmt: skip

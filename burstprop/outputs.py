@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import nn
 
-from common.torch_files import write_pth
-from common.writing import write_bytes, write_text
+from common.backends.torch_files import write_pth
+from common.files.writing import write_bytes, write_text
 
 FOLDER = Path(__file__).parent
 

@@ -17,14 +17,14 @@ from burstprop.learner import (
 )
 from burstprop.networks import BurstNetwork
 from burstprop.options import describe, resolve, rule_of
-from burstprop.original_perturbation import OriginalPerturbation
-from burstprop.perturbation import Noise, Perturbation
+from burstprop.perturbation.original import OriginalPerturbation
+from burstprop.perturbation.rule import Noise, Perturbation
 from burstprop.recipes import BASELINE_GAIN, SCRIPTS, Script, Task, load_task
 from burstprop.update import BurstUpdate
-from common import torch_backend, torch_distributed, torch_layout, torch_trial
+from common.backends import torch_backend, torch_distributed, torch_layout, torch_trial
+from common.data.torch_batches import TorchBatches
 from common.errors import UsageError
-from common.run import Run
-from common.torch_batches import TorchBatches
+from common.runs.run import Run
 
 TEST_BATCH = 100
 TAGS = {

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from common.datasets import Dataset, Split, enlarge, load
+from common.data.datasets import Dataset, Split, enlarge, load
 from common.errors import ArgumentError
 
 

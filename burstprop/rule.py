@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from common import torch_convolution
-from common.arguments import number
-from common.torch_labels import rows
+from common.backends import torch_convolution
+from common.doors.arguments import number
+from common.doors.torch_labels import rows
 
 
 class Bursts(NamedTuple):

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from burstprop import networks
 from burstprop.networks import BurstNetwork
-from common.documents import options_of
+from common.backends.torch_files import read_pth, read_safetensors, write_safetensors
 from common.errors import UserError
-from common.paths import home
-from common.torch_files import read_pth, read_safetensors, write_safetensors
+from common.files.documents import options_of
+from common.files.paths import home
 
 ABOUT = ("dataset", "revision", "epochs", "seed")  # what a run tells of its network
 

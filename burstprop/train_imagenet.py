@@ -1,6 +1,6 @@
 """Train on ImageNet: `python -m burstprop.train_imagenet RESULTS DATA` (see `imagenet_options`)."""
 
-from burstprop.imagenet_options import imagenet_options, resolve
+from burstprop.imagenet.options import imagenet_options, resolve
 from common.cli import Options, command
 
 
@@ -9,7 +9,7 @@ from common.cli import Options, command
 def main(options: Options) -> None:
     """Train with burstprop or backprop on a folder of images: ImageNet (Payeur et al. 2021)."""
     options = resolve(options)
-    from burstprop.imagenet_program import train
+    from burstprop.imagenet.program import train
 
     train(options)
 

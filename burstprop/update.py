@@ -17,7 +17,7 @@ from torch import Tensor
 
 from burstprop.layers import BurstLayer, BurstLinear
 from burstprop.networks import BurstNetwork, Taught
-from common.arguments import number
+from common.doors.arguments import number
 from common.errors import ArgumentError
 
 
@@ -26,8 +26,8 @@ class BurstUpdate:
 
     lr             one rate a layer, first to last
     by_batch       divide all gradients by the batch size, as the program of 2020 did
-    world          processes that train along (`common.torch_distributed`): their gradients, which
-                   are sums over samples, are added up before they are applied
+    world          processes that train along (`common.backends.torch_distributed`): their
+                   gradients, which are sums over samples, are added up before they are applied
 
     Nobody hears the first layer's Y while a network is trained, and it follows from W: it is put
     where it belongs by `settle`, which `state` calls, not in every step. A state that is loaded

@@ -18,11 +18,12 @@ from typing import Any, NamedTuple
 
 import click
 
-from common import checkpoint, documents
 from common.cli import Options, command, option
+from common.cli.params import choice, path, positive_int, threads
 from common.errors import UserError
-from common.options import choice, path, positive_int, threads
-from common.writing import write_figure, write_json
+from common.files import documents
+from common.files.writing import write_figure, write_json
+from common.runs import checkpoint
 
 SCRIPT = "lra_e.mnist.mnist_torch"
 RULES = ("lra_e", "fixed_e", "bp")
@@ -86,7 +87,7 @@ def run(case: Case, options: Any) -> None:
 
 def collect(out: Path) -> list[dict[str, Any]]:
     """What the figure shows, from the runs in a folder: one record a dataset, depth and rule."""
-    from common.report import HOUSEKEEPING, differing, read_run
+    from common.reports.compare import HOUSEKEEPING, differing, read_run
 
     found: dict[tuple[str, int, str], list[Any]] = {}
     for config in sorted(out.glob("*/h*-*/seed-*/config.json")):
@@ -162,7 +163,7 @@ def draw(records: list[dict[str, Any]], target: Path) -> None:
     """One row of three panels a dataset."""
     import matplotlib
 
-    from common.figures import COLOURS, GREYS, STYLE
+    from common.reports.figures import COLOURS, GREYS, STYLE
 
     colours = {"lra_e": COLOURS[0], "fixed_e": COLOURS[1], "bp": GREYS[0]}
     datasets = sorted({r["dataset"] for r in records}, key=ORDER.index)

@@ -11,13 +11,13 @@ from pathlib import Path
 import click
 import numpy as np
 
-from common import documents
 from common.cli import Options, argument, command, option
+from common.cli.params import choice, path, positive_int
 from common.errors import UsageError, UserError
-from common.options import choice, path, positive_int
-from common.paths import home
-from common.seal import KEY, seal, verified
-from common.writing import whole
+from common.files import documents
+from common.files.paths import home
+from common.files.seal import KEY, seal, verified
+from common.files.writing import whole
 
 STORED = Path(__file__).with_name("model.safetensors")
 ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -45,7 +45,7 @@ def read_model(source: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     file = source = home(source)
     about: dict[str, str] = {}
     if source.is_dir():
-        from common.checkpoint import of_run
+        from common.runs.checkpoint import of_run
 
         config = documents.read(source / "config.json", documents.CONFIG)
         named = ("rule", "activation", "dataset", "seed")
@@ -111,7 +111,7 @@ def export(weights: dict[str, np.ndarray], about: dict[str, str], target: Path) 
 @option("--export", type=path, default=None, help="Also write W and b to this file.")
 def main(options: Options) -> None:
     """Print what a network is and its accuracy on the test set."""
-    from common.datasets import enlarge, load
+    from common.data.datasets import enlarge, load
 
     weights, about = read_model(options.model or STORED)
     dataset = options.dataset or about.get("dataset")

@@ -7,7 +7,7 @@ programs from running, 11 cost time only, 14 is a name.
 
 from dataclasses import dataclass
 
-from common.switches import switch
+from common.cli.switches import switch
 
 
 @dataclass(frozen=True)

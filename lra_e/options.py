@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from common.cli import Options, option, training_options
+from common.cli import Options, option
+from common.cli.params import batch, choice, layers, nonnegative, positive, positive_int, together
+from common.cli.switches import switch_options
+from common.cli.training_options import training_options
 from common.errors import UsageError
-from common.options import batch, choice, layers, nonnegative, positive, positive_int, together
-from common.switches import switch_options
 from lra_e.recipes import PAPER, RECIPES
 from lra_e.settings import CHOICES
 

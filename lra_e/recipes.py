@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from common import memory
-from common.datasets import Dataset, Split
+from common.backends import memory
+from common.data.datasets import Dataset, Split
 from common.errors import ArgumentError
 
 
@@ -87,7 +87,7 @@ def load_task(options: Any, split: Callable[[int, int], tuple[np.ndarray, np.nda
     split(n, n_val) gives the training and the validation indices of the training set. The number
     held out is a fraction: --validation counts images in 60,000.
     """
-    from common.datasets import enlarge, load
+    from common.data.datasets import enlarge, load
 
     data = load(options.dataset, options.data_dir, download=not options.no_download)
     train = data.train.limit(options.limit_train)

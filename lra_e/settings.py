@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from common.arguments import integer, number, shown
+from common.doors.arguments import integer, number, shown
 from common.errors import ArgumentError, unknown
 
 CHOICES = {

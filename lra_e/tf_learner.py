@@ -15,7 +15,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from common import tf_backend, tf_images, tf_labels
+from common.backends import tf_backend
+from common.doors import tf_images, tf_labels
 from common.errors import ArgumentError, unknown
 from lra_e.tf_rule import MLP, Update
 
@@ -54,7 +55,7 @@ ELEMENTWISE = (
 
 
 class Learner:
-    """A learner (see `common.run`) around an `MLP`, whose W and b it trains in place.
+    """A learner (see `common.runs.run`) around an `MLP`, whose W and b it trains in place.
 
     optimiser            any Keras optimiser that has not been used yet
     rule                 "lra_e", "bp" (backprop, E untouched) or "fixed_e" (E stays as it starts)

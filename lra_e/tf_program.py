@@ -6,9 +6,9 @@ import click
 import keras
 import tensorflow as tf
 
-from common import tf_backend
-from common.run import Run
-from common.tf_batches import TFBatches
+from common.backends import tf_backend
+from common.data.tf_batches import TFBatches
+from common.runs.run import Run
 from lra_e.options import describe, resolve
 from lra_e.recipes import draw_weights, load_task, split_by
 from lra_e.tf_learner import Learner, adamw, sgd

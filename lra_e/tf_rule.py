@@ -28,8 +28,8 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from common import tf_images, tf_labels
-from common.arguments import number
+from common.doors import tf_images, tf_labels
+from common.doors.arguments import number
 from common.errors import ArgumentError
 from lra_e.settings import checked
 from lra_e.tf_activations import ACTIVATIONS, Activation
@@ -66,7 +66,7 @@ class MLP:
     W, E and b (None without biases) are lists of Keras variables that start at N(0, 0.1^2) and 0;
     `W[i].assign` gives another start. Raises ArgumentError for a value outside these ranges.
 
-    Images (B, n_0) are tensors or arrays of any floating type, labels what `common.tf_labels`
+    Images (B, n_0) are tensors or arrays of any floating type, labels what `common.doors.tf_labels`
     takes. `W[i].trainable = False` freezes a variable.
     """
 

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from common import torch_backend, torch_labels, torch_optim
+from common.backends import torch_backend, torch_optim
+from common.doors import torch_labels
 from common.errors import ArgumentError, unknown
 from lra_e.torch_rule import MLP, Update
 
@@ -24,7 +25,8 @@ MakeOptimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
 
 class Learner:
-    """A learner (see `common.run`) around an `MLP`, whose parameters become views of flat buffers.
+    """A learner (see `common.runs.run`) around an `MLP`, whose parameters become views of flat
+    buffers.
 
     rule                 "lra_e", "bp" (backprop, E untouched) or "fixed_e" (E stays as it starts)
     make_optimiser       parameters -> torch optimiser; it must treat every number alike

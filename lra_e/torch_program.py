@@ -5,9 +5,9 @@ from typing import Any
 import click
 import torch
 
-from common import torch_backend
-from common.run import Run
-from common.torch_batches import TorchBatches
+from common.backends import torch_backend
+from common.data.torch_batches import TorchBatches
+from common.runs.run import Run
 from lra_e.options import describe, resolve
 from lra_e.recipes import Task, draw_weights, load_task, split_by
 from lra_e.torch_learner import Learner, MakeOptimiser, adamw, sgd

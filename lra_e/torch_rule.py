@@ -27,8 +27,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from common import torch_images, torch_labels
-from common.arguments import number
+from common.doors import torch_images, torch_labels
+from common.doors.arguments import number
 from common.errors import ArgumentError
 from lra_e.settings import checked
 from lra_e.torch_activations import ACTIVATIONS, Activation
@@ -79,9 +79,9 @@ class MLP(nn.Module):
     Weights start at N(0, 0.1^2); assign to `W[i].data`, `E[i].data` for another start.
     Raises ArgumentError for a value outside these ranges.
 
-    Images (B, n_0) are tensors or arrays of any floating type, labels what `common.torch_labels`
-    takes. `requires_grad_(False)` freezes a tensor. Updates are computed in the weights' own type,
-    under autocast too.
+    Images (B, n_0) are tensors or arrays of any floating type, labels what
+    `common.doors.torch_labels` takes. `requires_grad_(False)` freezes a tensor. Updates are
+    computed in the weights' own type, under autocast too.
     """
 
     _zero: Tensor

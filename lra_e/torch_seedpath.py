@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from common.arguments import integer, number
+from common.doors.arguments import integer, number
 from common.errors import ArgumentError, unknown
 from lra_e.settings import widths
 

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from common.datasets import Dataset, Split, enlarge, load
+from common.data.datasets import Dataset, Split, enlarge, load
 
 
 class Task(NamedTuple):

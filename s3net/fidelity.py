@@ -11,7 +11,7 @@ The best epoch is picked on the test set, as there; the last one is printed besi
 
 from dataclasses import dataclass
 
-from common.switches import switch
+from common.cli.switches import switch
 
 
 @dataclass(frozen=True)

@@ -6,25 +6,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from common import (
-    torch_backend,
-    torch_distributed,
-    torch_labels,
-    torch_layout,
-    torch_optim,
-)
-from common.torch_convolution import safe_format
+from common.backends import torch_backend, torch_distributed, torch_layout, torch_optim
+from common.backends.torch_convolution import safe_format
+from common.doors import torch_labels
 
 
 class Learner:
-    """A learner (see `common.run`): cross-entropy, SGD with momentum, decay on every parameter.
+    """A learner (see `common.runs.run`): cross-entropy, SGD with momentum, decay on every
+    parameter.
 
     net         on its device and in its precision; it and its images are put into channels-last
-                memory, unless a weight gradient would corrupt it (`common.torch_convolution`)
+                memory, unless a weight gradient would corrupt it
+                (`common.backends.torch_convolution`)
     size        images are enlarged to size x size first (bilinear); None: as they come
     precision   "bfloat16": autocast
     compile     torch.compile the network
-    world       processes that train along (`common.torch_distributed`)
+    world       processes that train along (`common.backends.torch_distributed`)
     """
 
     backend = torch_backend

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from common.writing import write_figure
+from common.files.writing import write_figure
 
 
 def canvas(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, Any]:

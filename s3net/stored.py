@@ -6,16 +6,16 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from common import documents
-from common.errors import UserError
-from common.paths import home
-from common.torch_files import (
+from common.backends.torch_files import (
     differing,
     of_network,
     read_pth,
     read_safetensors,
     write_safetensors,
 )
+from common.errors import UserError
+from common.files import documents
+from common.files.paths import home
 
 STORED = Path(__file__).with_name("weights")
 """The small networks that this repository trained: <model>.safetensors."""
@@ -64,7 +64,7 @@ def _pth(path: Path) -> Stored:
 
 
 def _run(path: Path) -> Stored:
-    from common.checkpoint import of_run
+    from common.runs.checkpoint import of_run
 
     config = documents.read(path / "config.json", documents.CONFIG)
     options = documents.run_options(path, config, "s3net")

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import click
 
 from common.cli import Options, command, option
+from common.cli.params import choice, path, positive_int
 from common.errors import UsageError
-from common.options import choice, path, positive_int
 from s3net.tinyimagenet.models import S3
 
 WHAT = {"sparse": "sparse (S3)", "dense": "dense (DenseNet)", "residual": "residual (ResNet)",

@@ -7,11 +7,11 @@ from typing import Any
 import click
 from torch import nn
 
-from common import torch_backend, torch_trial
+from common.backends import torch_backend, torch_trial
+from common.backends.torch_files import write_pth
+from common.data.torch_batches import TorchBatches
 from common.errors import UsageError
-from common.run import Run
-from common.torch_batches import TorchBatches
-from common.torch_files import write_pth
+from common.runs.run import Run
 from s3net.cifar100.s3model import CifarS3, layers_of
 from s3net.data import load_task
 from s3net.learner import Learner

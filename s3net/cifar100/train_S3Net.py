@@ -1,8 +1,7 @@
 """Train S3 on CIFAR-100: `python -m s3net.cifar100.train_S3Net`, or this file by its path."""
 
-from common.bounds import DEEPEST
-from common.cli import Options, command, option, training_options
-from common.options import (
+from common.cli import Options, command, option
+from common.cli.params import (
     Number,
     batch,
     choice,
@@ -12,7 +11,9 @@ from common.options import (
     positive,
     positive_int,
 )
-from common.switches import switch_options
+from common.cli.switches import switch_options
+from common.cli.training_options import training_options
+from common.doors.bounds import DEEPEST
 from s3net.fidelity import Cifar
 from s3net.topology import WIRINGS
 

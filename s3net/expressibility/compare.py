@@ -13,9 +13,9 @@ import click
 import numpy as np
 
 from common.cli import Options, command, option
+from common.cli.params import choice, nonnegative, nonnegative_int, path, positive
 from common.errors import UsageError
-from common.options import choice, nonnegative, nonnegative_int, path, positive
-from common.writing import write_table
+from common.files.writing import write_table
 from s3net.expressibility.data import DATASETS, Data, indices, load, standardised
 from s3net.expressibility.kernel import WIRINGS, kernels, mean_squared_error, parts, predict
 

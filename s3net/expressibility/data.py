@@ -7,7 +7,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from common.errors import ArgumentError
-from common.paths import home
+from common.files.paths import home
 from s3net.expressibility.kernel import Array
 
 DATASETS = ("diabetes", "boston", "digits")

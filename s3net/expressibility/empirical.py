@@ -11,7 +11,7 @@ import click
 import numpy as np
 
 from common.cli import Options, command, option
-from common.options import path, positive_int
+from common.cli.params import path, positive_int
 from s3net.expressibility.kernel import WIRINGS, Array, kernels
 from s3net.topology import wire
 

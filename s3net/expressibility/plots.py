@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from common.figures import COLOURS
+from common.reports.figures import COLOURS
 from s3net.plots import canvas, save
 
 COLOUR = {"residual": COLOURS[1], "proposed": COLOURS[0], "dense": COLOURS[2], "plain": "#6b7280",

@@ -22,9 +22,9 @@ import click
 import numpy as np
 
 from common.cli import Options, command, option
+from common.cli.params import choice, path
 from common.errors import ArgumentError, UsageError
-from common.options import choice, path
-from common.writing import write_table
+from common.files.writing import write_table
 from s3net.expressibility.kernel import Array
 from s3net.topology import wire
 
@@ -104,7 +104,7 @@ def rate(depths: list[int], errors: list[float]) -> float:
 )
 def main(options: Options) -> None:
     """Build the one-neuron-wide network for a function and measure its error against depth."""
-    from common.figures import COLOURS
+    from common.reports.figures import COLOURS
     from s3net.expressibility.plots import panels, write
 
     try:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.check_data import check
-from common.datasets import described, enlarge, load
+from common.data.check_data import check
+from common.data.datasets import described, enlarge, load
+from common.data.image_folder import one_half
 from common.errors import ArgumentError, UserError
-from common.files import missing
-from common.image_folder import one_half
+from common.files.reading import missing
 from s3net.imagenet.records import Records
 
 CLASSES = 1000  # of ImageNet
@@ -17,9 +17,10 @@ DIGITS = 32  # side to which digits are enlarged; crops are taken from that
 
 @dataclass(frozen=True)
 class Task:
-    """Sources of images (`common.torch_stream`), as one run sees them; train None: not needed.
+    """Sources of images (`common.data.torch_stream`), as one run sees them; train None: not needed.
 
-    checksums, unverified, name, about: what `common.run.Run` records and says of the whole set.
+    checksums, unverified, name, about: what `common.runs.run.Run` records and says of the whole
+    set.
     """
 
     train: Any
@@ -96,10 +97,10 @@ def open_half(where: Path, half: str) -> tuple[Any, tuple[str, ...], str]:
 
 
 def stream(options: Any, source: Any, crop: Any, device: Any, world: Any, **order: Any) -> Any:
-    """This process's batches of a source. crop: of `common.torchvision_transforms`, for a side;
-    order: shuffle and seed."""
-    from common.torch_backend import floats
-    from common.torch_stream import TorchStream
+    """This process's batches of a source. crop: of `common.data.torchvision_transforms`, for a
+    side; order: shuffle and seed."""
+    from common.backends.torch_backend import floats
+    from common.data.torch_stream import TorchStream
 
     return TorchStream(
         source,

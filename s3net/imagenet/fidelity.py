@@ -6,7 +6,7 @@ pyarrow reads any more, --pretrained that was no name, paths and GPUs of one mac
 
 from dataclasses import dataclass
 
-from common.switches import switch
+from common.cli.switches import switch
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from common.cli import Options, command, option
+from common.cli.params import path, positive_int
 from common.errors import UsageError
-from common.options import path, positive_int
 
 COMMIT_BYTES = 64 << 20  # what a transaction holds in memory, at most
 
@@ -51,10 +51,10 @@ def convert(options: Any) -> None:
     """What the command does."""
     from tqdm import tqdm
 
-    from common.files import damaged, read
-    from common.image_folder import one_half
-    from common.pixels import decode_bytes
-    from common.writing import writing
+    from common.data.image_folder import one_half
+    from common.data.pixels import decode_bytes
+    from common.files.reading import damaged, read
+    from common.files.writing import writing
     from s3net.imagenet.records import (
         LABELS,
         META,

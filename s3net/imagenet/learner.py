@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from common import torch_labels
+from common.backends.torch_files import read_pth, tensors
+from common.doors import torch_labels
 from common.errors import UserError
-from common.torch_files import read_pth, tensors
 from s3net import learner
 from s3net.stored import Stored, load
 

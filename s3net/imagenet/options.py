@@ -4,11 +4,9 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from common import options as kinds
-from common.check_data import check_data_option
-from common.cli import argument, option, training_options
-from common.errors import UsageError
-from common.options import (
+from common.cli import argument, option
+from common.cli import params as kinds
+from common.cli.params import (
     Number,
     fraction,
     nonnegative,
@@ -20,7 +18,10 @@ from common.options import (
     together,
     workers,
 )
-from common.switches import switch_options
+from common.cli.switches import switch_options
+from common.cli.training_options import training_options
+from common.data.check_data import check_data_option
+from common.errors import UsageError
 from s3net.imagenet.fidelity import Fidelity
 
 DATASETS = ("imagenet",)

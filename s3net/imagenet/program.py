@@ -6,12 +6,12 @@ from typing import Any
 import click
 import torch
 
-from common import torch_backend, torch_distributed, torch_trial
+from common.backends import torch_backend, torch_distributed, torch_trial
+from common.backends.torch_files import write_pth
+from common.data.torchvision_transforms import centre_crop, random_crop
 from common.errors import UsageError
-from common.run import Run
-from common.torch_files import write_pth
-from common.torchvision_transforms import centre_crop, random_crop
-from common.writing import write_text
+from common.files.writing import write_text
+from common.runs.run import Run
 from s3net.counts import multiplications
 from s3net.imagenet.data import Task, check_images, load_task, stream
 from s3net.imagenet.learner import Learner

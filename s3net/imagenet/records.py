@@ -19,12 +19,12 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from common import documents
-from common.datasets import limited
+from common.data.datasets import limited
+from common.data.pixels import decode_bytes
 from common.errors import UserError
-from common.files import damaged
-from common.paths import home
-from common.pixels import decode_bytes
+from common.files import documents
+from common.files.paths import home
+from common.files.reading import damaged
 
 FORMAT = "creditlab images 1"
 HEAD = struct.Struct("<IIH")
@@ -136,7 +136,7 @@ class Reader:
 
 
 class Records:
-    """The images of a finished file, by index: a source of `common.torch_stream`.
+    """The images of a finished file, by index: a source of `common.data.torch_stream`.
 
     labels int64 (N,); classes names; checksum MD5 of the images' names. Each process opens the file
     when it first reads. UserError for a file that is damaged, unfinished or of another program.
@@ -181,7 +181,7 @@ class Records:
         return found
 
     def limit(self, n: int | None, argument: str = "limit_train") -> "Records":
-        """As `common.datasets.Split.limit`."""
+        """As `common.data.datasets.Split.limit`."""
         return self if n is None else self.take(limited(n, len(self), argument))
 
     def read(self, index: int) -> np.ndarray:

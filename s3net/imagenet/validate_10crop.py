@@ -6,7 +6,7 @@ training needs have no effect.
 """
 
 from common.cli import Options, command, option
-from common.options import path
+from common.cli.params import path
 from s3net.imagenet.options import imagenet_options, settle
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from common import torch_backend, torch_distributed
-from common.sums import Sums
-from common.torch_stream import TorchStream
-from common.torchvision_transforms import centre_crop, ten_crop
+from common.backends import torch_backend, torch_distributed
+from common.data.torch_stream import TorchStream
+from common.data.torchvision_transforms import centre_crop, ten_crop
+from common.runs.running import Sums
 from s3net.imagenet.data import check_images, load_task, stream
 from s3net.imagenet.learner import Learner
 from s3net.imagenet.models import arch_of

@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from common.cli import Options, command, option
-from common.writing import write_bytes, write_table
+from common.files.writing import write_bytes, write_table
 from s3net.interpretability.options import study_options
 
 
@@ -27,7 +27,7 @@ from s3net.interpretability.options import study_options
 )
 def main(options: Options) -> None:
     """Draw FullGrad saliency maps and check that they are complete."""
-    from common import torch_backend
+    from common.backends import torch_backend
     from s3net.interpretability.plots import grid
     from s3net.interpretability.study import explain, files, open_model, photos
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common.cli import option
-from common.options import Device, batch, path, positive_int, side, together
+from common.cli.params import Device, batch, path, positive_int, side, together
 from s3net.tinyimagenet.models import SMALL
 
 

@@ -24,8 +24,8 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
+from common.doors.torch_labels import classes
 from common.errors import UserError
-from common.torch_labels import classes
 
 EPSILON = 1e-6
 
@@ -149,7 +149,7 @@ def fullgrad(
     The model may be in train mode, have in-place ReLUs or use a layer twice; it is left as it
     was. What FullGrad does not hold for (another nonlinearity, local response norm) shows in
     `errors`. `details`: fill `layers`. Raises UserError for a batch norm without statistics, and
-    for targets as `common.torch_labels` does for labels.
+    for targets as `common.doors.torch_labels` does for labels.
     """
     with torch.enable_grad(), ExitStack() as stack:
         stack.enter_context(frozen(model))

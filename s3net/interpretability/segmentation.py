@@ -68,7 +68,7 @@ def red_round_trip(pixels: np.ndarray) -> np.ndarray:
 
 def _open(path: str | Path):
     """The decoded PIL image, alpha kept."""
-    from common.files import read
-    from common.pixels import opened
+    from common.data.pixels import opened
+    from common.files.reading import read
 
     return opened(read(path), path)

@@ -13,9 +13,9 @@ import click
 import numpy as np
 
 from common.cli import Options, command, option
+from common.cli.params import Number, path
 from common.errors import UsageError
-from common.options import Number, path
-from common.writing import write_table
+from common.files.writing import write_table
 from s3net.interpretability.options import study_options
 
 percent = Number(float, 0, 100)
@@ -54,7 +54,7 @@ percent = Number(float, 0, 100)
 @option("--rows", type=Number(int, 1), default=4, original=False, help="Photographs in the figure.")
 def main(options: Options) -> None:
     """Threshold saliency maps and measure how well they cover the object."""
-    from common import torch_backend
+    from common.backends import torch_backend
     from s3net.interpretability.fullgrad import report
     from s3net.interpretability.plots import curves, grid
     from s3net.interpretability.segmentation import centre, dice, segment

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from common.data.image_folder import SUFFIXES
+from common.data.pixels import decode
 from common.errors import ArgumentError, UserError
-from common.image_folder import SUFFIXES
-from common.paths import home
-from common.pixels import decode
+from common.files.paths import home
 from s3net.interpretability.segmentation import MEAN, STD, alpha_mask, red_mask
 
 TOLERANCE = 1e-4
@@ -104,7 +104,7 @@ def explain(opened: Any, pixels: np.ndarray, *, batch: int, device: Any) -> Maps
     """FullGrad maps of the predicted classes, `batch` photos at a time, in float32."""
     import torch
 
-    from common.torch_layout import from_nhwc
+    from common.backends.torch_layout import from_nhwc
     from s3net.interpretability.rule import fullgrad
 
     net = opened.net.to(device)

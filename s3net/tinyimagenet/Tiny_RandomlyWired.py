@@ -5,7 +5,7 @@ original's --resume read its own. What is drawn for a config.yaml depends on net
 """
 
 from common.cli import Options, command, option
-from common.options import existing_file, path
+from common.cli.params import existing_file, path
 from s3net.tinyimagenet.options import trainer_options
 
 UNUSED = "Unused, as in the original."

@@ -7,7 +7,7 @@ the small S3 in `s3net/weights`, trained on ten classes of Tiny ImageNet.
 import click
 
 from common.cli import Options, command, option
-from common.options import Device, batch, choice, path, positive_int
+from common.cli.params import Device, batch, choice, path, positive_int
 from s3net.tinyimagenet.data import DATASETS
 from s3net.tinyimagenet.models import MODELS
 
@@ -67,8 +67,8 @@ def main(options: Options) -> None:
     """Print a network's accuracy on the validation set."""
     import torch
 
-    from common import torch_backend
-    from common.torch_batches import TorchBatches
+    from common.backends import torch_backend
+    from common.data.torch_batches import TorchBatches
     from s3net.data import load_task
     from s3net.learner import Learner
     from s3net.stored import export

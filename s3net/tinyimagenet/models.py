@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from common.errors import ArgumentError
-from s3net.tinyimagenet.graphs import FILE, Wiring, read
-from s3net.tinyimagenet.graphs import STORED as STORED_GRAPHS
+from s3net.tinyimagenet.comparison.graphs import FILE, Wiring, read
+from s3net.tinyimagenet.comparison.graphs import STORED as STORED_GRAPHS
 
 S3 = (
     "s3net_new",
@@ -90,14 +90,14 @@ def make(
 
 def _ours(name: str, classes: int, graphs: Wiring | None) -> Any:
     if name == "randwire_ws":
-        from s3net.tinyimagenet.rand_wire import RandWire
+        from s3net.tinyimagenet.comparison.rand_wire import RandWire
 
         return RandWire(classes, graphs or read(STORED_GRAPHS))
-    from s3net.tinyimagenet.ghost import GhostNet
-    from s3net.tinyimagenet.lambda_net import lambda_resnet50
-    from s3net.tinyimagenet.octave import oct_resnet50
-    from s3net.tinyimagenet.scale_net import scalenet50
-    from s3net.tinyimagenet.se_resnet import se_resnet50
+    from s3net.tinyimagenet.comparison.ghost import GhostNet
+    from s3net.tinyimagenet.comparison.lambda_net import lambda_resnet50
+    from s3net.tinyimagenet.comparison.octave import oct_resnet50
+    from s3net.tinyimagenet.comparison.scale_net import scalenet50
+    from s3net.tinyimagenet.comparison.se_resnet import se_resnet50
 
     builders: dict[str, Callable[[int], Any]] = {
         "ghostnet": GhostNet,

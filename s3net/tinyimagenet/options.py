@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from common.cli import Options, option, training_options
-from common.options import (
+from common.cli import Options, option
+from common.cli.params import (
     batch,
     choice,
     fraction,
@@ -14,7 +14,8 @@ from common.options import (
     side,
     together,
 )
-from common.switches import switch_options
+from common.cli.switches import switch_options
+from common.cli.training_options import training_options
 from s3net.fidelity import Tiny
 from s3net.outputs import enough
 from s3net.tinyimagenet.data import DATASETS

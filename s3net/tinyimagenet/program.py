@@ -5,15 +5,15 @@ from typing import Any
 
 import click
 
-from common import torch_backend, torch_trial
-from common.run import Run
-from common.torch_batches import TorchBatches
-from common.torch_files import write_pth
-from common.writing import write_text
+from common.backends import torch_backend, torch_trial
+from common.backends.torch_files import write_pth
+from common.data.torch_batches import TorchBatches
+from common.files.writing import write_text
+from common.runs.run import Run
 from s3net.data import load_task
 from s3net.learner import Learner
 from s3net.optim import step_rate
-from s3net.tinyimagenet import graphs
+from s3net.tinyimagenet.comparison import graphs
 from s3net.tinyimagenet.data import MEAN, STD
 from s3net.tinyimagenet.models import make
 from s3net.tinyimagenet.options import outputs, resolve

@@ -6,10 +6,11 @@ import math
 import click
 import pytest
 
-from common import bounds, memory
+from common.backends import memory
 from common.cli import Command, command
+from common.cli.params import Layers, Number, Option, batch, factor, positive, seed, side, threads
+from common.doors import bounds
 from common.errors import UsageError, UserError
-from common.options import Layers, Number, Option, batch, factor, positive, seed, side, threads
 from tests.house.test_arrows import SCRIPTS, name_of
 
 PROGRAMS = [

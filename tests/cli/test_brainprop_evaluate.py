@@ -66,7 +66,7 @@ def test_a_run_its_h5_and_its_export_are_the_same_network(here, capsys):
 
 def test_weights_that_do_not_say_what_they_are_are_refused(here):
     """A foreign .h5 evaluated as some network that happens to fit."""
-    from brainprop import stored
+    from brainprop.files import stored
 
     found = stored.read(Path("digits_conv_BrainProp_weights.h5"))
     named = {f"x{i}.w": array for i, array in enumerate(found.arrays)}
@@ -77,7 +77,7 @@ def test_weights_that_do_not_say_what_they_are_are_refused(here):
 
 def test_a_network_that_is_not_what_it_says_is_one_line(here):
     """A safetensors file whose notes were edited."""
-    from brainprop import stored
+    from brainprop.files import stored
 
     found = stored.read(Path("run"))
     arrays = dict(zip(found.names or (), found.arrays, strict=True))

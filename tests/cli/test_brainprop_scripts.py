@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from brainprop import inputs, outputs
+from brainprop.files import inputs, outputs
 from brainprop.main import main
 from brainprop.options import brainprop_options, resolve
 from common.cli import Options, command
@@ -226,7 +226,7 @@ def test_an_input_file_remembers_its_weights(here, capsys):
 def test_weights_of_keras_are_read_in_both_layouts(trained, capsys):
     """Foreign .h5 files: what the original wrote and what `save_weights` writes today."""
     h5py = pytest.importorskip("h5py")
-    from brainprop import stored
+    from brainprop.files import stored
     from brainprop.networks import build
 
     for algorithm in ("BrainProp", "EBP"):
@@ -281,7 +281,7 @@ def test_foreign_weights_are_one_line(words, part, trained):
 
 def test_weights_whose_classes_are_numbered_otherwise_are_put_right(trained, capsys):
     """Defect 13: weights from another machine score at chance."""
-    from brainprop import stored
+    from brainprop.files import stored
 
     found = stored.read(Path("digits_conv_BrainProp_weights.h5"))
     ours = found.about["classes"]
@@ -305,7 +305,7 @@ def test_weights_whose_classes_are_numbered_otherwise_are_put_right(trained, cap
 
 def test_the_name_of_tiny_imagenets_weights_has_two_spellings(here):
     """Defect 17: the README's TIN_ is TinyImageNet_ in the tree."""
-    from brainprop import stored
+    from brainprop.files import stored
 
     stored.write_h5(Path("TinyImageNet_BrainProp_weights.h5"), {"a.w": np.ones(2)}, {})
     assert len(stored.read(Path("TIN_BrainProp_weights.h5")).arrays) == 1
@@ -342,7 +342,7 @@ def test_a_net_learns_digits_by_reward_alone(here):
 def test_the_stored_model_is_what_its_metadata_say():
     """The file in the repository is another network than its header tells."""
     from brainprop.evaluate import STORED
-    from brainprop.stored import read
+    from brainprop.files.stored import read
 
     found = read(STORED)
     assert sum(array.size for array in found.arrays) == found.about["parameters"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from brainprop.tinyimagenet import main
-from common import tiny_imagenet
+from common.data import tiny_imagenet
 from common.errors import UsageError, UserError
 
 ROOT = Path(__file__).resolve().parents[2]

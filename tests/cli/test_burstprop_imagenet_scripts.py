@@ -217,7 +217,7 @@ def test_a_checkpoint_of_another_net_is_refused(tmp_path) -> None:
 def test_rates_fall_every_thirty_epochs() -> None:
     """Epoch 30 of an epoch count that starts at 1, or a decay on top of a decay."""
     pytest.importorskip("torch")
-    from burstprop.imagenet_program import decay
+    from burstprop.imagenet.program import decay
 
     assert [decay(e) for e in (0, 29, 30, 59, 60)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
 
@@ -225,8 +225,8 @@ def test_rates_fall_every_thirty_epochs() -> None:
 def test_tests_are_centred_and_the_hold_out_is_apart(folder, tmp_path) -> None:
     """Test images that are cropped at random, unless that is asked for (D5), or trained on."""
     torch = pytest.importorskip("torch")
-    from burstprop.imagenet_data import load_task, streams
-    from common.world import Alone
+    from burstprop.imagenet.data import load_task, streams
+    from common.backends.single_process import Alone
 
     def first(monkeypatch_words):
         with pytest.MonkeyPatch.context() as patch:
@@ -235,7 +235,7 @@ def test_tests_are_centred_and_the_hold_out_is_apart(folder, tmp_path) -> None:
         train, test = streams(options, task, torch.device("cpu"), Alone())
         return task, next(iter(train))[0], next(iter(test))[0]
 
-    from common.torchvision_transforms import centre_crop
+    from common.data.torchvision_transforms import centre_crop
 
     task, _, centre = first(["-batch_size", 4])
     image = centre_crop(224)(Image.open(task.test.paths[0])).float() / 255
@@ -247,7 +247,7 @@ def test_tests_are_centred_and_the_hold_out_is_apart(folder, tmp_path) -> None:
     held, _, _ = first(["-batch_size", 4, "-validation", "True"])
     assert (len(held.train), len(held.test)) == (3, 1)
     assert set(held.train.paths) | set(held.test.paths) == set(task.train.paths)
-    from common.torch_distributed import World
+    from common.backends.torch_distributed import World
 
     with pytest.MonkeyPatch.context() as patch:
         options = parsed(patch, tmp_path / "r", folder, "-batch_size", 5)

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from common.cli import Command, Options, argument, command, option, training_options
+from common.cli import Command, Options, argument, command, option
+from common.cli.params import Number, boolean, choice, existing_file, fraction, layers, positive
+from common.cli.training_options import training_options
 from common.errors import UsageError
-from common.options import Number, boolean, choice, existing_file, fraction, layers, positive
 
 
 @command(paper="burstprop", name="train_mnist")

@@ -11,9 +11,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
 import os, signal, sys
-from common.cli import command, option, training_options
+from common.cli import command, option
+from common.cli.training_options import training_options
 from common.errors import UserError
-from common.options import positive
+from common.cli.params import positive
 
 @command(paper="toypaper", name="toy")
 @training_options(epochs=1)

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common import writing
 from common.errors import UserError
+from common.files import writing
 
 ROOT = Path(__file__).resolve().parents[2]
 FULL = Path("/dev/full")
@@ -225,7 +225,7 @@ def test_every_writer_names_a_full_device_and_leaves_it_alone(write, full):
 def test_torch_files_name_a_full_device(full):
     """torch calls a full disk a RuntimeError, safetensors an error of its own."""
     torch = pytest.importorskip("torch")
-    from common.torch_files import write_pth, write_safetensors
+    from common.backends.torch_files import write_pth, write_safetensors
 
     state = {"a": torch.zeros(10**5)}
     for write in (lambda: write_pth(full, state), lambda: write_safetensors(full, state, {})):

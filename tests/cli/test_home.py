@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from common.cli import Command
+from common.cli.params import FilePath
 from common.errors import UserError
-from common.options import FilePath
-from common.paths import home
+from common.files.paths import home
 from tests.data.test_idx import written
 from tests.data.test_images import write_folder, write_tiny
 
@@ -63,8 +63,8 @@ def test_every_parameter_that_is_a_path_expands_it(name: str, somebodys: Path):
 
 def test_the_variable_of_the_data_root(somebodys: Path, monkeypatch):
     """`export CREDITLAB_DATA="~/data"`: the quotes keep the shell from it."""
-    from common.datasets import load
-    from common.training_options import _data_dir
+    from common.cli.training_options import _data_dir
+    from common.data.datasets import load
 
     written(somebodys / "data")
     for word in ("~/data", str(somebodys / "data")):
@@ -76,9 +76,9 @@ def test_the_variable_of_the_data_root(somebodys: Path, monkeypatch):
 
 def test_every_reader_of_images_takes_it(somebodys: Path):
     """Library calls get what their user typed."""
-    from common.image_folder import ImageFolder, one_half
-    from common.pixels import decode
-    from common.tiny_imagenet import inventory, locate
+    from common.data.image_folder import ImageFolder, one_half
+    from common.data.pixels import decode
+    from common.data.tiny_imagenet import inventory, locate
 
     write_folder(somebodys / "pictures")
     assert len(ImageFolder("~/pictures").train) == 6
@@ -91,10 +91,10 @@ def test_every_reader_of_images_takes_it(somebodys: Path):
 
 def test_runs_and_pages_take_it(somebodys: Path, capsys):
     """`report ~/runs/a`, `targets collect ~/runs`, and their functions."""
-    from common.checkpoint import of_run
-    from common.report import main as report
-    from common.report import read_run
-    from common.targets import main as targets
+    from common.reports.compare import main as report
+    from common.reports.compare import read_run
+    from common.reports.targets import main as targets
+    from common.runs.checkpoint import of_run
 
     shutil.copytree(ROOT / "s3net/results/tiny10_s3net/seed-1", somebodys / "run")
     assert read_run("~/run").dataset == "tiny_imagenet_10"
@@ -110,7 +110,7 @@ def test_runs_and_pages_take_it(somebodys: Path, capsys):
 def test_files_of_weights_take_it(somebodys: Path):
     """Written there and read back, not into a folder that is called ~."""
     pytest.importorskip("h5py")
-    from brainprop import stored
+    from brainprop.files import stored
     from lra_e.evaluate import export, read_model
 
     weights = {"W1": np.ones((3, 2), np.float32)}
@@ -126,7 +126,7 @@ def test_files_of_weights_take_it(somebodys: Path):
 def test_torch_files_of_weights_take_it(somebodys: Path):
     """The same for the papers in torch."""
     torch = pytest.importorskip("torch")
-    from common.torch_files import read_pth, read_safetensors, write_pth, write_safetensors
+    from common.backends.torch_files import read_pth, read_safetensors, write_pth, write_safetensors
 
     write_pth(Path("~/nets/a.pth"), {"W": torch.ones(2)})
     write_safetensors(Path("~/nets/a.safetensors"), {"W": torch.ones(2)}, {})
@@ -153,7 +153,7 @@ def test_a_model_by_name_and_file_takes_it(somebodys: Path):
 
 def test_brainprops_input_files_take_it(somebodys: Path):
     """As a word of main, and as the weights that a file names."""
-    from brainprop.inputs import find, read
+    from brainprop.files.inputs import find, read
 
     (somebodys / "mine.py").write_text("dataset = 'MNIST'\narchitecture = 'dense'\n")
     found = find("~/mine")

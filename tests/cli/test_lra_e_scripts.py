@@ -137,7 +137,7 @@ def test_a_run_is_tested_and_exported_without_a_framework(tmp_path, capsys):
 @pytest.mark.data
 def test_the_stored_network_reaches_what_its_header_says(data_root):
     """Weights whose accuracy nobody has measured since."""
-    from common.datasets import load
+    from common.data.datasets import load
     from lra_e.evaluate import STORED, logits, read_model
 
     weights, about = read_model(STORED)

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from common.cli import Options, argument, command, option, training_options
+from common.cli import Options, argument, command, option
+from common.cli.params import choice, layers, positive
+from common.cli.switches import switch, switch_options
+from common.cli.training_options import training_options
 from common.errors import UsageError
-from common.options import choice, layers, positive
-from common.switches import switch, switch_options
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ def test_validation_alone_says_what_training_said(folder, lmdbs, tmp_path, capsy
 
 def test_the_best_network_is_the_one_that_the_switch_means(folder, tmp_path, monkeypatch) -> None:
     """The original's: top-5 decides where top-1 was meant."""
-    from common.run import Run
+    from common.runs.run import Run
 
     figures = iter([(1.0, 50.0, 80.0), (1.0, 60.0, 70.0), (1.0, 55.0, 90.0)] * 2)
     real = Run.evaluate

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from common.cli import Options, command
+from common.cli.switches import preset, switch, switch_options, table
 from common.errors import UsageError
-from common.switches import preset, switch, switch_options, table
 
 
 @dataclasses.dataclass(frozen=True)

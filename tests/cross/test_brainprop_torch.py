@@ -6,10 +6,14 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 torch = pytest.importorskip("torch")
 
-from brainprop import configurations, networks, torch_networks  # noqa: E402
+from brainprop import (  # noqa: E402
+    networks,  # noqa: E402
+    recipes,  # noqa: E402
+)
+from brainprop.layers.forward import forward  # noqa: E402
 from brainprop.learner import Draws, Learner  # noqa: E402
-from brainprop.passes import forward  # noqa: E402
-from brainprop.torch_rule import brainprop_loss, select  # noqa: E402
+from brainprop.pytorch import networks as torch_networks  # noqa: E402
+from brainprop.pytorch.rule import brainprop_loss, select  # noqa: E402
 
 SHAPES = {"dense": (7, 6, 1), "conv": (9, 8, 2), "loccon": (9, 8, 2), "deep": (10, 8, 3)}
 WIDTHS = {1500: 12, 1000: 11, 500: 10, 32: 4, 64: 3, 128: 4}
@@ -49,9 +53,7 @@ def draws(learner, n: int, random) -> tuple:
     return u, explore, masks
 
 
-CASES = [
-    (a, b, "unbiased") for a in configurations.ARCHITECTURES for b in configurations.ALGORITHMS
-]
+CASES = [(a, b, "unbiased") for a in recipes.ARCHITECTURES for b in recipes.ALGORITHMS]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,7 @@ CASES = [
 def test_both_frameworks_take_the_same_steps(architecture, algorithm, variance):
     """Padding, batch norm's statistics, dropout, l2, 1/B: whatever one of them gets wrong alone."""
     learner, twin = both(architecture, algorithm, variance)
-    random, l2 = DRAWN(5), configurations.L2[architecture]
+    random, l2 = DRAWN(5), recipes.L2[architecture]
     for n in (BATCH, BATCH, BATCH - 3):
         images = random.random((n, *SHAPES[architecture]))
         labels = random.integers(0, CLASSES, n)

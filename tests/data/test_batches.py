@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.batches import Batches, Plan, draw_plan
-from common.datasets import Split
+from common.data.batches import Batches, Plan, draw_plan
+from common.data.datasets import Split
 from common.errors import UsageError
 
 CLASSES = {"torch": "TorchBatches", "tf": "TFBatches"}
@@ -124,8 +124,8 @@ def test_half_precision_rounds_alike_in_both_frameworks():
     """Catches pixels that one framework normalises in bfloat16 and the other rounds afterwards."""
     torch = pytest.importorskip("torch", reason="compares both frameworks")
     tf = pytest.importorskip("tensorflow", reason="compares both frameworks")
-    from common.tf_batches import TFBatches
-    from common.torch_batches import TorchBatches
+    from common.data.tf_batches import TFBatches
+    from common.data.torch_batches import TorchBatches
 
     split = split_of(10, (5, 8, 3))
     how: dict[str, Any] = {"pad": 1, "flip": True, **RGB}
@@ -274,7 +274,7 @@ def test_sizes_that_cannot_be_are_refused(make, size, options, named):
 def test_tensorflow_compiles_a_full_chunk_and_the_last_one_only(monkeypatch):
     """Catches retracing in every epoch, which would cost more than the training."""
     pytest.importorskip("tensorflow", reason="counts its traces")
-    from common.tf_batches import TFBatches
+    from common.data.tf_batches import TFBatches
 
     traced = []
     original = TFBatches._batches_of

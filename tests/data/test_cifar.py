@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common import cifar
-from common.datasets import load
+from common.data import cifar
+from common.data.datasets import load
 from common.errors import UserError
 
 RANDOM = np.random.default_rng(6)

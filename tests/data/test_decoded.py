@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import common.decoded
-from common.decoded import decoded
+import common.data.image_cache
+from common.data.image_cache import decoded
 from common.errors import UserError
 
 
@@ -26,13 +26,13 @@ def files(tmp_path: Path) -> list[Path]:
 def decodings(monkeypatch) -> list[Path]:
     """Files that were decoded so far."""
     seen: list[Path] = []
-    true = common.decoded.decode_bytes
+    true = common.data.image_cache.decode_bytes
 
     def decode(data: bytes, path: Path) -> np.ndarray:
         seen.append(path)
         return true(data, path)
 
-    monkeypatch.setattr(common.decoded, "decode_bytes", decode)
+    monkeypatch.setattr(common.data.image_cache, "decode_bytes", decode)
     return seen
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common import digits
-from common.datasets import NAMES, Split, data_root, enlarge, load
+from common.data import digits
+from common.data.datasets import NAMES, Split, data_root, enlarge, load
 from common.errors import UsageError, UserError, unknown
 
 
@@ -148,7 +148,7 @@ def test_a_split_of_another_form_cannot_be_made(images, labels):
 def test_importing_the_door_loads_no_framework_and_no_heavy_library():
     """`--help` has to answer at once, and a TensorFlow paper has to run without torch."""
     code = (
-        "import sys, common.datasets, common.image_folder\n"
+        "import sys, common.data.datasets, common.data.image_folder\n"
         "heavy = {'torch', 'tensorflow', 'jax', 'sklearn', 'scipy', 'PIL', 'pooch'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common import cifar, idx
-from common.datasets import load
-from common.download import MIRROR, Remote, fetch, fetch_folder, unpack
+from common.data import cifar
+from common.data import mnist as idx
+from common.data.datasets import load
+from common.data.download import MIRROR, Remote, fetch, fetch_folder, unpack
 from common.errors import UserError
 
 CONTENT = np.random.default_rng(8).bytes(300_000)
@@ -179,7 +180,7 @@ def test_a_root_that_cannot_be_written_is_one_error(tmp_path):
 FETCH = """
 import sys
 from pathlib import Path
-from common.download import Remote, fetch
+from common.data.download import Remote, fetch
 fetch(Remote("set/raw/file.bin", sys.argv[1], (sys.argv[2],)), Path(sys.argv[3]))
 """
 
@@ -363,7 +364,7 @@ def test_a_missing_cifar_folder_comes_out_of_its_archive(tmp_path, server, monke
 
 def test_the_published_addresses_are_complete():
     """An address without its file name would fetch a host's front page."""
-    from common import svhn, tiny_imagenet
+    from common.data import svhn, tiny_imagenet
 
     known = [layout.remote(name) for layout in idx.LAYOUTS.values() for name in idx.FILES]
     known += [layout.archive for layout in cifar.LAYOUTS.values()]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common.data.image_folder import ImageFolder, one_half
 from common.errors import UserError
-from common.image_folder import ImageFolder, one_half
 
 
 def picture(path: Path) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.datasets import load
+from common.data.datasets import load
+from common.data.mnist import FILES
 from common.errors import UserError
-from common.idx import FILES
 
 RANDOM = np.random.default_rng(5)
 ARRAYS = dict(
@@ -72,7 +72,7 @@ def test_arrays_can_be_written_to(tmp_path):
 
 def test_fashion_classes_are_in_the_published_order():
     """Label 3 is a dress: names in another order mislabel every figure."""
-    from common.idx import FASHION_MNIST
+    from common.data.mnist import FASHION_MNIST
 
     assert len(FASHION_MNIST.classes) == 10
     assert FASHION_MNIST.classes[3] == "Dress" and FASHION_MNIST.classes[9] == "Ankle boot"

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from common.datasets import load
+from common.data.datasets import load
+from common.data.image_folder import ImageFolder
+from common.data.pixels import decode
 from common.errors import UsageError, UserError
-from common.image_folder import ImageFolder
-from common.pixels import decode
 
 RANDOM = np.random.default_rng(7)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common import digits, idx, svhn
-from common.datasets import load
+from common.data import digits, mnist, svhn
+from common.data.datasets import load
 from common.errors import UserError
-from common.files import md5
+from common.files.reading import md5
 from tests.data.test_idx import ARRAYS, FILES, idx_bytes, written
 from tests.data.test_images import write_svhn, write_tiny
 
@@ -19,10 +19,10 @@ def published(monkeypatch) -> None:
     """The small set of the tests as if it were the published one."""
     hashes = tuple(md5(idx_bytes(values)) for values in ARRAYS.values())
     shapes = tuple(values.shape for values in ARRAYS.values())
-    known = idx.LAYOUTS["mnist"]
-    layout = idx.Layout(known.folder, known.hosts, known.md5, hashes, known.classes)
-    monkeypatch.setattr(idx, "LAYOUTS", {"mnist": layout})
-    monkeypatch.setattr(idx, "SHAPES", shapes)
+    known = mnist.LAYOUTS["mnist"]
+    layout = mnist.Layout(known.folder, known.hosts, known.md5, hashes, known.classes)
+    monkeypatch.setattr(mnist, "LAYOUTS", {"mnist": layout})
+    monkeypatch.setattr(mnist, "SHAPES", shapes)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -60,17 +60,17 @@ def test_a_set_of_ones_own_is_taken_and_called_unverified(tmp_path: Path):
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
 def test_the_real_files_are_the_published_ones(data_root: str, name: str):
     """A wrong digit in the table of hashes would refuse everybody's files."""
-    if not (Path(data_root) / idx.LAYOUTS[name].folder).is_dir():
+    if not (Path(data_root) / mnist.LAYOUTS[name].folder).is_dir():
         pytest.skip(f"{name} is not in CREDITLAB_DATA")
     data = load(name, data_root, download=False)
-    assert data.unverified == () and data.train.images.shape[:3] == idx.SHAPES[0]
+    assert data.unverified == () and data.train.images.shape[:3] == mnist.SHAPES[0]
 
 
 def test_both_published_sets_have_a_hash_for_every_file():
     """MD5 of the `.gz` and of what is in it, in one order; none copied from the other set."""
-    for layout in idx.LAYOUTS.values():
-        assert len(layout.md5) == len(layout.unpacked) == len(idx.FILES) == len(idx.SHAPES)
-    known = [h for layout in idx.LAYOUTS.values() for h in (*layout.md5, *layout.unpacked)]
+    for layout in mnist.LAYOUTS.values():
+        assert len(layout.md5) == len(layout.unpacked) == len(mnist.FILES) == len(mnist.SHAPES)
+    known = [h for layout in mnist.LAYOUTS.values() for h in (*layout.md5, *layout.unpacked)]
     assert len(set(known)) == 16 and all(len(h) == 32 for h in known)
 
 
@@ -101,7 +101,7 @@ def test_tiny_imagenet_is_unverified(tmp_path: Path):
 
 
 class Backend:
-    """As `common.torch_backend`, as far as environment.json asks."""
+    """As `common.backends.torch_backend`, as far as environment.json asks."""
 
     @staticmethod
     def hardware(device: object) -> dict:
@@ -114,7 +114,7 @@ class Options:
 
 def test_environment_json_says_what_is_unverified(tmp_path: Path, published):
     """The record of a run has to tell MNIST from what lies under its name."""
-    from common.rundir import environment
+    from common.runs.directory import environment
 
     raw = written(tmp_path)
     known = environment(Options(), Backend, "cpu", load("mnist", tmp_path, download=False))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from common.data.pixels import decode
 from common.errors import UserError
-from common.pixels import decode
 
 RANDOM = np.random.default_rng(11)
 GREY = RANDOM.integers(0, 65536, (5, 7), np.uint16)

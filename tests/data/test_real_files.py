@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.datasets import Dataset, load
+from common.data.datasets import Dataset, load
 from common.errors import UserError
 
 pytestmark = pytest.mark.data

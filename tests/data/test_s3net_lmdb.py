@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 lmdb = pytest.importorskip("lmdb", reason="the package of the format")
+from common.data.image_folder import one_half  # noqa: E402
+from common.data.pixels import decode  # noqa: E402
 from common.errors import UsageError, UserError  # noqa: E402
-from common.image_folder import one_half  # noqa: E402
-from common.pixels import decode  # noqa: E402
 from s3net.imagenet.folder2lmdb import main  # noqa: E402
 from s3net.imagenet.records import Records, open_file, pack, unpack  # noqa: E402
 
@@ -69,8 +69,8 @@ def test_a_part_of_a_file_has_the_labels_of_its_images(folder, tmp_path) -> None
 
 def test_each_process_opens_the_file_itself(folder, tmp_path) -> None:
     """A mapping that is inherited by a worker gives it another's bytes, or a crash."""
-    torch_stream = pytest.importorskip("common.torch_stream")
-    from common.torchvision_transforms import random_crop
+    torch_stream = pytest.importorskip("common.data.torch_stream")
+    from common.data.torchvision_transforms import random_crop
 
     convert(folder, tmp_path / "x.lmdb")
     records = Records(tmp_path / "x.lmdb")

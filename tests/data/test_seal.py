@@ -29,7 +29,7 @@ def flip(path: Path, array: np.ndarray) -> None:
 def test_a_flipped_bit_of_brainprops_weights_is_noticed(tmp_path: Path, suffix: str, name: str):
     """It was accepted: an accuracy a little lower, or a NaN, and nobody knows why."""
     pytest.importorskip("h5py")
-    from brainprop import stored
+    from brainprop.files import stored
 
     path = tmp_path / f"weights{suffix}"
     write = stored.write_h5 if suffix == ".h5" else stored.write_safetensors
@@ -47,7 +47,7 @@ def test_a_flipped_bit_of_brainprops_weights_is_noticed(tmp_path: Path, suffix: 
 def test_an_h5_of_another_program_is_read_and_not_verified(tmp_path: Path):
     """The original's own files have no hash; they must go on being read."""
     h5py = pytest.importorskip("h5py")
-    from brainprop import stored
+    from brainprop.files import stored
 
     path = tmp_path / "weights.h5"
     stored.write_h5(path, WEIGHTS, ABOUT)
@@ -63,7 +63,7 @@ def test_an_h5_of_another_program_is_read_and_not_verified(tmp_path: Path):
 def test_a_flipped_bit_of_a_torch_papers_safetensors_is_noticed(tmp_path: Path):
     """ASAP, Burstprop and S3Net write theirs by one function."""
     torch = pytest.importorskip("torch")
-    from common.torch_files import read_safetensors, write_safetensors
+    from common.backends.torch_files import read_safetensors, write_safetensors
 
     path, state = tmp_path / "net.safetensors", {n: torch.tensor(a) for n, a in WEIGHTS.items()}
     state["batches"] = torch.tensor(7)
@@ -79,7 +79,7 @@ def test_a_flipped_bit_of_a_torch_papers_safetensors_is_noticed(tmp_path: Path):
 def test_a_flipped_bit_of_a_pth_is_noticed(tmp_path: Path):
     """The file holds a CRC of each tensor, which torch.load does not look at."""
     torch = pytest.importorskip("torch")
-    from common.torch_files import read_pth, write_pth
+    from common.backends.torch_files import read_pth, write_pth
 
     path, array = tmp_path / "net.pth", WEIGHTS["dense1.kernel"]
     write_pth(path, {"W": torch.tensor(array), "epoch": 3})
@@ -116,7 +116,7 @@ def test_every_network_that_is_stored_here_is_sealed(path: Path):
     """A checkout that git or a disk has damaged must not answer with another accuracy."""
     from safetensors import safe_open
 
-    from common.seal import verified
+    from common.files.seal import verified
 
     with safe_open(path, "np") as tensors:
         about = dict(tensors.metadata())

@@ -8,10 +8,10 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="streams are PyTorch's")
 pytest.importorskip("torchvision", reason="its transforms")
+from common.data.image_folder import ImageFolder  # noqa: E402
+from common.data.torch_stream import IMAGENET_MEAN, IMAGENET_STD, TorchStream  # noqa: E402
+from common.data.torchvision_transforms import centre_crop, random_crop, ten_crop  # noqa: E402
 from common.errors import UsageError, UserError  # noqa: E402
-from common.image_folder import ImageFolder  # noqa: E402
-from common.torch_stream import IMAGENET_MEAN, IMAGENET_STD, TorchStream  # noqa: E402
-from common.torchvision_transforms import centre_crop, random_crop, ten_crop  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_an_unreadable_image_is_one_line_that_names_it(folder, tmp_path, workers
 
 def test_images_in_memory_are_a_source_too(folder):
     """Digits must run through the same pipeline where no image folder is at hand."""
-    from common.datasets import enlarge, load
+    from common.data.datasets import enlarge, load
 
     digits = enlarge(load("digits").test, 16, 3)
     images, labels = next(TorchStream(digits, 32, centre_crop(16)).epoch())

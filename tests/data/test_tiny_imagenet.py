@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from common import tiny_imagenet
-from common.datasets import load
+from common.data import tiny_imagenet
+from common.data.datasets import load
 from common.errors import UserError
 from tests.data.test_images import write_tiny
 
@@ -106,7 +106,7 @@ def test_only_the_official_set_is_called_tiny_imagenet(tmp_path: Path, monkeypat
 
 def test_the_originals_name_says_it_too():
     """BrainProp names files and figures as its original did: ten classes by another name."""
-    from brainprop.configurations import original_name
+    from brainprop.recipes import original_name
 
     assert original_name("mnist") == "MNIST" and original_name("tiny_imagenet") == "TinyImageNet"
     assert original_name("tiny_imagenet_10") == "TinyImageNet_10"

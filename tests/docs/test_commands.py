@@ -15,8 +15,8 @@ from types import ModuleType
 import click
 import pytest
 
-from common import rundir
 from common.errors import UserError
+from common.runs import directory
 from tests.docs.pages import (
     PACKAGES,
     PAGES,
@@ -55,7 +55,7 @@ def parse(script: list[str], folder: Path) -> None:
     if "--resume" in given and given[given.index("--resume") + 1] == "RUN":
         plain = [w for i, w in enumerate(given) if w != "--resume" and given[i - 1] != "--resume"]
         with main.make_context(name, plain) as context:
-            record = rundir.config(context.obj, "docs")
+            record = directory.config(context.obj, "docs")
         (folder / "RUN" / "config.json").write_text(json.dumps(record))
     with main.make_context(name, list(given)) as context:
         assert context.obj is not None

@@ -142,7 +142,7 @@ def test_burstprops_equations_for_imagenet() -> None:
         "σ(u + v) - σ(u) is computed as σ(u + v) σ(-u) (1 - e⁻ᵛ)",
     )
     torch = pytest.importorskip("torch")
-    from burstprop.relu_rule import ReLUUnits, SoftmaxOutput, sigmoid_difference
+    from burstprop.imagenet.rule import ReLUUnits, SoftmaxOutput, sigmoid_difference
 
     rng, p0, kappa = np.random.RandomState(0), 0.2, 1e-3
     o, labels = rng.randn(6, 5), rng.randint(5, size=6)
@@ -234,7 +234,7 @@ def test_brainprops_equations(framework: str) -> None:
 def _torch_step(W, V, x, labels, lr, B):
     import torch
 
-    from brainprop.torch_rule import brainprop_loss, select
+    from brainprop.pytorch.rule import brainprop_loss, select
 
     weights = [torch.tensor(w).requires_grad_() for w in (W, V)]
     q = torch.relu(torch.tensor(x) @ weights[0]) @ weights[1]
@@ -246,7 +246,7 @@ def _torch_step(W, V, x, labels, lr, B):
 def _keras_step(W, V, x, labels, lr, B):
     import keras
 
-    from brainprop.layers import BrainPropLayer
+    from brainprop.layers.output import BrainPropLayer
     from brainprop.loss import BrainPropLoss
 
     hidden = keras.layers.Dense(7, "relu", use_bias=False, dtype="float64")

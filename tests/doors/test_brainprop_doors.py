@@ -21,7 +21,7 @@ def tensorflow():
 def test_a_rate_of_exploration_that_is_none_is_refused(epsilon):
     """`u > nan` is never true: every action is drawn, and nobody said so."""
     torch = pytest.importorskip("torch")
-    from brainprop.torch_rule import select
+    from brainprop.pytorch.rule import select
 
     with pytest.raises(ArgumentError, match="^epsilon .* between 0 and 1"):
         select(torch.zeros(2, 3), epsilon=epsilon)
@@ -31,9 +31,10 @@ def test_a_rate_of_exploration_that_is_none_is_refused(epsilon):
 def test_a_rate_of_exploration_that_is_none_is_refused_in_tensorflow(epsilon):
     """The twin of it, wherever epsilon enters."""
     tf = tensorflow()
-    from brainprop import gain_rule, rule
-    from brainprop.gain_learner import Learner as GainLearner
-    from brainprop.layers import BrainPropLayer
+    from brainprop import rule
+    from brainprop.gain import rule as gain_rule
+    from brainprop.gain.learner import Learner as GainLearner
+    from brainprop.layers.output import BrainPropLayer
     from brainprop.learner import Learner
     from brainprop.networks import build
 
@@ -53,7 +54,7 @@ def test_a_rate_of_exploration_that_is_none_is_refused_in_tensorflow(epsilon):
 def test_random_numbers_of_another_shape_are_refused():
     """u (n, 1) is compared with every action of the batch."""
     torch = pytest.importorskip("torch")
-    from brainprop.torch_rule import select
+    from brainprop.pytorch.rule import select
 
     q = torch.zeros(3, 4)
     for named, name in (
@@ -90,7 +91,7 @@ def test_both_builds_refuse_the_same_values(framework, named, name):
 def test_images_enter_the_torch_networks_in_any_floating_type():
     """A NumPy array has no `permute`."""
     torch = pytest.importorskip("torch")
-    from brainprop.torch_networks import build
+    from brainprop.pytorch.networks import build
 
     net = build("conv", (8, 8, 1), 3, widths={32: 4, 500: 5}).eval()
     images = np.random.RandomState(0).rand(2, 8, 8, 1)
@@ -104,7 +105,7 @@ def test_images_enter_the_torch_networks_in_any_floating_type():
 def test_a_torch_network_is_copied_and_pickled(architecture):
     """A module that neither `torch.save` nor a process pool takes."""
     torch = pytest.importorskip("torch")
-    from brainprop.torch_networks import build
+    from brainprop.pytorch.networks import build
 
     widths = {n: 3 for n in (32, 64, 128, 500, 1000, 1500)}
     net = build(architecture, (16, 16, 1), 3, widths=widths).eval()
@@ -149,7 +150,7 @@ def test_weights_of_samples_and_classes_train(n):
     tensorflow()
     import keras
 
-    from brainprop.layers import BrainPropLayer
+    from brainprop.layers.output import BrainPropLayer
     from brainprop.loss import BrainPropLoss
 
     images = np.random.RandomState(3).rand(n, 5).astype(np.float32)
@@ -189,7 +190,7 @@ def normed(x, training=True, mask=None, **how):
     """Our batch norm and Keras', both biased, from the same inputs: output and statistics."""
     import keras
 
-    from brainprop.layers import BatchNormalization
+    from brainprop.layers.output import BatchNormalization
 
     found = []
     for layer in (
@@ -245,7 +246,7 @@ def test_batch_norm_honours_a_mask():
 def test_batch_norm_refuses_what_it_does_not_do(how):
     """An option that is inherited, taken and ignored."""
     tensorflow()
-    from brainprop.layers import BatchNormalization
+    from brainprop.layers.output import BatchNormalization
 
     with pytest.raises(ArgumentError, match=f"^{next(iter(how))} "):
         BatchNormalization(**how)
@@ -256,8 +257,8 @@ def test_numpys_integers_are_sizes_of_layers():
     tensorflow()
     import json
 
-    from brainprop.layers import BrainPropLayer
-    from brainprop.locally_connected import LocallyConnected2D
+    from brainprop.layers.locally_connected import LocallyConnected2D
+    from brainprop.layers.output import BrainPropLayer
 
     x = np.random.RandomState(0).rand(2, 7, 7, 3).astype(np.float32)
     for three, two in ((np.int64(3), np.int32(2)), (np.array([3, 3]), np.array([2, 2])), (3, 2)):
@@ -303,8 +304,8 @@ def test_frozen_layers_keep_their_bits(frozen, feedback):
 def test_a_frozen_batch_norm_normalises_by_its_moving_statistics():
     """Keras' meaning of frozen: the step and `net(x, training=True)` agree."""
     tensorflow()
+    from brainprop.layers.forward import forward
     from brainprop.networks import build
-    from brainprop.passes import forward
 
     net = build("conv", (6, 6, 1), 3, widths={32: 3, 500: 4}, std=0.3, dropout=[0.0, 0.0])
     norm = net.get_layer("bn1")

@@ -8,7 +8,7 @@ LINES = {"dataset": '"digits"', "architecture": '"dense"'}
 
 
 def read(tmp_path, **lines):
-    from brainprop.inputs import read
+    from brainprop.files.inputs import read
 
     path = tmp_path / "mine.py"
     text = "".join(f"{name} = {value}\n" for name, value in (LINES | lines).items())

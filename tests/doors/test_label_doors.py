@@ -60,7 +60,7 @@ def test_an_empty_batch_says_that_it_is_empty(door):
     from common.errors import ArgumentError
 
     q = outputs(0)
-    from common import torch_labels
+    from common.doors import torch_labels
 
     with pytest.raises(ArgumentError, match="^labels are of an empty batch"):
         getattr(torch_labels, door)(q.new_zeros(0).long(), q)
@@ -70,8 +70,8 @@ def test_soft_rows_stay_what_they_are_and_must_be_distributions():
     """Label smoothing that is cut to classes; rows that sum to 3."""
     import torch
 
+    from common.doors.torch_labels import classes, rows
     from common.errors import ArgumentError
-    from common.torch_labels import classes, rows
 
     q = outputs(2)
     soft = torch.tensor([[0.7, 0.1, 0.1, 0.1], [0.0, 0.5, 0.5, 0.0]], dtype=torch.float64)
@@ -87,8 +87,8 @@ def test_rates_are_what_each_unit_is_to_give():
     """A multi-label target refused, a single unit's target taken for a class."""
     import torch
 
+    from common.doors.torch_labels import rows
     from common.errors import ArgumentError
-    from common.torch_labels import rows
 
     wanted = torch.tensor([[0.1, 0.9, 0.9, 0.1], [0.0, 0.0, 0.0, 0.0]])
     assert rows(wanted, outputs(2), rates=True).equal(wanted)
@@ -103,7 +103,7 @@ def test_the_door_waits_for_no_device():
     """`.item()` on a GPU stops the training loop once a step; a meta tensor has no values."""
     import torch
 
-    from common.torch_labels import classes, rows
+    from common.doors.torch_labels import classes, rows
 
     q = outputs(3, device="meta")
     labels = torch.zeros(3, 1, dtype=torch.uint8, device="meta")
@@ -115,7 +115,7 @@ def test_compiling_breaks_no_graph_and_still_looks():
     """A rule that cannot be compiled whole, or that takes everything once it is."""
     import torch
 
-    from common.torch_labels import classes, rows
+    from common.doors.torch_labels import classes, rows
 
     def both(labels, q):
         return rows(labels, q), classes(labels, q)
@@ -147,7 +147,7 @@ def test_the_whole_update_of_lra_e_is_one_graph():
 def test_a_graph_refuses_a_class_that_is_none_and_xla_makes_it_nan():
     """`tf.one_hot(99, 10)` is a row of zeros, and XLA drops assertions."""
     tf = pytest.importorskip("tensorflow")
-    from common.tf_labels import rows
+    from common.doors.tf_labels import rows
 
     signature = [tf.TensorSpec((None,), tf.int64), tf.TensorSpec((None, 4))]
     q = tf.zeros((3, 4))

@@ -5,7 +5,7 @@ import pytest
 
 tf = pytest.importorskip("tensorflow", reason="these rules run on TensorFlow")
 
-from common import tf_labels  # noqa: E402
+from common.doors import tf_labels  # noqa: E402
 from tests.doors.tf_entries import ENTRIES, B, C  # noqa: E402
 
 LABELS = np.array([1, 4, 0, 2, 4], np.int64)

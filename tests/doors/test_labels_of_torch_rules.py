@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch", reason="these rules run on torch")
 for _name in ("torchvision", "networkx"):
     pytest.importorskip(_name, reason="all papers at once")
 
-from common import torch_labels  # noqa: E402
+from common.doors import torch_labels  # noqa: E402
 from tests.doors.torch_entries import ENTRIES, B, C  # noqa: E402
 
 LABELS = torch.tensor([1, 4, 0, 2, 4])

@@ -27,7 +27,7 @@ def converted(mode: str) -> Any:
 
 
 def burst(kind: str) -> Any:
-    from burstprop.imagenet_networks import rectified
+    from burstprop.imagenet.networks import rectified
     from burstprop.networks import stack
 
     if kind == "rectified":

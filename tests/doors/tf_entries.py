@@ -67,13 +67,13 @@ def _brainprop_learner() -> Any:
 
 
 def _gain_learner() -> Any:
-    from brainprop import gain_rule
-    from brainprop.gain_learner import Learner
+    from brainprop.gain import rule
+    from brainprop.gain.learner import Learner
 
     draw = np.random.RandomState(1)
     W = [tf.Variable(draw.randn(*shape)) for shape in ((4, 6), (6, C))]
     b = [tf.Variable(np.zeros((1, width))) for width in (6, C)]
-    return Learner([gain_rule.dense()] * 2, W, b)
+    return Learner([rule.dense()] * 2, W, b)
 
 
 def _step(method: str) -> Entry:
@@ -117,7 +117,7 @@ ENTRIES: dict[str, Entry] = {
     "brainprop.rule.backprop_signal": _rule("backprop_signal", after=(0.1,)),
     "brainprop.rule.cross_entropy": _rule("cross_entropy"),
     "brainprop.rule.accuracy_as_the_original": _rule("accuracy_as_the_original", ACTIONS),
-    "brainprop.gain_rule.prediction_error": _rule(
+    "brainprop.gain.rule.prediction_error": _rule(
         "prediction_error", ACTIONS, after=(0.7,), module="gain_rule"
     ),
     "brainprop.step.Step.compute": _step("compute"),
@@ -125,10 +125,10 @@ ENTRIES: dict[str, Entry] = {
     "brainprop.learner.Learner.train_step": _learner(_brainprop_learner, "train_step", 2, 2, 1),
     "brainprop.learner.Learner.eval_step": _learner(_brainprop_learner, "eval_step", 2, 2, 1),
     "brainprop.learner.Learner.credit": _learner(_brainprop_learner, "credit", 2, 2, 1),
-    "brainprop.gain_learner.Learner.train_step": _learner(_gain_learner, "train_step", 2, 2, 1),
-    "brainprop.gain_learner.Learner.eval_step": _learner(_gain_learner, "eval_step", 2, 2, 1),
-    "brainprop.gain_learner.Learner.compute": _learner(_gain_learner, "compute", 2, 2, 1),
-    "brainprop.gain_learner.Learner.credit": _learner(_gain_learner, "credit", 2, 2, 1),
+    "brainprop.gain.learner.Learner.train_step": _learner(_gain_learner, "train_step", 2, 2, 1),
+    "brainprop.gain.learner.Learner.eval_step": _learner(_gain_learner, "eval_step", 2, 2, 1),
+    "brainprop.gain.learner.Learner.compute": _learner(_gain_learner, "compute", 2, 2, 1),
+    "brainprop.gain.learner.Learner.credit": _learner(_gain_learner, "credit", 2, 2, 1),
     "brainprop.loss.BrainPropLoss.call": lambda labels: _shown(labels, "call"),
     "brainprop.loss.BrainPropLoss.elementwise": lambda labels: _shown(labels, "elementwise"),
     "brainprop.loss.reward_rate": lambda labels: _shown(labels, "reward_rate"),

@@ -65,10 +65,10 @@ def _lra_e_learner() -> Any:
 
 def _brainprop(name: str, *more: Any, **named: Any) -> Entry:
     def enter(labels: Any) -> list[Tensor]:
-        from brainprop import torch_rule
+        from brainprop.pytorch import rule
 
         q = images(C).sub_(0.5).requires_grad_()
-        found = getattr(torch_rule, name)(q, *more, labels, **named)
+        found = getattr(rule, name)(q, *more, labels, **named)
         return _flat(found, torch.autograd.grad(found.sum(), q) if found.requires_grad else ())
 
     return enter
@@ -100,9 +100,9 @@ def _units(module: str, name: str, **how: Any) -> Entry:
 
 def _rectified(name: str) -> Entry:
     def enter(labels: Any) -> list[Tensor]:
-        from burstprop import relu_rule
+        from burstprop.imagenet import rule
 
-        return _flat(getattr(relu_rule, name)(images(C), labels, 0.2, 1e-5))
+        return _flat(getattr(rule, name)(images(C), labels, 0.2, 1e-5))
 
     return enter
 
@@ -111,7 +111,7 @@ def _perturbed(module: str, name: str) -> Entry:
     def enter(labels: Any) -> list[Tensor]:
         from importlib import import_module
 
-        from burstprop.perturbation import Noise
+        from burstprop.perturbation.rule import Noise
 
         net = _burst_net()
         kind = getattr(import_module(f"burstprop.{module}"), name)
@@ -142,8 +142,8 @@ def _burst_backprop() -> Any:
 
 
 def _burst_images() -> Any:
-    from burstprop.imagenet_learner import Learner, sgd
-    from burstprop.imagenet_networks import rectified
+    from burstprop.imagenet.learner import Learner, sgd
+    from burstprop.imagenet.networks import rectified
 
     torch.manual_seed(1)
     net = rectified([(3, 4, 3, 2)], [4 * 3 * 3, C]).double()
@@ -192,20 +192,20 @@ ENTRIES: dict[str, Entry] = {
     "lra_e.torch_learner.Learner.train_step": _learner(_lra_e_learner, "train_step", 6),
     "lra_e.torch_learner.Learner.eval_step": _learner(_lra_e_learner, "eval_step", 6),
     "lra_e.torch_learner.Learner.credit": _learner(_lra_e_learner, "credit", 6),
-    "brainprop.torch_rule.prediction_error": _brainprop("prediction_error", ACTIONS),
-    "brainprop.torch_rule.brainprop_loss": _brainprop("brainprop_loss", ACTIONS, batch_size=8),
-    "brainprop.torch_rule.evaluation_loss": _brainprop("evaluation_loss", batch_size=8),
-    "brainprop.torch_rule.accuracy_as_the_original": _brainprop(
+    "brainprop.pytorch.rule.prediction_error": _brainprop("prediction_error", ACTIONS),
+    "brainprop.pytorch.rule.brainprop_loss": _brainprop("brainprop_loss", ACTIONS, batch_size=8),
+    "brainprop.pytorch.rule.evaluation_loss": _brainprop("evaluation_loss", batch_size=8),
+    "brainprop.pytorch.rule.accuracy_as_the_original": _brainprop(
         "accuracy_as_the_original", ACTIONS
     ),
     "burstprop.rule.SigmoidOutput.bursts": _units("rule", "SigmoidOutput"),
-    "burstprop.relu_rule.SoftmaxOutput.bursts": _units("relu_rule", "SoftmaxOutput"),
-    "burstprop.relu_rule.output_original": _rectified("output_original"),
-    "burstprop.relu_rule.output_exact": _rectified("output_exact"),
+    "burstprop.imagenet.rule.SoftmaxOutput.bursts": _units("relu_rule", "SoftmaxOutput"),
+    "burstprop.imagenet.rule.output_original": _rectified("output_original"),
+    "burstprop.imagenet.rule.output_exact": _rectified("output_exact"),
     "burstprop.networks.BurstNetwork.teach": _burst("teach", reference=True),
     "burstprop.networks.BurstNetwork.backprop": _burst("backprop"),
-    "burstprop.perturbation.Perturbation.updates": _perturbed("perturbation", "Perturbation"),
-    "burstprop.original_perturbation.OriginalPerturbation.updates": _perturbed(
+    "burstprop.perturbation.rule.Perturbation.updates": _perturbed("perturbation", "Perturbation"),
+    "burstprop.perturbation.original.OriginalPerturbation.updates": _perturbed(
         "original_perturbation", "OriginalPerturbation"
     ),
     "burstprop.learner.Learner.train_step": _learner(_burst_learner, "train_step", 6),
@@ -213,10 +213,10 @@ ENTRIES: dict[str, Entry] = {
     "burstprop.learner.Learner.eval_step": _learner(_burst_learner, "eval_step", 6),
     "burstprop.learner.Learner.credit": _learner(_burst_learner, "credit", 6),
     "burstprop.learner.BurstLearner.look": _looked,
-    "burstprop.imagenet_learner.Learner.train_step": _learner(_burst_images, "train_step", 3, 7, 7),
-    "burstprop.imagenet_learner.Learner.eval_step": _learner(_burst_images, "eval_step", 3, 7, 7),
-    "burstprop.imagenet_learner.Learner.gradients": _learner(_burst_images, "gradients", 3, 7, 7),
-    "burstprop.imagenet_learner.Learner.credit": _learner(_burst_images, "credit", 3, 7, 7),
+    "burstprop.imagenet.learner.Learner.train_step": _learner(_burst_images, "train_step", 3, 7, 7),
+    "burstprop.imagenet.learner.Learner.eval_step": _learner(_burst_images, "eval_step", 3, 7, 7),
+    "burstprop.imagenet.learner.Learner.gradients": _learner(_burst_images, "gradients", 3, 7, 7),
+    "burstprop.imagenet.learner.Learner.credit": _learner(_burst_images, "credit", 3, 7, 7),
     "asap.learner.Learner.train_step": _learner(_asap, "train_step", 3, 16, 16),
     "asap.learner.Learner.eval_step": _learner(_asap, "eval_step", 3, 16, 16),
     "asap.learner.Learner.credit": _learner(_asap, "credit", 3, 16, 16),

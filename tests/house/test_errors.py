@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from common.cli import argument, command, option, training_options
+from common.cli import argument, command, option
+from common.cli.params import choice, positive
+from common.cli.training_options import training_options
 from common.errors import ArgumentError, UsageError, UserError, unknown
-from common.options import choice, positive
 from tests.house.test_arrows import MODULES, PACKAGES, ROOT
 
 COMMAND_LINE = {"cli", "options", "words", "resume", "training_options", "program"}
@@ -59,13 +60,16 @@ def test_the_rule_about_options_sees_what_it_is_to_see(tmp_path: Path) -> None:
 
 
 CATCHES = {
-    "s3net/tinyimagenet/graphs.py": {"Settings", "Wiring"},  # a file's settings: told of the file
+    "s3net/tinyimagenet/comparison/graphs.py": {
+        "Settings",
+        "Wiring",
+    },  # a file's settings: told of the file
     "s3net/imagenet/records.py": {"read_meta", "unpack"},  # raise ValueErrors of their own alone
     "s3net/imagenet/folder2lmdb.py": {"read_meta"},
     "s3net/expressibility/data.py": {"_numeric"},
     "s3net/interpretability/segmentation.py": {"read"},  # UserError, which passes
-    "common/verdicts.py": {"_parse"},
-    "common/cifar.py": {"_Unpickler"},
+    "common/reports/verdicts.py": {"_parse"},
+    "common/data/cifar.py": {"_Unpickler"},
 }
 """What the body of an `except ValueError` may call of ours: none of it raises an ArgumentError that
 is the user's to read."""

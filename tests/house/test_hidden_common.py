@@ -31,7 +31,7 @@ def make(kind: str, folder: Path) -> Path:
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=name_of)
 def test_every_script_says_so_in_one_line(path: Path, tmp_path: Path):
-    """ "No module named 'common.switches'" sends people to reinstall what is installed."""
+    """ "No module named 'common.cli.switches'" sends people to reinstall what is installed."""
     found = make("package", tmp_path)
     done = python("-m", name_of(path), "--help", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, ""), done.stderr

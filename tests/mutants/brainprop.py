@@ -2,12 +2,12 @@
 
 from tests.mutants import Mutation, Suite
 
-RULE, LEARNER, PASSES = "brainprop/rule.py", "brainprop/learner.py", "brainprop/passes.py"
+RULE, LEARNER, PASSES = "brainprop/rule.py", "brainprop/learner.py", "brainprop/layers/forward.py"
 STEP = "brainprop/step.py"
-LAYERS, ATTENTION = "brainprop/layers.py", "brainprop/attention.py"
+LAYERS, ATTENTION = "brainprop/layers/output.py", "tests/oracles/brainprop_attention.py"
 LOSS, BUILD = "brainprop/loss.py", "brainprop/networks.py"
-UNSHARED, GAIN = "brainprop/locally_connected.py", "brainprop/gain_rule.py"
-TORCH, NETWORKS = "brainprop/torch_rule.py", "brainprop/torch_networks.py"
+UNSHARED, GAIN = "brainprop/layers/locally_connected.py", "brainprop/gain/rule.py"
+TORCH, NETWORKS = "brainprop/pytorch/rule.py", "brainprop/pytorch/networks.py"
 MUTATIONS = (
     Mutation(
         "flip the teaching signal",

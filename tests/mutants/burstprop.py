@@ -3,7 +3,7 @@
 from tests.mutants import Mutation, Suite
 
 RULE, UPDATE, NETWORKS = "burstprop/rule.py", "burstprop/update.py", "burstprop/networks.py"
-NOISE, THEIRS = "burstprop/perturbation.py", "burstprop/original_perturbation.py"
+NOISE, THEIRS = "burstprop/perturbation/rule.py", "burstprop/perturbation/original.py"
 MUTATIONS = (
     Mutation(
         "flip the teaching signal",
@@ -128,25 +128,25 @@ MUTATIONS = (
     ),
     Mutation(
         "the exact form's difference without its exponential",
-        "burstprop/relu_rule.py",
+        "burstprop/imagenet/rule.py",
         "step = torch.expm1(v.abs().neg_()).copysign_(v)",
         "step = v.clone()",
     ),
     Mutation(
         "scale down twice what kappa has scaled down",
-        "burstprop/relu_rule.py",
+        "burstprop/imagenet/rule.py",
         "v.div_(kappa)",
         "v.mul_(kappa)",
     ),
     Mutation(
         "undo kappa at the bottom",
-        "burstprop/imagenet_networks.py",
+        "burstprop/imagenet/networks.py",
         "ReLUUnits(kappa if i == count - 1 else 1.0, exact)",
         "ReLUUnits(kappa if i == 0 else 1.0, exact)",
     ),
     Mutation(
         "forget to train ImageNet's feedback weights",
-        "burstprop/imagenet_learner.py",
+        "burstprop/imagenet/learner.py",
         "layer.weight_fa.grad = layer.weight.grad",
         "layer.weight_fa.grad = None",
     ),

@@ -2,10 +2,18 @@
 
 from tests.mutants import Mutation, Suite
 
-CHECKPOINT, RESUME, RUNDIR = "common/checkpoint.py", "common/resume.py", "common/rundir.py"
-RUN, METRICS, SUMS = "common/run.py", "common/metrics.py", "common/sums.py"
-VERDICTS, ROWS, MEASURED = "common/verdicts.py", "common/target_rows.py", "common/measured.py"
-REPORT, DOCUMENTS = "common/report.py", "common/documents.py"
+CHECKPOINT, RESUME, RUNDIR = (
+    "common/runs/checkpoint.py",
+    "common/cli/resume.py",
+    "common/runs/directory.py",
+)
+RUN, METRICS, SUMS = "common/runs/run.py", "common/runs/metrics_file.py", "common/runs/running.py"
+VERDICTS, ROWS, MEASURED = (
+    "common/reports/verdicts.py",
+    "common/reports/target_rows.py",
+    "common/reports/measured.py",
+)
+REPORT, DOCUMENTS = "common/reports/compare.py", "common/files/documents.py"
 
 CHECKPOINTS = (
     Mutation(

@@ -148,7 +148,7 @@ MUTATIONS = (
     ),
     Mutation(
         "believe a cache of other pictures",
-        "common/decoded.py",
+        "common/data/image_cache.py",
         'if digest == found["files"] and',
         "if",
     ),

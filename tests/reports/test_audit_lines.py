@@ -2,9 +2,9 @@
 
 import pytest
 
-from common import figures
-from common.audit_lines import band, measured
-from common.report import group, read_run
+from common.reports import figures
+from common.reports.audit_lines import band, measured
+from common.reports.compare import group, read_run
 from tests.reports.conftest import audit, epoch
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from common import curves
 from common.errors import UserError
-from common.report import group, read_run, read_runs, tell_apart
+from common.reports import curves
+from common.reports.compare import group, read_run, read_runs, tell_apart
 from tests.reports.conftest import epoch
 
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from common import demo, papers
 from common.errors import UsageError, UserError
+from common.reports import demo, papers
 
 PROGRAM = """
 import json, pathlib, sys

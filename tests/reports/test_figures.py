@@ -8,8 +8,8 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
-from common import figures
-from common.report import Series, group, read_run
+from common.reports import figures
+from common.reports.compare import Series, group, read_run
 from tests.reports.conftest import audit, epoch
 
 

@@ -9,8 +9,8 @@ from statistics import fmean
 
 import pytest
 
-from common import papers
-from common.readme_tables import DASH, papers_table, targets_table
+from common.reports import papers
+from common.reports.readme_tables import DASH, papers_table, targets_table
 from tests.reports.test_verdicts import row
 
 ROOT = papers.root()

@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 import pytest
 
 from common.errors import UserError
-from common.page import page
-from common.report import group, interval, main, read_run, sections
+from common.reports.compare import group, interval, main, read_run, sections
+from common.reports.page import page
 from tests.reports.conftest import audit, epoch
 
 

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from common import papers, targets
 from common.errors import UsageError, UserError
-from common.measured import measure, recompute
-from common.report import read_run
-from common.target_rows import COLUMNS, read_targets
+from common.reports import papers, targets
+from common.reports.compare import read_run
+from common.reports.measured import measure, recompute
+from common.reports.target_rows import COLUMNS, read_targets
 from tests.reports.conftest import epoch
 
 HEADER = ",".join(COLUMNS) + "\n"
@@ -253,7 +253,7 @@ def test_the_switches_block_is_the_papers_table(house, monkeypatch):
     """A README that lists other defaults than the program's."""
     (house / "toy_paper").mkdir()
     (house / "toy_paper" / "fidelity.py").write_text(
-        "from dataclasses import dataclass\nfrom common.switches import switch\n"
+        "from dataclasses import dataclass\nfrom common.cli.switches import switch\n"
         "@dataclass(frozen=True)\nclass Fidelity:\n    flip: bool = switch(corrected=False, "
         "original=True, defect='7', effect='turned', evidence='seen')\n"
     )

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from common import papers
-from common.measured import recompute
-from common.target_rows import COLUMNS, Row, read_targets
-from common.verdicts import band, rivals, verdict, why
+from common.reports import papers
+from common.reports.measured import recompute
+from common.reports.target_rows import COLUMNS, Row, read_targets
+from common.reports.verdicts import band, rivals, verdict, why
 from tests.reports.conftest import epoch
 
 
@@ -175,7 +175,7 @@ def test_the_papers_recipe_has_no_option_that_makes_it_smaller(paper):
 
 def test_the_columns_are_documented():
     """A column that the module does not explain is read in two ways."""
-    from common import target_rows
+    from common.reports import target_rows
 
     assert target_rows.__doc__
     assert [c for c in COLUMNS if c not in target_rows.__doc__.replace("*", "")] == []

@@ -5,8 +5,8 @@ import pytest
 
 tf = pytest.importorskip("tensorflow")
 
-from brainprop import gain_rule  # noqa: E402
-from brainprop.gain_learner import Learner  # noqa: E402
+from brainprop.gain import rule as gain_rule  # noqa: E402
+from brainprop.gain.learner import Learner  # noqa: E402
 
 LR_A, LR_W, MAX_GAIN = 0.3, 0.7, 0.5
 

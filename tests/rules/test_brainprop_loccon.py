@@ -8,7 +8,7 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 keras = pytest.importorskip("keras")
 
-from brainprop.locally_connected import LocallyConnected2D, geometry  # noqa: E402
+from brainprop.layers.locally_connected import LocallyConnected2D, geometry  # noqa: E402
 
 # size, channels in and out, kernel, strides, padding
 CASES = {

@@ -6,9 +6,9 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 keras = pytest.importorskip("keras")
 
-from brainprop.configurations import INPUTS, PAIRS, configuration, input_shape  # noqa: E402
 from brainprop.learner import Learner  # noqa: E402
 from brainprop.networks import build  # noqa: E402
+from brainprop.recipes import INPUTS, PAIRS, configuration, input_shape  # noqa: E402
 from brainprop.schedule import rate, stalled  # noqa: E402
 from common.errors import UsageError  # noqa: E402
 

@@ -8,14 +8,15 @@ import pytest
 tf = pytest.importorskip("tensorflow")
 keras = pytest.importorskip("keras")
 
-from brainprop import attention, rule  # noqa: E402
-from brainprop.configurations import ARCHITECTURES  # noqa: E402
-from brainprop.layers import BatchNormalization, BrainPropLayer, normalise  # noqa: E402
+from brainprop import rule  # noqa: E402
+from brainprop.layers.forward import forward  # noqa: E402
+from brainprop.layers.output import BatchNormalization, BrainPropLayer, normalise  # noqa: E402
 from brainprop.learner import Draws, Learner  # noqa: E402
 from brainprop.loss import BrainPropLoss, reward_rate  # noqa: E402
 from brainprop.networks import build  # noqa: E402
-from brainprop.passes import forward  # noqa: E402
+from brainprop.recipes import ARCHITECTURES  # noqa: E402
 from common.errors import UsageError  # noqa: E402
+from tests.oracles import brainprop_attention  # noqa: E402
 
 NARROW = {1500: 9, 1000: 8, 500: 7, 32: 4, 64: 3, 128: 5}
 
@@ -59,7 +60,7 @@ def test_the_way_down_written_by_hand_is_the_gradient(architecture, feedback):
     passed = forward(net, images, given.masks)
     delta = rule.prediction_error(passed.q, update.selected, labels)
     start = rule.teaching_signal(delta, update.selected, 4, tf.constant(1 / 8, tf.float64))
-    by_hand = attention.gradients(passed, start, learner.B)
+    by_hand = brainprop_attention.gradients(passed, start, learner.B)
     assert sorted(by_hand) == sorted(learner.names)
     for name, gradient in zip(learner.names, update.gradients, strict=False):
         size = np.abs(gradient).max()
@@ -74,7 +75,7 @@ def test_attention_of_one_unit_times_delta_is_the_whole_update():
     passed = forward(net, images, [])
     s = tf.constant([3, 1, 0, 2, 2, 1], tf.int64)
     delta = rule.prediction_error(passed.q, s, labels)
-    fb = attention.send_down(passed, tf.one_hot(s, 4, dtype=tf.float64))
+    fb = brainprop_attention.send_down(passed, tf.one_hot(s, 4, dtype=tf.float64))
     W = {x.name: np.asarray(x.kernel) for x in net.layers if hasattr(x, "kernel")}
     h = {stage.layer.name: stage.x.numpy() for stage in passed.stages}
     z = {stage.layer.name: stage.z.numpy() for stage in passed.stages}
@@ -83,7 +84,7 @@ def test_attention_of_one_unit_times_delta_is_the_whole_update():
         expected = (expected @ W[above].T) * (z[layer] > 0)  # f'(a_j) sum_k w_jk fb_k
         np.testing.assert_allclose(fb[layer], expected, 1e-12)
     signal = rule.teaching_signal(delta, s, 4, tf.constant(0.5, tf.float64))
-    whole = attention.gradients(passed, signal)["dense2.kernel"]
+    whole = brainprop_attention.gradients(passed, signal)["dense2.kernel"]
     local = -np.einsum("n,ni,nj->ij", 0.5 * delta, h["dense2"], fb["dense2"])
     np.testing.assert_allclose(whole, local, 1e-10, 1e-14)
 
@@ -264,7 +265,7 @@ def test_layers_and_loss_survive_being_written_down(tmp_path):
 
 def test_anybodys_model_learns_with_the_layer_and_the_loss():
     """The Keras citizens run and do not learn: a selection whose gradient is cut off."""
-    from common.datasets import load
+    from common.data.datasets import load
 
     digits = load("digits")
     keras.utils.set_random_seed(0)

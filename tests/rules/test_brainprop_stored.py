@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 h5py = pytest.importorskip("h5py")
-from brainprop import stored  # noqa: E402
+from brainprop.files import stored  # noqa: E402
 from common.errors import UserError  # noqa: E402
 
 ARRAYS = {

@@ -7,8 +7,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
-from brainprop.configurations import ARCHITECTURES  # noqa: E402
-from brainprop.torch_networks import (  # noqa: E402
+from brainprop.pytorch.networks import (  # noqa: E402
     BatchNorm2d,
     Conv2d,
     LocallyConnected2d,
@@ -17,12 +16,13 @@ from brainprop.torch_networks import (  # noqa: E402
     load_arrays,
     same_padding,
 )
-from brainprop.torch_rule import (  # noqa: E402
+from brainprop.pytorch.rule import (  # noqa: E402
     accuracy_as_the_original,
     brainprop_loss,
     evaluation_loss,
     select,
 )
+from brainprop.recipes import ARCHITECTURES  # noqa: E402
 
 
 def test_selection_takes_the_first_best_action_unless_u_is_at_most_epsilon():

@@ -8,7 +8,10 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="burstprop is a PyTorch paper")
 
-from burstprop import imagenet_learner, imagenet_networks, networks  # noqa: E402
+from burstprop import networks  # noqa: E402
+from burstprop.imagenet import learner as imagenet_learner  # noqa: E402
+from burstprop.imagenet import networks as imagenet_networks  # noqa: E402
+from burstprop.imagenet.rule import ReLUUnits, SoftmaxOutput  # noqa: E402
 from burstprop.layers import BurstConv2d, BurstLinear  # noqa: E402
 from burstprop.learner import (  # noqa: E402
     BackpropLearner,
@@ -17,9 +20,8 @@ from burstprop.learner import (  # noqa: E402
     PerturbationLearner,
 )
 from burstprop.networks import BurstNetwork  # noqa: E402
-from burstprop.original_perturbation import OriginalPerturbation  # noqa: E402
-from burstprop.perturbation import Noise, Perturbation  # noqa: E402
-from burstprop.relu_rule import ReLUUnits, SoftmaxOutput  # noqa: E402
+from burstprop.perturbation.original import OriginalPerturbation  # noqa: E402
+from burstprop.perturbation.rule import Noise, Perturbation  # noqa: E402
 from burstprop.rule import SigmoidOutput  # noqa: E402
 from burstprop.update import BurstUpdate  # noqa: E402
 from common.errors import ArgumentError  # noqa: E402

@@ -9,8 +9,8 @@ from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from burstprop.angles import weight_angles  # noqa: E402
-from burstprop.imagenet_learner import Learner, adam, sgd  # noqa: E402
-from burstprop.imagenet_networks import imagenet  # noqa: E402
+from burstprop.imagenet.learner import Learner, adam, sgd  # noqa: E402
+from burstprop.imagenet.networks import imagenet  # noqa: E402
 
 RATES = [0.02] * 7 + [0.01]
 

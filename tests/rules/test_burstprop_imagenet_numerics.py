@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="burstprop is a PyTorch paper")
 
-from burstprop.imagenet_learner import Learner, sgd  # noqa: E402
+from burstprop.imagenet.learner import Learner, sgd  # noqa: E402
 from tests.golden.replay._burstprop_imagenet import full_size  # noqa: E402
 
 

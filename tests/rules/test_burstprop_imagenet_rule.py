@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="burstprop is a PyTorch paper")
 from torch.nn import functional  # noqa: E402
 
-from burstprop import relu_rule as rule  # noqa: E402
+from burstprop.imagenet import rule  # noqa: E402
 
 KAPPA, P = 1e-5, 0.2
 

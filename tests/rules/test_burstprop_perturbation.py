@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch")
 from burstprop import networks  # noqa: E402
 from burstprop.learner import PerturbationLearner  # noqa: E402
 from burstprop.networks import BurstNetwork  # noqa: E402
-from burstprop.original_perturbation import OriginalPerturbation  # noqa: E402
-from burstprop.perturbation import MODES, Noise, Perturbation, clean_pass  # noqa: E402
+from burstprop.perturbation.original import OriginalPerturbation  # noqa: E402
+from burstprop.perturbation.rule import MODES, Noise, Perturbation, clean_pass  # noqa: E402
 from burstprop.update import BurstUpdate  # noqa: E402
 
 STD = 1e-4
@@ -160,8 +160,8 @@ def test_noise_of_no_size_and_other_units_are_refused() -> None:
         Noise(0.0, 0.0)
     with pytest.raises(ValueError, match="mode"):
         Perturbation(small(), "some", Noise(), 0.001)
+    from burstprop.imagenet.rule import ReLUUnits
     from burstprop.layers import BurstLinear
-    from burstprop.relu_rule import ReLUUnits
 
     net = BurstNetwork([BurstLinear(6, 5, units=ReLUUnits()), small().layers[-1].float()])
     with pytest.raises(ValueError, match="sigmoid"):

@@ -13,10 +13,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="burstprop is a PyTorch paper")
 from torch.nn import functional  # noqa: E402
 
+from burstprop.imagenet.rule import ReLUUnits, SoftmaxOutput  # noqa: E402
 from burstprop.layers import BurstConv2d, BurstLinear  # noqa: E402
 from burstprop.learner import BurstLearner  # noqa: E402
 from burstprop.networks import BurstNetwork  # noqa: E402
-from burstprop.relu_rule import ReLUUnits, SoftmaxOutput  # noqa: E402
 from burstprop.rule import SigmoidOutput, SigmoidUnits  # noqa: E402
 from burstprop.update import BurstUpdate  # noqa: E402
 from common.errors import ArgumentError  # noqa: E402
@@ -162,7 +162,7 @@ def test_a_convolution_of_rectified_units_learns_below_a_sigmoid_output() -> Non
 
 def test_digits_are_learnt_by_rectified_units_under_a_sigmoid_output() -> None:
     """They stayed at chance, 0.09."""
-    from common.digits import load
+    from common.data.digits import load
 
     pixels, classes = load("digits", Path("."), download=False)[0]
     images, labels = torch.tensor(pixels).flatten(1).float() / 255, torch.tensor(classes)

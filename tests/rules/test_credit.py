@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from common.credit import cosine, credit_angles, degrees, weight_angles
+from common.credit.angles import cosine, credit_angles, degrees, weight_angles
 
 
 def test_the_angle_between_known_vectors():

@@ -7,26 +7,26 @@ from typing import Any
 import pytest
 
 torch = pytest.importorskip("torch", reason="the files are torch's")
-from common.errors import UserError  # noqa: E402
-from common.torch_files import (  # noqa: E402
+from common.backends.torch_files import (  # noqa: E402
     read_pth,
     read_safetensors,
     write_pth,
     write_safetensors,
 )
+from common.errors import UserError  # noqa: E402
 
 OTHERS: tuple[Any, ...] = (None, [], {}, "x", -1, float("nan"), [[1]], {"a": 1}, {1: 2}, True)
 
 
 def burstprop():
     """A narrow learner and the reader of its files."""
-    from burstprop import imagenet_checkpoint
-    from burstprop.imagenet_learner import Learner, sgd
-    from burstprop.imagenet_networks import imagenet
+    from burstprop.imagenet import checkpoint
+    from burstprop.imagenet.learner import Learner, sgd
+    from burstprop.imagenet.networks import imagenet
 
     net = imagenet(4, feedback="learned", width=0.02, image_size=193)
     learner = Learner(net, [0.01] * len(net.names), sgd(0.9, 1e-4))
-    return learner, imagenet_checkpoint.load
+    return learner, checkpoint.load
 
 
 def s3net():
@@ -41,9 +41,9 @@ def s3net():
 def document_of(learner, folder: Path) -> dict[str, Any]:
     if hasattr(learner, "original"):
         return learner.original(3, "s3net_small")
-    from burstprop import imagenet_checkpoint
+    from burstprop.imagenet import checkpoint
 
-    imagenet_checkpoint.save(learner, 3, 50.0, folder / "whole", None)
+    checkpoint.save(learner, 3, 50.0, folder / "whole", None)
     return read_pth(folder / "whole")
 
 

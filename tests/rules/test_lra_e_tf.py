@@ -9,8 +9,9 @@ import pytest
 tf = pytest.importorskip("tensorflow", reason="the rule in TensorFlow")
 keras = pytest.importorskip("keras", reason="the rule in TensorFlow")
 
-from common import checkpoint, tf_backend  # noqa: E402
+from common.backends import tf_backend  # noqa: E402
 from common.errors import UsageError  # noqa: E402
+from common.runs import checkpoint  # noqa: E402
 from lra_e.tf_learner import Learner, RebuiltAdamW, adamw, sgd  # noqa: E402
 from lra_e.tf_rule import ACTIVATIONS, MLP  # noqa: E402
 

@@ -43,7 +43,7 @@ def _burstprop(feedback: str | None, recurrent: str | None) -> Any:
 
 
 def _imagenet(feedback: str | None) -> Any:
-    from burstprop.imagenet_networks import rectified
+    from burstprop.imagenet.networks import rectified
 
     return rectified([(1, 2, 3, 2)], [32, 6, 4], feedback=feedback), torch.randn(2, 1, 9, 9)
 

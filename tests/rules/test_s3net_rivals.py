@@ -10,11 +10,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="the networks are torch's")
 pytest.importorskip("torchvision", reason="two of the networks are torchvision's")
 from common.errors import UsageError, UserError  # noqa: E402
-from s3net.tinyimagenet import graphs, models  # noqa: E402
-from s3net.tinyimagenet.lambda_net import LambdaConv  # noqa: E402
-from s3net.tinyimagenet.octave import OctaveConv  # noqa: E402
-from s3net.tinyimagenet.rand_wire import Node, Stage  # noqa: E402
-from s3net.tinyimagenet.scale_net import STRUCTURE  # noqa: E402
+from s3net.tinyimagenet import models  # noqa: E402
+from s3net.tinyimagenet.comparison import graphs  # noqa: E402
+from s3net.tinyimagenet.comparison.lambda_net import LambdaConv  # noqa: E402
+from s3net.tinyimagenet.comparison.octave import OctaveConv  # noqa: E402
+from s3net.tinyimagenet.comparison.rand_wire import Node, Stage  # noqa: E402
+from s3net.tinyimagenet.comparison.scale_net import STRUCTURE  # noqa: E402
 
 COUNTS = {
     "s3net_new": (10_600_800, 9_680_000),

@@ -1,4 +1,5 @@
-"""`common.torch_layout` and `common.torch_convolution`: what torch itself answers is the oracle."""
+"""`common.backends.torch_layout` and `common.backends.torch_convolution`: what torch itself
+answers is the oracle."""
 
 import itertools
 from typing import Any
@@ -16,8 +17,8 @@ from burstprop import rule as burst_rule  # noqa: E402
 from burstprop.learner import BurstLearner  # noqa: E402
 from burstprop.networks import stack  # noqa: E402
 from burstprop.update import BurstUpdate  # noqa: E402
-from common import torch_convolution  # noqa: E402
-from common.torch_layout import from_nhwc, is_channels_last, laid, lay, strides  # noqa: E402
+from common.backends import torch_convolution  # noqa: E402
+from common.backends.torch_layout import from_nhwc, is_channels_last, laid, lay, strides  # noqa: E402
 from s3net.learner import Learner as S3Learner  # noqa: E402
 from s3net.networks import S3Net  # noqa: E402
 

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from common import memory, torch_trial  # noqa: E402
+from common.backends import memory, torch_trial  # noqa: E402
 from common.errors import ArgumentError, UsageError  # noqa: E402
 
 

@@ -18,7 +18,14 @@ import pytest
 # real ones to kill, without the seconds that the imports take each time.
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
-    ["tests", "torch", "torch._dynamo", "common.torch_backend", "common.tf_backend", "common.run"]
+    [
+        "tests",
+        "torch",
+        "torch._dynamo",
+        "common.backends.torch_backend",
+        "common.backends.tf_backend",
+        "common.runs.run",
+    ]
 )
 
 

@@ -17,14 +17,14 @@ from asap.learner import Learner as AsapLearner
 from asap.learner import sgd
 from asap.networks import build as asap_network
 from benchmarks.memory_sweep import forked
-from brainprop.torch_networks import build as brainprop_network
-from burstprop import imagenet_learner
-from burstprop.imagenet_networks import rectified
+from brainprop.pytorch.networks import build as brainprop_network
+from burstprop.imagenet import learner as imagenet_learner
+from burstprop.imagenet.networks import rectified
 from burstprop.learner import BackpropLearner, BurstLearner
 from burstprop.networks import stack
 from burstprop.update import BurstUpdate
-from common.datasets import Split
-from common.torch_batches import TorchBatches
+from common.data.datasets import Split
+from common.data.torch_batches import TorchBatches
 from lra_e.torch_learner import Learner as LraLearner
 from lra_e.torch_learner import adamw
 from lra_e.torch_rule import MLP

@@ -45,7 +45,7 @@ def data() -> tuple[Any, Any]:
 def _member(rank: int, port: int, results: Any) -> None:
     os.environ |= gloo(rank, port)
     from asap.learner import Learner, sgd
-    from common.torch_distributed import join
+    from common.backends.torch_distributed import join
 
     torch.set_num_threads(1)
     world, _ = join(torch.device("cpu"))

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from common import audit as module
-from common.audit import Audits, audit, named
-from common.batches import Batches
-from common.datasets import Split
+from common.credit import audit as module
+from common.credit.audit import Audits, audit, named
+from common.data.batches import Batches
+from common.data.datasets import Split
 
 torch = pytest.importorskip("torch", reason="batches of torch")
 
@@ -89,10 +89,10 @@ def test_batches_count_by_their_images():
 def framework(name):
     pytest.importorskip(name)
     if name == "torch":
-        from common.torch_batches import TorchBatches
+        from common.data.torch_batches import TorchBatches
 
         return TorchBatches
-    from common.tf_batches import TFBatches
+    from common.data.tf_batches import TFBatches
 
     return TFBatches
 
@@ -141,8 +141,8 @@ def test_the_sample_looks_like_training(monkeypatch):
 
 def test_a_stream_shows_the_same_crops_of_the_same_images():
     """Crops drawn anew at every audit; a sample that has the workers read it."""
-    from common.torch_stream import TorchStream
-    from common.torchvision_transforms import random_crop
+    from common.data.torch_stream import TorchStream
+    from common.data.torchvision_transforms import random_crop
 
     split = Split(np.random.RandomState(1).randint(0, 255, (20, 40, 40, 3)).astype(np.uint8),
                   np.arange(20) % 10)  # fmt: skip

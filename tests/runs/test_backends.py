@@ -11,16 +11,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from common import checkpoint
 from common.errors import UsageError, UserError
-from common.events import Events
+from common.runs import checkpoint
+from common.runs.event_file import Events
 
 
 @pytest.fixture(params=["torch", "tensorflow"])
 def backend(request):
     pytest.importorskip(request.param, reason=f"{request.param} is not installed")
     return import_module(
-        "common.torch_backend" if request.param == "torch" else "common.tf_backend"
+        "common.backends.torch_backend"
+        if request.param == "torch"
+        else "common.backends.tf_backend"
     )
 
 
@@ -102,7 +104,7 @@ class Tied:
     def __init__(self):
         import torch
 
-        from common import torch_backend
+        from common.backends import torch_backend
 
         self.backend = torch_backend
         self.w = torch.arange(6.0).reshape(2, 3)
@@ -174,7 +176,7 @@ def test_event_files_hold_the_scalars_and_where_a_resume_began(tmp_path):
 
 def test_the_environment_is_set_before_a_framework_is_imported(monkeypatch):
     """TensorFlow that takes the whole GPU from the torch run beside it."""
-    from common.devices import DEFAULTS, prepare
+    from common.backends.devices import DEFAULTS, prepare
 
     for name in (*DEFAULTS, "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"):
         monkeypatch.delenv(name, raising=False)
@@ -193,7 +195,7 @@ def test_freed_memory_is_used_again():
     lines = """
 import resource
 import numpy as np
-from common.devices import prepare
+from common.backends.devices import prepare
 prepare()
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

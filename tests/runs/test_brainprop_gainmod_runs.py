@@ -11,7 +11,7 @@ from brainprop.gain_modulation import main  # noqa: E402
 from common.errors import UsageError  # noqa: E402
 from tests.runs.conftest import steady_lines, train_and_kill  # noqa: E402
 
-SCRIPT, LEARNER = "brainprop.gain_modulation", "brainprop.gain_learner"
+SCRIPT, LEARNER = "brainprop.gain_modulation", "brainprop.gain.learner"
 SMALL = ["--dataset", "digits", "--hidden", "64-32", "--std", "0.1", "--lr-a", "0.05",
          "--threads", "1", "--quiet", "--seed", "3"]  # fmt: skip
 

@@ -52,7 +52,7 @@ def trained(rule: str, part: slice, world: Any = None) -> dict[str, Any]:
 
 def _member(rank: int, port: int, results: Any) -> None:
     os.environ |= gloo(rank, port)
-    from common.torch_distributed import join
+    from common.backends.torch_distributed import join
 
     torch.set_num_threads(1)
     world, _ = join(torch.device("cpu"))

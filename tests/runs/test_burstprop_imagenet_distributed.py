@@ -15,8 +15,8 @@ STEPS, RATES = 5, [0.05] * 7 + [0.02]
 
 
 def learner(rule: str, world: Any = None) -> Any:
-    from burstprop.imagenet_learner import Learner, sgd
-    from burstprop.imagenet_networks import imagenet
+    from burstprop.imagenet.learner import Learner, sgd
+    from burstprop.imagenet.networks import imagenet
 
     torch.manual_seed(5)
     net = imagenet(5, feedback=RULES[rule], width=0.05, weight_fa_std=0.0).double()
@@ -39,7 +39,7 @@ def train(rule: str, part: slice, world: Any = None) -> dict[str, Any]:
 
 def _member(rank: int, port: int, results: Any) -> None:
     os.environ |= gloo(rank, port)
-    from common.torch_distributed import join
+    from common.backends.torch_distributed import join
 
     torch.set_num_threads(1)
     world, _ = join(torch.device("cpu"))
@@ -63,7 +63,7 @@ def test_two_processes_equal_one() -> None:
 
 def run_two(log: Path, *words: object, told_at: int = 0) -> tuple[list[int | None], list[str]]:
     """Exit codes, and what each of the two said."""
-    module = "burstprop.imagenet_learner"
+    module = "burstprop.imagenet.learner"
     return two_runs(log, "burstprop.train_imagenet", module, *words, told_at=told_at)
 
 

@@ -23,7 +23,7 @@ RULES = {
 
 def train(log: Path, *words: object, kill_at: int = 0) -> int | None:
     return train_and_kill(
-        log, "burstprop.train_imagenet", "burstprop.imagenet_learner", *words, kill_at=kill_at
+        log, "burstprop.train_imagenet", "burstprop.imagenet.learner", *words, kill_at=kill_at
     )
 
 

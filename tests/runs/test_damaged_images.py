@@ -13,9 +13,9 @@ torch = pytest.importorskip("torch", reason="the streams are PyTorch's")
 pytest.importorskip("torchvision", reason="its transforms")
 pytest.importorskip("lmdb", reason="s3net's extra")
 from burstprop.train_imagenet import main as burstprop  # noqa: E402
-from common.check_data import check  # noqa: E402
+from common.data.check_data import check  # noqa: E402
+from common.data.image_folder import ImageFolder  # noqa: E402
 from common.errors import UserError  # noqa: E402
-from common.image_folder import ImageFolder  # noqa: E402
 from s3net.imagenet import program  # noqa: E402
 from s3net.imagenet.train import main as s3net  # noqa: E402
 

@@ -11,9 +11,9 @@ from tests.runs.conftest import gloo, of_two_processes  # noqa: E402
 
 def _member(rank, port, results):
     os.environ |= gloo(rank, port)
-    from common.datasets import load
-    from common.torch_batches import TorchBatches
-    from common.torch_distributed import join
+    from common.backends.torch_distributed import join
+    from common.data.datasets import load
+    from common.data.torch_batches import TorchBatches
 
     torch.set_num_threads(1)
     world, device = join(torch.device("cpu"))
@@ -36,8 +36,8 @@ def test_two_processes_average_updates_and_share_the_batches():
         assert tensors == [[[1.5] * 3] * 2, [0.0, 0.5, 1.0, 1.5]]
         assert total == [[1.0, 10.0], [2.0, 10.0]]
         assert main == (rank == 0)
-    from common.batches import draw_plan
-    from common.datasets import load
+    from common.data.batches import draw_plan
+    from common.data.datasets import load
 
     train = load("digits").train
     order = draw_plan(len(train), 3, 1).order
@@ -48,7 +48,7 @@ def test_two_processes_average_updates_and_share_the_batches():
 
 def test_one_process_alone_changes_nothing():
     """A plain run must not need torchrun."""
-    from common.torch_distributed import join
+    from common.backends.torch_distributed import join
 
     world, device = join(torch.device("cpu"))
     tensor = torch.ones(2)

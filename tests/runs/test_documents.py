@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from common import documents, rundir
-from common.documents import CONFIG, ENVIRONMENT, NUMBER, SUMMARY
 from common.errors import UsageError, UserError
-from common.report import group, read_run
+from common.files import documents
+from common.files.documents import CONFIG, ENVIRONMENT, NUMBER, SUMMARY
+from common.reports.compare import group, read_run
+from common.runs import directory
 from tests.runs.conftest import left_by
 from tests.runs.toy_numpy import Killed, death, train
 
@@ -37,8 +38,8 @@ OTHERS: tuple[Any, ...] = (
 def quick():
     """git and the packages are not asked for a hundred times."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rundir, "_git", lambda: {"git_commit": None, "git_dirty": None})
-        patch.setattr(rundir, "_installed", lambda name: "1")
+        patch.setattr(directory, "_git", lambda: {"git_commit": None, "git_dirty": None})
+        patch.setattr(directory, "_installed", lambda name: "1")
         yield
 
 
@@ -152,7 +153,7 @@ def test_runs_without_out_get_the_next_free_number(tmp_path, monkeypatch):
 
 def test_one_process_at_a_time_writes_a_run(run):
     """Two jobs interleave their lines."""
-    held_by_other = rundir.lock(run)
+    held_by_other = directory.lock(run)
     refused(run, "another process is writing this run")
     held_by_other.release()
     train(run, resume=True, audit_every=2)
@@ -406,6 +407,6 @@ def test_a_resumed_part_is_added_to_those_before(made, tmp_path):
 
 def test_what_changed_since_a_run_began_is_warned_about(run, capsys, monkeypatch):
     """Bits that differ from an unbroken run's without a word."""
-    monkeypatch.setattr(rundir, "_installed", lambda name: "2" if name == "numpy" else "1")
+    monkeypatch.setattr(directory, "_installed", lambda name: "2" if name == "numpy" else "1")
     train(run, resume=True, audit_every=2)
     assert "packages numpy: 1 then, 2 now" in capsys.readouterr().err

@@ -1,8 +1,9 @@
 """No network of ours damages memory: every torch paper, grey and colour, under malloc's checker.
 
 Each processor tests its own path and that of processors with AVX2 alone, whose kernels corrupted
-narrow networks (`common.torch_convolution`). GLIBC_TUNABLES, not MALLOC_CHECK_: where a MALLOC_
-variable is set, `common.devices` leaves its allocator settings out, and users have them.
+narrow networks (`common.backends.torch_convolution`). GLIBC_TUNABLES, not MALLOC_CHECK_: where a
+MALLOC_ variable is set, `common.backends.devices` leaves its allocator settings out, and users
+have them.
 """
 
 import ctypes

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from common import checkpoint, rundir
 from common.errors import UserError
+from common.runs import checkpoint, directory
 from tests.runs.conftest import left_by
 from tests.runs.toy_numpy import EPOCHS, STEPS, Batches, Killed, Learner, death, train
 
@@ -31,8 +31,8 @@ PLACES = [
 def quick():
     """git and the processor's name are not asked for a hundred times."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rundir, "_git", lambda: {"git_commit": None, "git_dirty": None})
-        patch.setattr(rundir, "_installed", lambda name: None)
+        patch.setattr(directory, "_git", lambda: {"git_commit": None, "git_dirty": None})
+        patch.setattr(directory, "_installed", lambda name: None)
         yield
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from common.sums import READ_EVERY, Sums
+from common.runs.running import READ_EVERY, Sums
 
 
 def floats(values):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from common.errors import UserError
-from common.report import read_run
-from common.verdicts import check_run, read_targets
+from common.reports.compare import read_run
+from common.reports.verdicts import check_run, read_targets
 from tests.data.test_images import write_tiny
 
 ROOT = Path(__file__).parents[2]
@@ -72,9 +72,9 @@ def test_in_the_files_and_figures_of_brainprop(tmp_path: Path, monkeypatch, caps
     pytest.importorskip("tensorflow")
     from types import SimpleNamespace
 
-    from brainprop import outputs
-    from brainprop.configurations import original_name
+    from brainprop.files import outputs
     from brainprop.program import weights_of
+    from brainprop.recipes import original_name
     from brainprop.tasks import data_name
 
     monkeypatch.chdir(tmp_path)

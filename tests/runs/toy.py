@@ -15,7 +15,8 @@ import os
 import signal
 from importlib import import_module
 
-from common.cli import command, option, training_options
+from common.cli import command, option
+from common.cli.training_options import training_options
 
 
 @command(paper="toy", name="toy")
@@ -34,8 +35,8 @@ def run(options):
     backend = import_module(f"common.{prefix}_backend")
     Batches = getattr(import_module(f"common.{prefix}_batches"), f"{last}Batches")
     Learner = import_module(f"tests.runs.toy_{prefix}").Learner
-    from common import datasets
-    from common.run import Run
+    from common.data import datasets
+    from common.runs.run import Run
 
     data = datasets.load("digits")
     device = backend.set_up(options)
@@ -96,11 +97,11 @@ def arm(backend, learner):
     elif place == "link":
         trap(os, "replace", lambda source, target: str(target).endswith("last"))
     elif place == "summary":
-        from common import checkpoint
+        from common.runs import checkpoint
 
         trap(checkpoint, "write_json", lambda path, document: path.name == "summary.json")
     elif place == "metrics":
-        from common.rundir import Metrics
+        from common.runs.directory import Metrics
 
         trap(Metrics, "append", before=False)
     elif place == "nan":

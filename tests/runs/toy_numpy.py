@@ -13,9 +13,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from common import checkpoint, metrics
 from common.errors import UserError
-from common.run import Run
+from common.runs import checkpoint, metrics_file
+from common.runs.run import Run
 
 STEPS, EPOCHS, SIZE = 5, 3, 8
 
@@ -25,7 +25,7 @@ class Killed(BaseException):
 
 
 class Backend:
-    """What `common.run` and `common.checkpoint` ask of a framework, on numpy arrays."""
+    """What `common.runs.run` and `common.runs.checkpoint` ask of a framework, on numpy arrays."""
 
     NAME = "numpy"
 
@@ -225,7 +225,7 @@ def death(monkeypatch, place: str, count: int):
         elif place == "link":
             trap(checkpoint.os, "replace", when=lambda s, target: str(target).endswith("last"))
         elif place == "metrics":
-            trap(metrics.Metrics, "append", before=False)
+            trap(metrics_file.Metrics, "append", before=False)
         else:
             raise ValueError(place)
         yield

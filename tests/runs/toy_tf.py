@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from common import tf_backend
+from common.backends import tf_backend
 
 
 class Learner:

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from common import torch_backend, torch_optim
+from common.backends import torch_backend, torch_optim
 
 
 class Learner:

@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
+from brainprop.layers.forward import forward
 from brainprop.learner import Draws, Learner
 from brainprop.networks import build
-from brainprop.passes import forward
 from tests.golden.trace import Trace
 
 SHAPES = {"MNIST": (28, 28, 1), "CIFAR10": (32, 32, 3), "CIFAR100": (32, 32, 3),

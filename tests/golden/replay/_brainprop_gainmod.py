@@ -1,6 +1,6 @@
 """The prototype of gain modulation: four steps with the weights after the first and the last.
 
-step   `brainprop.gain_rule` called as its learner does
+step   `brainprop.gain.rule` called as its learner does
 """
 
 import json
@@ -21,7 +21,7 @@ def implementations(stem: str) -> dict[str, tuple[str, ...]]:
 
 def network(cfg: dict[str, Any], widths: list[int]) -> list[Any]:
     """The layers that cfg's text describes, such as "conv1 3x3x3 VALID stride 1, dense 7, 4"."""
-    from brainprop.gain_rule import conv, dense
+    from brainprop.gain.rule import conv, dense
 
     size, layers = tuple(cfg["input_shape"][:2]), []
     for words in cfg["conv"].split(","):
@@ -40,7 +40,7 @@ def network(cfg: dict[str, Any], widths: list[int]) -> list[Any]:
 def replay(trace: Trace, implementation: str = "") -> None:
     import tensorflow as tf
 
-    from brainprop.gain_learner import Learner
+    from brainprop.gain.learner import Learner
 
     cfg = json.loads(trace.text("cfg_json"))
     count = sum(key.startswith("init/W") for key in trace)

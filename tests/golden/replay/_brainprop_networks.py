@@ -154,7 +154,7 @@ class Step:
     def evaluate(self, x: Any, y: Any) -> tuple[Any, float, float]:
         import tensorflow as tf
 
-        from brainprop.passes import forward
+        from brainprop.layers.forward import forward
 
         q = forward(self.net, tf.constant(x)).q
         loss, correct = self.learner.eval_step(tf.constant(x), tf.constant(y, tf.int64))
@@ -172,7 +172,7 @@ class Keras:
         import keras
         import tensorflow as tf
 
-        from brainprop.layers import BrainPropLayer
+        from brainprop.layers.output import BrainPropLayer
         from brainprop.loss import BrainPropLoss
 
         given: dict[str, Any] = {}

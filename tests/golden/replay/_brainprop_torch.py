@@ -1,4 +1,4 @@
-"""The traces replayed by `brainprop.torch_rule` and `brainprop.torch_networks`.
+"""The traces replayed by `brainprop.pytorch.rule` and `brainprop.pytorch.networks`.
 
 Networks in four steps and evaluation, the output layer alone, and one step at full size.
 """
@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from brainprop.configurations import L2
-from brainprop.torch_networks import arrays, build, load_arrays
-from brainprop.torch_rule import (
+from brainprop.pytorch.networks import arrays, build, load_arrays
+from brainprop.pytorch.rule import (
     accuracy_as_the_original,
     brainprop_loss,
     evaluation_loss,
     select,
 )
+from brainprop.recipes import L2
 from tests.golden.trace import Trace
 
 SHAPES = {

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from brainprop import rule
-from brainprop.layers import BrainPropLayer
+from brainprop.layers.output import BrainPropLayer
 from brainprop.loss import BrainPropLoss
 from tests.golden.trace import Trace
 

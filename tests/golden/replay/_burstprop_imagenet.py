@@ -36,7 +36,7 @@ def _replay(trace: Trace, exact: bool, tolerance: float) -> None:
     import torch
 
     from burstprop.angles import weight_angles
-    from burstprop.imagenet_learner import Learner, adam, sgd
+    from burstprop.imagenet.learner import Learner, adam, sgd
     from burstprop.layers import BurstConv2d
 
     dtype = getattr(torch, trace.text("meta.dtype").removeprefix("torch."))
@@ -71,7 +71,7 @@ def _replay(trace: Trace, exact: bool, tolerance: float) -> None:
 def _small(trace: Trace, exact: bool) -> Any:
     import torch
 
-    from burstprop.imagenet_networks import draw, rectified
+    from burstprop.imagenet.networks import draw, rectified
 
     spec = ast.literal_eval(trace.text("meta.spec"))
     linear = [i for i in range(len(trace["hp.lr"])) if trace[f"init.L{i}.weight"].ndim == 2]
@@ -135,7 +135,7 @@ def _replay_tag(trace: Trace, tag: str, single: bool) -> None:
     import torch
 
     from burstprop.angles import weight_angles
-    from burstprop.imagenet_learner import Learner, sgd
+    from burstprop.imagenet.learner import Learner, sgd
 
     dtype = torch.float32 if single else torch.float64
     net, images, labels = full_size(trace.integer("meta.seed"), "falearn1" in tag, exact=False)
@@ -169,7 +169,7 @@ def full_size(seed: int, learned: bool, exact: bool) -> tuple[Any, Any, Any]:
     """Network in float64, images (2, 3, 224, 224) and labels (2,), drawn as section 11 says."""
     import torch
 
-    from burstprop.imagenet_networks import imagenet
+    from burstprop.imagenet.networks import imagenet
     from burstprop.layers import BurstConv2d
 
     r = np.random.RandomState(seed)

@@ -12,8 +12,8 @@ from burstprop import networks
 from burstprop.angles import weight_angles
 from burstprop.learner import BackpropLearner, BurstLearner, PerturbationLearner
 from burstprop.networks import BurstNetwork, Taught
-from burstprop.original_perturbation import OriginalPerturbation
-from burstprop.perturbation import clean_pass
+from burstprop.perturbation.original import OriginalPerturbation
+from burstprop.perturbation.rule import clean_pass
 from burstprop.update import BurstUpdate
 from tests.golden.trace import Trace
 

@@ -34,7 +34,7 @@ def replay_rivals(trace: Trace) -> None:
 
 def replay_edges(trace: Trace, key: str) -> None:
     """A graph as networkx draws it today, and as it is stored here."""
-    from s3net.tinyimagenet.graphs import STORED, Settings, draw, read
+    from s3net.tinyimagenet.comparison.graphs import STORED, Settings, draw, read
 
     match, known = EDGES.match(key), Settings()
     assert match, f"{trace!r}: {key} is nothing that this replayer knows"
@@ -47,7 +47,7 @@ def replay_edges(trace: Trace, key: str) -> None:
 
 def build(name: str, classes: int) -> Any:
     """The network that the original's short name means."""
-    from s3net.tinyimagenet.graphs import Settings, wiring
+    from s3net.tinyimagenet.comparison.graphs import Settings, wiring
     from s3net.tinyimagenet.models import make
 
     if match := re.match(r"randwire_ws_c(\d+)_n(\d+)$", name):
@@ -99,7 +99,7 @@ def _see_unused_averages(net: Any, seen: NamedStatistics) -> None:
     low output to put them into, so that this is what it recorded last; ours does not."""
     from torch.nn import functional
 
-    from s3net.tinyimagenet.octave import OctaveConv
+    from s3net.tinyimagenet.comparison.octave import OctaveConv
 
     for name, module in net.named_modules():
         if isinstance(module, OctaveConv) and module.stride == 2 and module.conv_l2l is None:

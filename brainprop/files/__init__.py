@@ -1,0 +1,1 @@
+"""What BrainProp reads and writes: input files, outputs, stored weights."""

@@ -1,0 +1,1 @@
+"""The gain-modulation experiment."""

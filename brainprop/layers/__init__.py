@@ -1,0 +1,1 @@
+"""The output layer, locally connected layers and the pass up."""

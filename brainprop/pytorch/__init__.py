@@ -1,0 +1,1 @@
+"""BrainProp's rule and networks in PyTorch."""

@@ -1,0 +1,1 @@
+"""The ReLU rule and its ImageNet program."""

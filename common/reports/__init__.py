@@ -1,0 +1,1 @@
+"""Run directories made into figures, pages, tables and verdicts."""
