@@ -259,9 +259,9 @@ def test_source_stays_as_it_was_and_batches_do_not_alias_it(make):
 @pytest.mark.parametrize(
     "size, options, named",
     [
-        (0, {}, r"batch size \(=0\)"),
-        (13, {"drop_last": True}, r"batch size \(=13\)"),
-        (7, {"part": (0, 2)}, r"batch size \(=7\)"),
+        (0, {}, r"batch_size \(=0\)"),
+        (13, {"drop_last": True}, r"batch_size \(=13\)"),
+        (7, {"part": (0, 2)}, r"batch_size \(=7\)"),
         (4, {"layout": "CHWN"}, r"layout \(=CHWN\) must be one of NHWC, NCHW, flat"),
     ],
 )

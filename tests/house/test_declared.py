@@ -41,6 +41,8 @@ def allowed(path: Path) -> set[str]:
     """What a file may need: a paper's the base and that paper's extra, `common` the base alone
     (and the framework that a module's name says), benchmarks and tests all there is."""
     package = path.relative_to(ROOT).parts[0]
+    if path.stem == "the_folder_above":  # a build backend: pip has what builds the project there
+        return names(PROJECT["build-system"]["requires"], EXTRAS)
     if package in PAPERS:
         extra = package.replace("_", "-")
         twin = EXTRAS.get(f"{extra}-torch", []) if "torch" in str(path.relative_to(ROOT)) else []

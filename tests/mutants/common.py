@@ -247,8 +247,8 @@ LOOP = (
     Mutation(
         "a loss that is not finite trains on",
         RUN,
-        "if self._sums.images and not math.isfinite(self._sums.loss):",
-        "if not self._sums.images:",
+        "if sums.images and not math.isfinite(sums.loss):",
+        "if not sums.images:",
     ),
     Mutation(
         "the summary tells the first epoch for the last",

@@ -71,8 +71,8 @@ MUTATIONS = (
     Mutation(
         "explain the largest logit whatever is asked",
         RULE,
-        "if targets is None else targets.to(logits.device)",
-        "if True else targets.to(logits.device)",
+        'if targets is None else classes(targets, logits, "targets")',
+        'if True else classes(targets, logits, "targets")',
     ),
     Mutation(
         "normalise a map by its maximum alone",

@@ -130,7 +130,7 @@ def test_the_last_epochs_value_comes_from_the_same_runs(tmp_path, make_run, metr
         lines = [epoch(1, 80.0), epoch(2, best), epoch(3, end)]
         make_run(tmp_path / "a" / f"seed-{seed}", lines, seed=seed)
     empty: dict[str, Any] = {"ours": None, "half": None, "n": 0}
-    (filled,) = recompute([row(metric=metric, **empty)], tmp_path)
+    (filled,) = recompute([row(metric=metric, dataset="digits", **empty)], tmp_path)
     assert (filled.ours, filled.last, filled.n) == (ours, last, 2)
 
 

@@ -127,8 +127,15 @@ class Learner:
 class Batches:
     """STEPS batches an epoch, of which the last is short; the epoch decides what they hold."""
 
+    batch_size, n = SIZE, SIZE * STEPS - 3
+
     def __init__(self, seed: int) -> None:
         self.seed = seed
+
+    def sample(self, images, batch_size):
+        """Those of the first epoch, whatever epoch it is."""
+        batches = zip(range(images // batch_size), self.epoch(), strict=False)
+        return [batch for _, batch in batches]
 
     def __len__(self):
         return STEPS
