@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from common.errors import UserError
+from common.measured import check_run
 from common.report import read_run
-from common.verdicts import check_run, read_targets
+from common.target_rows import read_targets
 from tests.data.test_images import write_tiny
 
 ROOT = Path(__file__).parents[2]
