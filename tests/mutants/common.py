@@ -117,7 +117,7 @@ RESUMES = (
     Mutation(
         "the environment is read after the metrics were cut",
         RUN,
-        "            rundir.recorded(self.directory)\n",
+        "            directory.recorded(self.directory)\n",
         "",
     ),
     Mutation(
@@ -179,7 +179,7 @@ RECORDS = (
     Mutation(
         "a fresh start empties the record of an earlier run",
         RUN,
-        "if earlier := rundir.set_aside(self.directory):",
+        "if earlier := directory.set_aside(self.directory):",
         "if earlier := None:",
     ),
     Mutation(

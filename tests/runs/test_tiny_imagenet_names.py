@@ -8,7 +8,8 @@ import pytest
 
 from common.errors import UserError
 from common.reports.compare import read_run
-from common.reports.verdicts import check_run, read_targets
+from common.reports.measured import check_run
+from common.reports.target_rows import read_targets
 from tests.data.test_images import write_tiny
 
 ROOT = Path(__file__).parents[2]
