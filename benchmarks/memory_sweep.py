@@ -178,15 +178,20 @@ def guarded(case: Case) -> bool:
     return case.what in ("weights", "bias") and corrupts(x, W, case.stride, pad, groups)
 
 
-def main() -> int:
-    """Sweep, print, and say whether the guard holds."""
+def parser() -> argparse.ArgumentParser:
+    """The options."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--isa", choices=ISAS, action="append", help="default: all, one by one")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--what", choices=WHATS, action="append", help="default: all")
-    options = parser.parse_args()
+    return parser
+
+
+def main() -> int:
+    """Sweep, print, and say whether the guard holds."""
+    options = parser().parse_args()
     whats = options.what or WHATS
     if options.child:
         child(whats)

@@ -1,5 +1,4 @@
-"""`python -m common.curves`: test errors of runs in one figure; the work is in
-`common.reports.curves`."""
+"""The door of `common.reports.curves`, under the name that one types: test errors of runs in one figure."""
 
 from common.reports.curves import main
 

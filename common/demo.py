@@ -1,5 +1,4 @@
-"""`python -m common.demo`: every rule on digits, on one page; the work is in
-`common.reports.demo`."""
+"""The door of `common.reports.demo`, under the name that one types: every rule on digits, on one page."""
 
 from common.reports.demo import main
 

@@ -1,4 +1,4 @@
-"""`python -m common.report`: a page that compares runs; the work is in `common.reports.compare`."""
+"""The door of `common.reports.compare`, under the name that one types: a page that compares runs."""
 
 from common.reports.compare import main
 

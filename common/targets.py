@@ -1,5 +1,4 @@
-"""`python -m common.targets`: published numbers beside ours; the work is in
-`common.reports.targets`."""
+"""The door of `common.reports.targets`, under the name that one types: published numbers beside ours."""
 
 from common.reports.targets import main
 

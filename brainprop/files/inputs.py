@@ -43,7 +43,7 @@ OPTIONS = {
     "save_weights": "save_weights",
 }
 WEIGHTS = "weights_file"
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 
 
 def find(name: str) -> Path | None:

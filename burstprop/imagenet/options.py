@@ -19,8 +19,7 @@ from common.cli.params import (
     workers,
 )
 from common.cli.switches import switch_options
-from common.cli.training_options import training_options
-from common.data.check_data import check_data_option
+from common.cli.training_options import check_data_option, training_options
 from common.doors.bounds import LARGEST_SIDE
 from common.errors import UsageError
 

@@ -238,7 +238,11 @@ class Command(click.Command):
     def _in_words_of_options(self, error: ArgumentError, ctx: click.Context | None) -> UserError:
         """A library's error about an argument, told of the option of that name as it was typed;
         the error itself where there is no such option."""
-        named = {param.name: param for param in self.params}
+        named = {
+            name.lstrip("-").replace("-", "_"): param
+            for param in self.params
+            for name in (*param.opts, param.name or "")
+        }
         if error.argument not in named:
             return error
         return UsageError(f"{label(named[error.argument], ctx)} {error.problem}")
@@ -254,8 +258,10 @@ class Command(click.Command):
         return 1, ": ".join([*names, error.strerror or str(error) or type(error).__name__])
 
 
-def script_name(function: Callable, paper: str) -> str:
+def script_name(function: Callable, paper: str, name: str = "") -> str:
     """Where `function` is defined, as `python -m` would call it, however it was started."""
+    if paper == "common":  # its commands have doors of their own, `common/<name>.py`
+        return f"common.{name}"
     if function.__module__ not in ("__main__", "__mp_main__"):
         return function.__module__
     spec = getattr(sys.modules["__main__"], "__spec__", None)
@@ -274,7 +280,7 @@ def command(*, paper: str, name: str, **attrs: Any) -> Callable[[Callable], Comm
             name,
             cls=Command,
             paper=paper,
-            script=script_name(function, paper),
+            script=script_name(function, paper, name),
             switches=getattr(function, "switches", None),
             resume_file=getattr(function, "resume_file", False),
             context_settings={

@@ -92,3 +92,16 @@ def training_options(
         return function
 
     return decorate
+
+
+def check_data_option() -> Callable[[Any], Any]:
+    """The option, for scripts that decode images as they need them; the others decode all of them
+    before they train."""
+    return option(
+        "--check-data/--no-check-data",
+        default=False,
+        show_default=False,
+        numbers=False,
+        original=False,
+        help="Decode every image before the first step, and name those that do not decode.",
+    )

@@ -1,11 +1,10 @@
 """`--check-data`: decode every image before training begins, and say which ones do not."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 from common.backends.single_process import Alone
-from common.cli.params import option
 from common.errors import UserError
 
 NAMED = 3
@@ -19,19 +18,6 @@ class Readable(Protocol):
         """UserError naming the file where it does not decode."""
 
     def __len__(self) -> int: ...
-
-
-def check_data_option() -> Callable[[Any], Any]:
-    """The option, for scripts that decode images as they need them; the others decode all of them
-    before they train."""
-    return option(
-        "--check-data/--no-check-data",
-        default=False,
-        show_default=False,
-        numbers=False,
-        original=False,
-        help="Decode every image before the first step, and name those that do not decode.",
-    )
 
 
 def check(sources: Mapping[str, Readable], world: Any = None, quiet: bool = False) -> None:

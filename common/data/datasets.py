@@ -26,14 +26,14 @@ from common.files.reading import Contents
 
 READERS = {
     "digits": "digits",
-    "mnist": "idx",
-    "fashion_mnist": "idx",
+    "mnist": "mnist",
+    "fashion_mnist": "mnist",
     "svhn": "svhn",
     "cifar10": "cifar",
     "cifar100": "cifar",
     "tiny_imagenet": "tiny_imagenet",
 }
-"""The module of `common` that reads each data set, with `load(name, root, download)`."""
+"""The module of `common.data` that reads each data set, with `load(name, root, download)`."""
 
 NAMES = tuple(READERS)
 
@@ -111,7 +111,7 @@ def load(name: str, root: str | Path | None = None, *, download: bool = True) ->
     """
     if name not in NAMES:
         raise unknown("dataset", name, NAMES)
-    reader = importlib.import_module(f"common.{READERS[name]}")
+    reader = importlib.import_module(f"common.data.{READERS[name]}")
     contents: Contents = reader.load(name, data_root(root), download)
     return Dataset(
         contents.name or name,

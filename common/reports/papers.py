@@ -69,7 +69,7 @@ class Paper:
 
 def root() -> Path:
     """The folder that holds `common` and the papers (the checkout, or site-packages)."""
-    return Path(__file__).resolve().parent.parent
+    return Path(__file__).resolve().parents[2]
 
 
 def find_papers(folder: Path | None = None) -> list[Paper]:

@@ -95,9 +95,10 @@ def refuse_another(directory: Path, wanted: dict[str, Any]) -> None:
     """ArgumentError where the directory holds another run, or this one with something to lose."""
     if not (directory / "config.json").exists():
         if checkpoint.newest(directory):
-            raise UsageError(
-                f"option --out (={directory}) holds checkpoints of a run whose config.json is "
-                "missing; choose another folder"
+            raise ArgumentError(
+                "out",
+                f"(={directory}) holds checkpoints of a run whose config.json is missing; choose "
+                "another folder",
             )
         return
     held = documents.read(directory / "config.json", documents.CONFIG)

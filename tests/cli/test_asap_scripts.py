@@ -117,7 +117,7 @@ def test_a_checkpoint_that_does_not_match_is_said_so(tmp_path: Path) -> None:
     ("words", "part"),
     [
         (["--feedback", "asap_k4"], "option --feedback (=asap_k4)"),
-        (["--aug"], "option --augmentation must not be used with --dataset digits"),
+        (["--aug"], "option --aug must not be used with dataset digits"),
         (["--wt"], "option --wt must not be used with --feedback bp"),
         (["--feedback", "asap_k3"], "did you mean asap_k4"),
         (["--model", "resnet50"], "--model"),

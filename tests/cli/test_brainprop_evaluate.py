@@ -84,7 +84,7 @@ def test_a_network_that_is_not_what_it_says_is_one_line(here):
     for change, part in (
         ({"architecture": "dense"}, "does not match this network"),
         ({"width": 0.5}, "another data set, architecture or --width"),
-        ({"architecture": "wide"}, "ARCHITECTURE (=wide) must be one of"),
+        ({"architecture": "wide"}, "architecture (=wide) must be one of"),
     ):
         stored.write_safetensors(Path("other.safetensors"), arrays, {**found.about, **change})
         with pytest.raises(UserError) as caught:
@@ -108,7 +108,13 @@ def run(folder: Path, rule: str, accuracies: list[float], **more: object) -> str
     folder.mkdir()
     options = {"dataset": "mnist", "architecture": "conv", "width": 1.0}
     options |= {"learning_algorithm": rule, "seed": 1, **more}
-    document = {"paper": "brainprop", "name": f"mnist_conv_{rule}", "options": options}
+    document = {
+        "creditlab": "0.1.0",
+        "paper": "brainprop",
+        "script": "brainprop.main",
+        "name": f"mnist_conv_{rule}",
+        "options": options,
+    }
     (folder / "config.json").write_text(json.dumps(document))
     first = {"kind": "epoch", "epoch": 0, "test_accuracy": 99.9}  # before training: no epoch
     lines = [first, *({"kind": "epoch", "epoch": e, "test_accuracy": value}
@@ -158,5 +164,5 @@ def test_what_is_no_run_is_named(tmp_path):
     with pytest.raises(UserError, match="nowhere is no run directory"):
         curves.main.main([good, str(tmp_path / "nowhere")], standalone_mode=False)
     (tmp_path / "a/config.json").write_text('{"options": {"dataset": "mnist"}}')
-    with pytest.raises(UserError, match="not a run of brainprop.main"):
+    with pytest.raises(UserError, match="is missing"):
         curves.main.main([good], standalone_mode=False)

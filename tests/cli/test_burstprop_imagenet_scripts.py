@@ -251,7 +251,7 @@ def test_tests_are_centred_and_the_hold_out_is_apart(folder, tmp_path) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         options = parsed(patch, tmp_path / "r", folder, "-batch_size", 5)
-    with pytest.raises(UsageError, match=r"-batch_size \(=5\) must be a multiple of the 2 proc"):
+    with pytest.raises(UsageError, match=r"batch_size \(=5\) must be a multiple of the 2 proc"):
         streams(options, task, torch.device("cpu"), World(0, 2))
 
 

@@ -219,7 +219,7 @@ def test_every_edit_of_a_recorded_option_is_one_line_or_a_value_of_its_type(old:
 
 OPTIONAL = {"problem", "directory", "out", "limit_train", "limit_test", "threads", "audit_every",
             "checkpoint_every", "quiet", "no_download", "deterministic", "audit", "aug",
-            "transposed", "reduction", "data_dir"}  # fmt: skip
+            "transposed", "reduction", "data_dir", "device"}  # fmt: skip
 
 
 @pytest.mark.parametrize(

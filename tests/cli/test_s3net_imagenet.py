@@ -232,10 +232,10 @@ def test_digits_stand_in_for_the_images(tmp_path, capsys) -> None:
         (["--gpu", 0, "--device", "cpu"], r"option --gpu \(=0\) contradicts --device cpu"),
         (
             ["-a", "s3net_new3"],
-            r"option --arch \(=s3net_new3\) must be one of .*did you mean s3net",
+            r"option -a \(=s3net_new3\) must be one of .*did you mean s3net",
         ),
         (["--num-classes", 5], r"option --num-classes \(=5\) must be >= 6"),
-        (["-t", "nowhere"], r"option --train \(=nowhere\): there is no such folder or lmdb file"),
+        (["-t", "nowhere"], r"option -t \(=nowhere\): there is no such folder or lmdb file"),
         (["--start-epoch", 180], r"option --epochs \(=180\) must be more than the 180"),
         (
             ["--resume", "nothing"],

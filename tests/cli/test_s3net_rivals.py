@@ -60,7 +60,7 @@ def test_the_rate_of_the_table_is_a_switch() -> None:
     assert parsed("Tiny_SEResNet", "--table-lr").lr == 0.05
     assert parsed("Tiny_SEResNet", "--table-lr", "--lr", 0.3).lr == 0.3
     assert parsed("Tiny_ScaleNet", "--table-lr").lr == 0.01
-    with pytest.raises(UsageError, match=r"option --num-classes \(=5\) must be >= 10"):
+    with pytest.raises(UsageError, match=r"num_classes \(=5\) must be >= 10"):
         outputs(parsed("Tiny_S3Net", "--num-classes", 5, "--data", "digits"), 10)
     with pytest.raises(UsageError, match=r"option --model \(=ghostnet\) must be one of"):
         parsed("Tiny_S3Net", "--model", "ghostnet")

@@ -23,7 +23,7 @@ def make(request) -> Make:
     """The framework's class; `dtype` is given by name."""
     framework = pytest.importorskip(FRAMEWORK[request.param], reason="needs the framework")
     cls = getattr(
-        importlib.import_module(f"common.{request.param}_batches"), CLASSES[request.param]
+        importlib.import_module(f"common.data.{request.param}_batches"), CLASSES[request.param]
     )
 
     def batches(split: Split, size: int, *, dtype: str = "float32", **options: Any) -> Batches:

@@ -81,7 +81,7 @@ def test_both_builds_refuse_the_same_values(framework, named, name):
     from importlib import import_module
 
     build = import_module(
-        "brainprop." + {"torch": "torch_networks"}.get(framework, "networks")
+        "brainprop." + {"torch": "pytorch.networks"}.get(framework, "networks")
     ).build
     given = {"architecture": "conv", "input_shape": (8, 8, 1), "classes": 3} | named
     with pytest.raises(ArgumentError, match=f"^{name} "):

@@ -118,7 +118,7 @@ ENTRIES: dict[str, Entry] = {
     "brainprop.rule.cross_entropy": _rule("cross_entropy"),
     "brainprop.rule.accuracy_as_the_original": _rule("accuracy_as_the_original", ACTIONS),
     "brainprop.gain.rule.prediction_error": _rule(
-        "prediction_error", ACTIONS, after=(0.7,), module="gain_rule"
+        "prediction_error", ACTIONS, after=(0.7,), module="gain.rule"
     ),
     "brainprop.step.Step.compute": _step("compute"),
     "brainprop.step.Step.evaluate": _step("evaluate"),

@@ -199,14 +199,16 @@ ENTRIES: dict[str, Entry] = {
         "accuracy_as_the_original", ACTIONS
     ),
     "burstprop.rule.SigmoidOutput.bursts": _units("rule", "SigmoidOutput"),
-    "burstprop.imagenet.rule.SoftmaxOutput.bursts": _units("relu_rule", "SoftmaxOutput"),
+    "burstprop.imagenet.rule.SoftmaxOutput.bursts": _units("imagenet.rule", "SoftmaxOutput"),
     "burstprop.imagenet.rule.output_original": _rectified("output_original"),
     "burstprop.imagenet.rule.output_exact": _rectified("output_exact"),
     "burstprop.networks.BurstNetwork.teach": _burst("teach", reference=True),
     "burstprop.networks.BurstNetwork.backprop": _burst("backprop"),
-    "burstprop.perturbation.rule.Perturbation.updates": _perturbed("perturbation", "Perturbation"),
+    "burstprop.perturbation.rule.Perturbation.updates": _perturbed(
+        "perturbation.rule", "Perturbation"
+    ),
     "burstprop.perturbation.original.OriginalPerturbation.updates": _perturbed(
-        "original_perturbation", "OriginalPerturbation"
+        "perturbation.original", "OriginalPerturbation"
     ),
     "burstprop.learner.Learner.train_step": _learner(_burst_learner, "train_step", 6),
     "burstprop.learner.Learner.train_step (backprop)": _learner(_burst_backprop, "train_step", 6),

@@ -14,9 +14,9 @@ from common.cli.training_options import training_options
 from common.errors import ArgumentError, UsageError, UserError, unknown
 from tests.house.test_arrows import MODULES, PACKAGES, ROOT
 
-COMMAND_LINE = {"cli", "options", "words", "resume", "training_options", "program"}
-"""Modules whose business is options: these, each paper's twins (x_options, x_program), and every
-module with a command of its own."""
+COMMAND_LINE = {"options", "program"}
+"""Modules whose business is options: these of each paper (also x_options, x_program), the room
+`common.cli`, and every module with a command of its own."""
 
 
 def speaks_of_options(path: Path) -> bool:
@@ -25,7 +25,7 @@ def speaks_of_options(path: Path) -> bool:
     tree = ast.parse(path.read_text())
     calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
     commands = any(isinstance(f, ast.Name) and f.id == "command" for f in calls)
-    return path.stem in COMMAND_LINE or last in COMMAND_LINE or commands
+    return path.parent.name == "cli" or last in COMMAND_LINE or commands
 
 
 def texts_of_raises(path: Path) -> Iterator[tuple[int, str]]:
@@ -60,17 +60,18 @@ def test_the_rule_about_options_sees_what_it_is_to_see(tmp_path: Path) -> None:
 
 
 CATCHES = {
-    "s3net/tinyimagenet/comparison/graphs.py": {
-        "Settings",
-        "Wiring",
-    },  # a file's settings: told of the file
+    # a file's settings: told of the file
+    "s3net/tinyimagenet/comparison/graphs.py": {"Settings", "Wiring"},
     "s3net/imagenet/records.py": {"read_meta", "unpack"},  # raise ValueErrors of their own alone
     "s3net/imagenet/folder2lmdb.py": {"read_meta"},
     "s3net/expressibility/data.py": {"_numeric"},
     "s3net/interpretability/segmentation.py": {"read"},  # UserError, which passes
-    "common/reports/verdicts.py": {"_parse"},
+    "common/reports/target_rows.py": {"_parse"},
     "common/data/cifar.py": {"_Unpickler"},
+    "common/data/pixels.py": {"_unclear"},
+    "common/backends/torch_files.py": {"_object", "verified"},  # ValueErrors alone; UserError
 }
+HARMLESS = {"home"}  # raises nothing
 """What the body of an `except ValueError` may call of ours: none of it raises an ArgumentError that
 is the user's to read."""
 
@@ -94,7 +95,7 @@ def test_no_clause_for_value_errors_swallows_an_argument_error() -> None:
                     for call in ast.walk(statement)
                     if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
                 }
-                strange = called & ours - CATCHES.get(name, set()) - set(dir(builtins))
+                strange = called & ours - CATCHES.get(name, set()) - set(dir(builtins)) - HARMLESS
                 found += [f"{name}:{node.lineno}: {each}" for each in sorted(strange)]
     assert found == []
 

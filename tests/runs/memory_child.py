@@ -87,9 +87,7 @@ def burstprop(channels: int) -> None:
             )
             rectifying = rectified(shape, sizes, feedback=feedback)
             optimiser = imagenet_learner.sgd()
-            learner = imagenet_learner.Learner(
-                rectifying, [0.1] * (5 if feedback else 1), optimiser
-            )
+            learner = imagenet_learner.Learner(rectifying, [0.1] * 5, optimiser)
             steps(learner, channels, 34)
 
 

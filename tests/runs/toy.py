@@ -32,8 +32,8 @@ def main(options):
 
 def run(options):
     prefix, last = {"torch": ("torch", "Torch"), "tensorflow": ("tf", "TF")}[options.framework]
-    backend = import_module(f"common.{prefix}_backend")
-    Batches = getattr(import_module(f"common.{prefix}_batches"), f"{last}Batches")
+    backend = import_module(f"common.backends.{prefix}_backend")
+    Batches = getattr(import_module(f"common.data.{prefix}_batches"), f"{last}Batches")
     Learner = import_module(f"tests.runs.toy_{prefix}").Learner
     from common.data import datasets
     from common.runs.run import Run

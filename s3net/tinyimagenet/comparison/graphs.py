@@ -14,7 +14,7 @@ from common.errors import ArgumentError, UsageError, UserError
 from common.files.paths import home
 
 STORED = Path(__file__).with_name("randwire_regular_c109_n32.json")
-CONFIG = Path(__file__).with_name("config_regular_c109_n32.yaml")
+CONFIG = Path(__file__).parents[1] / "config_regular_c109_n32.yaml"
 FILE = "graphs.json"
 TRIES = 200  # drawings until one is connected
 
