@@ -1,4 +1,7 @@
-"""The door of `common.reports.curves`, under the name that one types: test errors of runs in one figure."""
+"""The door of `common.reports.curves`, by the name that one types.
+
+It makes test errors of runs in one figure.
+"""
 
 from common.reports.curves import main
 

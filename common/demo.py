@@ -1,4 +1,7 @@
-"""The door of `common.reports.demo`, under the name that one types: every rule on digits, on one page."""
+"""The door of `common.reports.demo`, by the name that one types.
+
+It trains every rule on digits, on one page.
+"""
 
 from common.reports.demo import main
 

@@ -1,4 +1,7 @@
-"""The door of `common.reports.compare`, under the name that one types: a page that compares runs."""
+"""The door of `common.reports.compare`, by the name that one types.
+
+It makes a page that compares runs.
+"""
 
 from common.reports.compare import main
 

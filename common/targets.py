@@ -1,4 +1,7 @@
-"""The door of `common.reports.targets`, under the name that one types: published numbers beside ours."""
+"""The door of `common.reports.targets`, by the name that one types.
+
+It puts our numbers beside the published ones.
+"""
 
 from common.reports.targets import main
 

@@ -21,7 +21,7 @@ from typing import Any
 import filelock
 
 import common
-from common.errors import ArgumentError, UsageError, UserError
+from common.errors import ArgumentError, UserError
 from common.files import documents
 from common.files.paths import home
 from common.files.writing import writing
