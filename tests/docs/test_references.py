@@ -122,3 +122,11 @@ def test_links_of_the_documentation_are_there(page: Path) -> None:
             assert link[1:] in anchors
         elif not link.startswith("https:"):
             assert (page.parent / link.split("#")[0]).exists(), link
+
+
+def test_the_plan_of_the_house_has_every_room_and_paper() -> None:
+    """A room that nobody finds, because the plan was drawn before it was built."""
+    plan = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms = {path.parent.name for path in (ROOT / "common").glob("*/__init__.py")}
+    assert rooms <= set(re.findall(r"`common/(\w+)/`", plan))
+    assert all(paper in plan for paper in refs.PAPERS)
