@@ -5,7 +5,7 @@
         transposed_e: bool = switch(
             corrected=False,
             original=True,
-            defect="1",
+            defect="D1",
             effect="E2 and E3 are updated with G_W, not with its transpose",
             evidence="unequal widths raise a shape error",
         )

@@ -7,7 +7,6 @@ one paper D7 may also stand alone.
 
 import ast
 import re
-import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -91,13 +90,11 @@ def owner(path: Path) -> str | None:
 
 @cache
 def files() -> list[Path]:
-    """Every .py, .md and .toml that belongs to the repository, or is about to."""
-    words = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--deduplicate"]
-    listed = subprocess.run(
-        [*words, "*.py", "*.md", "*.toml"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    paths = (ROOT / line for line in listed.stdout.splitlines())
-    return [path for path in paths if path.is_file()]
+    """Every .py, .md and .toml of the repository, apart from what builds and runs leave."""
+    found = [path for path in ROOT.iterdir() if path.is_file()]
+    for folder in ("common", "benchmarks", "tests", "docs", *PAPERS):
+        found += (ROOT / folder).rglob("*")
+    return sorted(path for path in found if path.suffix in (".py", ".md", ".toml"))
 
 
 def switches(paper: str) -> Iterator[tuple[str, str]]:
