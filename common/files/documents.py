@@ -1,7 +1,5 @@
 """The JSON documents of a run, what each must hold, and the one reader of them.
 
-    config = read(run / "config.json", CONFIG)
-
 A document that was edited, cut short or written by another program is one line that names the
 file, the key, its value and what is allowed. Keys that a kind does not know are left alone: a
 newer version, or a paper, writes more.
