@@ -35,7 +35,7 @@ def kind_of(param: click.Parameter) -> documents.Kind:
     elif isinstance(param.type, Layers):
         kind = documents.many(documents.INTEGER)
     elif isinstance(param.type, Device):
-        kind = documents.SCALAR
+        kind = documents.NAME_OR_NUMBER
     else:
         kind = documents.TEXT
     many = getattr(param, "multiple", False) or param.nargs != 1

@@ -51,6 +51,7 @@ COUNT = Kind("a whole number >= 0", lambda v: _is(int)(v) and 0 <= v <= LARGEST)
 NUMBER = Kind("a finite number", _finite)
 POSITIVE = Kind("a finite number >= 0", lambda v: _finite(v) and v >= 0)
 SCALAR = Kind("a text or a number", _is(str, int, float, bool, type(None)))
+NAME_OR_NUMBER = Kind("a text or a number", _is(str, int))
 
 
 def one_of(*values: Any) -> Kind:
