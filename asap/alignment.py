@@ -18,7 +18,8 @@ from common.errors import UserError
 from common.files.documents import run_options
 from common.files.writing import write_figure
 from common.reports.audit_lines import band, measured
-from common.reports.compare import Run, number, read_runs, tell_apart
+from common.reports.statistics import tell_apart
+from common.runs.read_back import Record, number, read_runs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,7 +47,7 @@ def scatter(lines: list[dict[str, Any]], what: str, layer: str) -> list[tuple[in
     return [(step, *limits) for step, limits in pairs if limits]
 
 
-def titles(runs: list[Run]) -> list[str]:
+def titles(runs: list[Record]) -> list[str]:
     """What each run trained, in two lines and as many more as tell it from runs alike.
 
     UserError where one is no run of asap's, or holds no audits.
@@ -61,7 +62,7 @@ def titles(runs: list[Run]) -> list[str]:
     return tell_apart(runs, told, between="\n")
 
 
-def draw(runs: list[Run]) -> "Figure":
+def draw(runs: list[Record]) -> "Figure":
     """The figure: a column a run, weights above, updates below. UserError without audits."""
     import matplotlib
     from matplotlib.figure import Figure

@@ -134,7 +134,7 @@ def conditions(options: Any) -> str:
     """Hardware, versions, threads and clock, as every figure that we print must state."""
     names = ("torch", "tensorflow", "keras", "jax", "numpy")
     versions = ", ".join(f"{n} {metadata.version(n)}" for n in names if find_spec(n))
-    from common.runs.directory import processor
+    from common.runs.environment import processor
 
     clock = "CPU time" if options.device == "cpu" and options.threads == 1 else "wall time"
     return (

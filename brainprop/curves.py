@@ -18,9 +18,10 @@ from common.cli import Options, argument, command, option
 from common.cli.params import path
 from common.errors import UserError
 from common.files.writing import write_json
-from common.reports.compare import Run, Series, group, read_runs
 from common.reports.curves import accuracies, save
 from common.reports.figures import Curve
+from common.reports.statistics import group
+from common.runs.read_back import Record, Series, read_runs
 
 LEVELS = (50, 80, 90, 95, 97, 98, 98.5, 99, 99.2, 99.3)
 NAMES = {"brainprop": "BrainProp", "ebp": "EBP"}
@@ -55,7 +56,7 @@ def compare(series: Sequence[Series]) -> list[dict[str, Any]]:
 @option("--out", type=path, default=Path("."), help="Folder of curves.png and curves.json.")
 def main(options: Options) -> None:
     """Compare the learning curves of BrainProp and backprop."""
-    places: dict[str, list[Run]] = {}
+    places: dict[str, list[Record]] = {}
     for run in read_runs(options.runs):
         if run.options.get("architecture") is None:
             raise UserError(f"{run.path}: not a run of brainprop.main")

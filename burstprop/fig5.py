@@ -17,8 +17,9 @@ from common.cli.params import path
 from common.errors import UserError
 from common.files.documents import run_options
 from common.files.writing import write_figure
-from common.reports.compare import Run, Series, group, number, read_runs, tell_apart
 from common.reports.figures import palette
+from common.reports.statistics import group, tell_apart
+from common.runs.read_back import Record, Series, number, read_runs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,14 +32,14 @@ LABELS = {
 }
 
 
-def variant(run: Run) -> str:
+def variant(run: Record) -> str:
     """What tells its curve from others. UserError where it is no run of burstprop's."""
     named = ("weight_fa_learning", "recurrent_input")
     options = run_options(run.path, run.config, "burstprop", named)
     return LABELS[bool(options["weight_fa_learning"]), bool(options["recurrent_input"])]
 
 
-def angles(run: Run, kind: str) -> dict[int, list[tuple[int, float]]]:
+def angles(run: Record, kind: str) -> dict[int, list[tuple[int, float]]]:
     """Pair of layers -> (epoch, degrees). UserError where the run has none."""
     found: dict[int, list[tuple[int, float]]] = {}
     for line in run.epochs:
@@ -54,7 +55,7 @@ def angles(run: Run, kind: str) -> dict[int, list[tuple[int, float]]]:
     return found
 
 
-def draw(runs: list[Run]) -> "Figure":
+def draw(runs: list[Record]) -> "Figure":
     """The figure: a column a layer, weight angles above, delta angles below."""
     import numpy as np
     from matplotlib.figure import Figure

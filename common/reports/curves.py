@@ -2,7 +2,7 @@
 
     python -m common.curves RUN... [--out FILE.png]
 
-draws a panel a paper and data set, a line a recipe (`common.reports.compare.group`: runs that
+draws a panel a paper and data set, a line a recipe (`common.reports.statistics.group`: runs that
 differ in the seed alone, each directory once), for a README; `common.reports.compare` makes a page
 of everything. Errors are on a logarithmic axis, on which curves that still fall do not look flat:
 no error at all is drawn at LEAST. The untrained network (epoch 0) is left out, as in
@@ -17,8 +17,9 @@ import click
 
 from common.cli import Options, argument, command, option
 from common.cli.params import path
-from common.reports.compare import Run, Series, group, number, read_runs
 from common.reports.figures import STYLE, Curve, mean, palette, save_png
+from common.reports.statistics import group
+from common.runs.read_back import Record, Series, number, read_runs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,15 +28,15 @@ Panels = Mapping[str, Sequence[Series]]  # panel -> its recipes
 LEAST = 0.01  # percent; 0 has no place on a logarithmic axis
 
 
-def accuracies(run: Run) -> Curve:
+def accuracies(run: Record) -> Curve:
     """(epoch, test accuracy in percent) of every epoch from the first that has one."""
     pairs = ((line["epoch"], number(line.get("test_accuracy"))) for line in run.epochs)
     return [(epoch, value) for epoch, value in pairs if epoch > 0 and value is not None]
 
 
-def panels_of(runs: Sequence[Run]) -> dict[str, list[Series]]:
+def panels_of(runs: Sequence[Record]) -> dict[str, list[Series]]:
     """The runs' recipes by data set; by paper and data set, where there are several papers."""
-    places: dict[str, list[Run]] = {}
+    places: dict[str, list[Record]] = {}
     several = len({run.paper for run in runs}) > 1
     for run in runs:
         title = f"{run.paper}: {run.dataset}" if several else run.dataset

@@ -22,9 +22,9 @@ import click
 from common.cli import command, option
 from common.errors import UserError
 from common.files.writing import write_text
-from common.reports.compare import Run, Series, read_run
 from common.reports.page import Section, page, write
 from common.reports.papers import Demo, Paper, choose
+from common.runs.read_back import Record, Series, read_run
 
 MARKER = ".creditlab-demo"
 
@@ -90,7 +90,7 @@ def state(folder: Path) -> str:
 
 def section(paper: Paper, out: Path) -> Section:
     """The paper's part of the page, from the runs that are there."""
-    runs: list[Run] = []
+    runs: list[Record] = []
     series, notes = [], []
     for demo in paper.demo:
         folder = folder_of(out, paper, demo)

@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from common.files.writing import write_figure
 from common.reports.audit_lines import band, measured
+from common.runs.read_back import Record, Series, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from common.reports.compare import Run, Series
 
 BACKPROP = frozenset({"bp", "ebp", "backprop", "backprop_matched"})
 GREYS = ("#6b7280", "#9aa1ab")
@@ -54,7 +53,7 @@ Curve = list[tuple[float, float]]
 _salt = count()
 
 
-def palette(series: Iterable["Series"]) -> dict[str, str]:
+def palette(series: Iterable[Series]) -> dict[str, str]:
     """Label → colour: greys for backprop, colour-blind safe ones in order of appearance."""
     kinds: dict[bool, list[str]] = {True: [], False: []}
     for one in series:
@@ -75,7 +74,7 @@ def _darker(colour: str, times: int) -> str:
 
 
 def draw(
-    series: Sequence["Series"], colours: dict[str, str] | None = None, unit: str = "angle"
+    series: Sequence[Series], colours: dict[str, str] | None = None, unit: str = "angle"
 ) -> dict[str, "Figure"]:
     """Name → figure, for everything that the runs hold data for.
 
@@ -87,24 +86,24 @@ def draw(
     names = {"accuracy": "accuracy (%)", "loss": "loss"}
     figures = {name: _curves(series, colours, name, label) for name, label in names.items()}
     for kind, what in (("credit", "gradient"), ("feedback", "forward weights")):
-        for number, one in enumerate(series, start=1):
-            name = f"{kind}_angles" + (f"_{number}" if len(series) > 1 else "")
+        for place, one in enumerate(series, start=1):
+            name = f"{kind}_angles" + (f"_{place}" if len(series) > 1 else "")
             figures[name] = _layers(one, kind, what, unit)
     return {name: figure for name, figure in figures.items() if figure is not None}
 
 
-def curve(run: "Run", key: str) -> Curve:
+def curve(run: Record, key: str) -> Curve:
     """(epoch, value) of `key` in the run's epoch lines, those without a finite value left out."""
     return _points(run, ((line, line.get(key)) for line in run.epochs))
 
 
-def _trained(run: "Run", key: str) -> Curve:
+def _trained(run: Record, key: str) -> Curve:
     """`curve` without the untrained network's point, which would press the rest together."""
     points = curve(run, key)
     return [point for point in points if point[0] > 0] or points
 
 
-def layer_curves(run: "Run", kind: str, unit: str) -> dict[str, Curve]:
+def layer_curves(run: Record, kind: str, unit: str) -> dict[str, Curve]:
     """Layer → (epoch, angle or cosine) from the audit lines, in forward order of the layers.
 
     Where the reference gradient is too small to mean anything, the value is NaN: a gap.
@@ -148,9 +147,7 @@ def svg(figure: "Figure") -> str:
     return text.replace(INK, "currentColor").replace(GRID, "var(--line)")
 
 
-def _points(run: "Run", pairs: Iterable[tuple[dict[str, Any], Any]], gaps: bool = False) -> Curve:
-    from common.reports.compare import number
-
+def _points(run: Record, pairs: Iterable[tuple[dict[str, Any], Any]], gaps: bool = False) -> Curve:
     points = [(run.epoch_of(line), number(value)) for line, value in pairs]
     if gaps:
         return [(x, float("nan") if y is None else y) for x, y in points]
@@ -176,7 +173,7 @@ def _line(axes: "Axes", points: Curve, **style: Any) -> None:
 
 
 def _curves(
-    series: Sequence["Series"], colours: dict[str, str], what: str, ylabel: str
+    series: Sequence[Series], colours: dict[str, str], what: str, ylabel: str
 ) -> "Figure | None":
     import matplotlib
 
@@ -211,7 +208,7 @@ def _curves(
     return figure
 
 
-def _layers(one: "Series", kind: str, what: str, unit: str) -> "Figure | None":
+def _layers(one: Series, kind: str, what: str, unit: str) -> "Figure | None":
     import matplotlib
 
     seeds = [curves for run in one.runs if (curves := layer_curves(run, kind, unit))]
@@ -253,7 +250,7 @@ def _layers(one: "Series", kind: str, what: str, unit: str) -> "Figure | None":
     return figure
 
 
-def _band(axes: "Axes", run: "Run", kind: str, layer: str, unit: str, colour: Any) -> None:
+def _band(axes: "Axes", run: Record, kind: str, layer: str, unit: str, colour: Any) -> None:
     """The scatter from batch to batch, where the audits tell it."""
     entries = ((line, (line.get(kind) or {}).get(layer) or {}) for line in run.audits)
     found = [

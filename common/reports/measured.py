@@ -9,12 +9,12 @@ from statistics import fmean
 from typing import Any
 
 from common.errors import UserError
-from common.reports.compare import Run, interval, number, read_run
 from common.reports.target_rows import Row, parse_metric
 from common.reports.verdicts import verdict
+from common.runs.read_back import Record, interval, number, read_run
 
 
-def measure(run: Run, metric: str) -> float:
+def measure(run: Record, metric: str) -> float:
     """The metric's value of a run. UserError names the run where it has none."""
     how, name = parse_metric(metric)
     error = name.endswith("_error")
@@ -55,7 +55,7 @@ def _measured(row: Row, folder: Path) -> Row:
     )
 
 
-def check_run(row: Row, run: Run) -> None:
+def check_run(row: Row, run: Record) -> None:
     """UserError unless the run is the row's: finished, of its seeds, script and options."""
     seed = run.path.name.removeprefix("seed-")
     if run.status != "finished":
@@ -83,7 +83,7 @@ def _comparable(value: Any) -> float | str:
         return str(value).lower()
 
 
-def _hardware(run: Run) -> str:
+def _hardware(run: Record) -> str:
     known = run.environment
     cores = f"{known['cores']} cores" if known.get("cores") else ""
     device = str((known.get("hardware") or {}).get("device") or known.get("device") or "")
@@ -92,7 +92,7 @@ def _hardware(run: Run) -> str:
     return ", ".join(str(part) for part in parts if part)
 
 
-def _commits(run: Run) -> list[str]:
+def _commits(run: Record) -> list[str]:
     """What the run was begun with, and what it was resumed with."""
     found = []
     for part in (run.environment, *run.environment.get("resumed", ())):

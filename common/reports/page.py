@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from common.files.writing import write_text
 from common.reports import figures
-
-if TYPE_CHECKING:
-    from common.reports.compare import Run, Series
+from common.reports.statistics import differing
+from common.runs.read_back import Record, Series, interval, number
 
 
 @dataclass(frozen=True)
@@ -26,8 +25,8 @@ class Section:
 
     title: str
     subtitle: str
-    runs: tuple["Run", ...]
-    series: tuple["Series", ...]
+    runs: tuple[Record, ...]
+    series: tuple[Series, ...]
     notes: tuple[str, ...] = field(default=())
 
 
@@ -118,7 +117,7 @@ def write(path: Path, html: str) -> Path:
     return path.resolve()
 
 
-def runs_table(runs: Sequence["Run"]) -> str:
+def runs_table(runs: Sequence[Record]) -> str:
     """One row a run. Accuracies in percent; images/s are those of the last epoch."""
     head = [
         "paper",
@@ -153,10 +152,8 @@ def runs_table(runs: Sequence["Run"]) -> str:
     return _table(head, rows, numbers_from=5, name="runs")
 
 
-def means_table(series: Sequence["Series"]) -> str:
+def means_table(series: Sequence[Series]) -> str:
     """Mean test accuracy with its 95 % interval, where a recipe was run with several seeds."""
-    from common.reports.compare import interval, number
-
     rows = []
     for one in series:
         values = [
@@ -169,10 +166,8 @@ def means_table(series: Sequence["Series"]) -> str:
     return _table(["recipe", "test %, mean ± 95 %", "seeds"], rows, 1) if rows else ""
 
 
-def options(runs: Sequence["Run"]) -> str:
+def options(runs: Sequence[Record]) -> str:
     """The options in which the runs differ, and all of them folded away."""
-    from common.reports.compare import differing
-
     head = ["option", *(run.path.name for run in runs)]
 
     def table(names: Sequence[str], title: str = "") -> str:
@@ -186,14 +181,14 @@ def options(runs: Sequence["Run"]) -> str:
     return html + _fold("All options", table(names)) if names else html
 
 
-def commands(runs: Sequence["Run"]) -> str:
+def commands(runs: Sequence[Record]) -> str:
     """The command of every run, one a line."""
     return f"<pre>{escape(chr(10).join(dict.fromkeys(run.command for run in runs)))}</pre>"
 
 
-def environment(runs: Sequence["Run"]) -> str:
+def environment(runs: Sequence[Record]) -> str:
     """Each distinct environment once: one open, further ones folded, named after their runs."""
-    distinct: dict[str, list[Run]] = {}
+    distinct: dict[str, list[Record]] = {}
     for run in runs:
         facts = {key: value for key, value in run.environment.items() if key not in PERSONAL}
         distinct.setdefault(json.dumps(facts, sort_keys=True), []).append(run)

@@ -28,10 +28,10 @@ from common.files.paths import home
 from common.files.reading import read
 from common.files.writing import write_text
 from common.reports import papers
-from common.reports.compare import read_run
 from common.reports.measured import recompute
 from common.reports.readme_tables import papers_table, switches_table, targets_table
 from common.reports.target_rows import Row, format_targets, read_targets
+from common.runs.read_back import read_run
 
 FILES = ("config.json", "environment.json", "metrics.jsonl", "summary.json")
 RUNS = Path("runs/reproduce")

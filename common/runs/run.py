@@ -34,8 +34,9 @@ from common.backends.single_process import Alone
 from common.credit.audit import Audits
 from common.errors import UserError
 from common.files import documents
-from common.runs import checkpoint, directory
+from common.runs import checkpoint, directory, environment
 from common.runs.event_file import Events
+from common.runs.metrics_file import Metrics
 from common.runs.running import READ_EVERY, Sums
 from common.runs.signals import Signals
 
@@ -151,7 +152,7 @@ class Run:
             # Everything is read and checked before anything of the run is touched.
             position = documents.position(len(self._no_sums().state()))
             documents.check(remembered, position, f"{found}/state.json: run")
-            directory.recorded(self.directory)
+            environment.recorded(self.directory)
             self.epoch, self.batch, self.step = (remembered[k] for k in ("epoch", "batch", "step"))
             self._sums.load_states(self._own_sums(remembered["sums"]))
             self._seconds, self._epoch_seconds = remembered["seconds"]
@@ -162,7 +163,7 @@ class Run:
             where = f"epoch {self.epoch}, batch {self.batch}"
             self._say(f"resuming {self.directory} at {where}")
         kept = remembered["metrics_bytes"] if remembered else 0
-        self._metrics = directory.Metrics(self.directory / "metrics.jsonl", kept, write=self.main)
+        self._metrics = Metrics(self.directory / "metrics.jsonl", kept, write=self.main)
         if self.main:
             self._describe(document, remembered)
         if not remembered:
@@ -170,8 +171,8 @@ class Run:
 
     def _describe(self, document: dict[str, Any], remembered: dict[str, Any] | None) -> None:
         checkpoint.write_json(self.directory / "config.json", document)
-        now = directory.environment(self.options, self.learner.backend, self._device, self._data)
-        for change in directory.record(self.directory, now, self.step if remembered else None):
+        now = environment.now(self.options, self.learner.backend, self._device, self._data)
+        for change in environment.record(self.directory, now, self.step if remembered else None):
             click.echo(f"warning: bits may differ from an unbroken run: {change}", err=True)
         self._events = Events(self.directory, self.epoch + 1 if remembered else None)
 
@@ -182,7 +183,7 @@ class Run:
     def _finish_again(self, kept: int) -> None:
         """A finished run resumed: it may have been killed before its summary was written."""
         if self.main:
-            self._metrics = directory.Metrics(self.directory / "metrics.jsonl", kept)
+            self._metrics = Metrics(self.directory / "metrics.jsonl", kept)
             self._write_summary("finished", self._stop)
             self._metrics.close()
         self._say(f"{self.directory}: this run is finished ({self.epoch} epochs)")

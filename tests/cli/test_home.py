@@ -92,9 +92,9 @@ def test_every_reader_of_images_takes_it(somebodys: Path):
 def test_runs_and_pages_take_it(somebodys: Path, capsys):
     """`report ~/runs/a`, `targets collect ~/runs`, and their functions."""
     from common.reports.compare import main as report
-    from common.reports.compare import read_run
     from common.reports.targets import main as targets
     from common.runs.checkpoint import of_run
+    from common.runs.read_back import read_run
 
     shutil.copytree(ROOT / "s3net/results/tiny10_s3net/seed-1", somebodys / "run")
     assert read_run("~/run").dataset == "tiny_imagenet_10"

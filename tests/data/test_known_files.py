@@ -114,18 +114,18 @@ class Options:
 
 def test_environment_json_says_what_is_unverified(tmp_path: Path, published):
     """The record of a run has to tell MNIST from what lies under its name."""
-    from common.runs.directory import environment
+    from common.runs import environment
 
     raw = written(tmp_path)
-    known = environment(Options(), Backend, "cpu", load("mnist", tmp_path, download=False))
+    known = environment.now(Options(), Backend, "cpu", load("mnist", tmp_path, download=False))
     assert known["unverified"] == [] and set(known["data"]) == set(FILES)
     np.save(raw / "notes.npy", np.zeros(3))  # nothing that is read
     (raw / FILES[3]).write_bytes(idx_bytes(ARRAYS[FILES[3]][:5]))
     (raw / FILES[2]).write_bytes(idx_bytes(ARRAYS[FILES[2]][:5]))
-    other = environment(Options(), Backend, "cpu", load("mnist", tmp_path, download=False))
+    other = environment.now(Options(), Backend, "cpu", load("mnist", tmp_path, download=False))
     assert other["unverified"] == sorted(FILES[2:])
 
     class Own:
         checksums = {"mine": "0"}
 
-    assert environment(Options(), Backend, "cpu", Own())["unverified"] == ["mine"]
+    assert environment.now(Options(), Backend, "cpu", Own())["unverified"] == ["mine"]

@@ -13,7 +13,8 @@ VERDICTS, ROWS, MEASURED = (
     "common/reports/target_rows.py",
     "common/reports/measured.py",
 )
-REPORT, DOCUMENTS = "common/reports/compare.py", "common/files/documents.py"
+READ_BACK, STATISTICS = "common/runs/read_back.py", "common/reports/statistics.py"
+ENVIRONMENT, DOCUMENTS = "common/runs/environment.py", "common/files/documents.py"
 
 CHECKPOINTS = (
     Mutation(
@@ -117,7 +118,7 @@ RESUMES = (
     Mutation(
         "the environment is read after the metrics were cut",
         RUN,
-        "            directory.recorded(self.directory)\n",
+        "            environment.recorded(self.directory)\n",
         "",
     ),
     Mutation(
@@ -196,13 +197,13 @@ RECORDS = (
     ),
     Mutation(
         "the second resume forgets the first",
-        RUNDIR,
+        ENVIRONMENT,
         '[*before.get("resumed", []), entry]',
         "[entry]",
     ),
     Mutation(
         "packages that changed are not warned about",
-        RUNDIR,
+        ENVIRONMENT,
         "if old.get(name) != new.get(name):",
         "if name not in new:",
     ),
@@ -280,23 +281,23 @@ NUMBERS = (
     Mutation("shares are no percentages", SUMS, "100 * c / self._images", "c / self._images"),
     Mutation(
         "a normal quantile for Student's",
-        REPORT,
+        READ_BACK,
         "t.ppf(0.975, len(values) - 1)",
         "t.ppf(0.975, 10**6)",
     ),
-    Mutation("a 90 % interval", REPORT, "t.ppf(0.975,", "t.ppf(0.95,"),
+    Mutation("a 90 % interval", READ_BACK, "t.ppf(0.975,", "t.ppf(0.95,"),
     Mutation(
         "the spread of one run for that of the mean",
-        REPORT,
+        READ_BACK,
         "/ math.sqrt(len(values))",
         "/ 1",
     ),
     Mutation(
-        "the worst epoch for the best", REPORT, "return max(lines, key", "return min(lines, key"
+        "the worst epoch for the best", READ_BACK, "return max(lines, key", "return min(lines, key"
     ),
     Mutation(
         "a seed that ran twice counts twice",
-        REPORT,
+        STATISTICS,
         "while run.seed in [",
         "while None in [",
     ),

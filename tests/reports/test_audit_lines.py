@@ -4,7 +4,8 @@ import pytest
 
 from common.reports import figures
 from common.reports.audit_lines import band, measured
-from common.reports.compare import group, read_run
+from common.reports.statistics import group
+from common.runs.read_back import read_run
 from tests.reports.conftest import audit, epoch
 
 

@@ -12,7 +12,7 @@ import pytest
 from asap import alignment
 from burstprop import fig5
 from common.errors import UserError
-from common.reports.compare import read_runs
+from common.runs.read_back import read_runs
 from lra_e import depth
 from s3net.interpretability import plots
 from tests.reports.conftest import epoch

@@ -6,8 +6,10 @@ from html.parser import HTMLParser
 import pytest
 
 from common.errors import UserError
-from common.reports.compare import group, interval, main, read_run, sections
+from common.reports.compare import main, sections
 from common.reports.page import page
+from common.reports.statistics import group
+from common.runs.read_back import interval, read_run
 from tests.reports.conftest import audit, epoch
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from common.errors import UsageError, UserError
 from common.reports import papers, targets
-from common.reports.compare import read_run
 from common.reports.measured import measure, recompute
 from common.reports.target_rows import COLUMNS, read_targets
+from common.runs.read_back import read_run
 from tests.reports.conftest import epoch
 
 HEADER = ",".join(COLUMNS) + "\n"

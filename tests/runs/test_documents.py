@@ -12,8 +12,9 @@ import pytest
 from common.errors import UsageError, UserError
 from common.files import documents
 from common.files.documents import CONFIG, ENVIRONMENT, NUMBER, SUMMARY
-from common.reports.compare import group, read_run
-from common.runs import directory
+from common.reports.statistics import group
+from common.runs import directory, environment
+from common.runs.read_back import read_run
 from tests.runs.conftest import left_by
 from tests.runs.toy_numpy import Killed, death, train
 
@@ -38,8 +39,8 @@ OTHERS: tuple[Any, ...] = (
 def quick():
     """git and the packages are not asked for a hundred times."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(directory, "_git", lambda: {"git_commit": None, "git_dirty": None})
-        patch.setattr(directory, "_installed", lambda name: "1")
+        patch.setattr(environment, "_git", lambda: {"git_commit": None, "git_dirty": None})
+        patch.setattr(environment, "_installed", lambda name: "1")
         yield
 
 
@@ -128,7 +129,7 @@ def test_checkpoints_whose_config_is_missing_are_not_swept_away(run):
     """A fresh start sweeps the checkpoints of a run that nobody can name any more."""
     (run / "config.json").unlink()
     before = held(run)
-    with pytest.raises(UsageError, match=r"option --out .*config.json is missing"):
+    with pytest.raises(UsageError, match=r"^out \(=.*config.json is missing"):
         train(run)
     assert held(run) == before
 
@@ -407,6 +408,6 @@ def test_a_resumed_part_is_added_to_those_before(made, tmp_path):
 
 def test_what_changed_since_a_run_began_is_warned_about(run, capsys, monkeypatch):
     """Bits that differ from an unbroken run's without a word."""
-    monkeypatch.setattr(directory, "_installed", lambda name: "2" if name == "numpy" else "1")
+    monkeypatch.setattr(environment, "_installed", lambda name: "2" if name == "numpy" else "1")
     train(run, resume=True, audit_every=2)
     assert "packages numpy: 1 then, 2 now" in capsys.readouterr().err

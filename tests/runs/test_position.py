@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from common.errors import UserError
-from common.runs import checkpoint, directory
+from common.runs import checkpoint, environment
 from tests.runs.conftest import left_by
 from tests.runs.toy_numpy import EPOCHS, STEPS, Batches, Killed, Learner, death, train
 
@@ -31,8 +31,8 @@ PLACES = [
 def quick():
     """git and the processor's name are not asked for a hundred times."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(directory, "_git", lambda: {"git_commit": None, "git_dirty": None})
-        patch.setattr(directory, "_installed", lambda name: None)
+        patch.setattr(environment, "_git", lambda: {"git_commit": None, "git_dirty": None})
+        patch.setattr(environment, "_installed", lambda name: None)
         yield
 
 

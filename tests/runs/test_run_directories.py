@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from common.runs import directory
+from common.runs import environment
 from tests.runs.conftest import left_by
 
 torch = pytest.importorskip("torch", reason="the toy that these runs train is a torch network")
@@ -52,9 +52,9 @@ def test_the_next_run_without_out_gets_a_free_number(toy, tmp_path):
 def test_each_part_of_a_resumed_run_says_what_it_ran_with(tmp_path):
     """Numbers ascribed to the code that began a run, where other code made most of them."""
     begun = {"python": "3.11", "time": "1", "git_commit": "a", "git_dirty": False, "command": ["x"]}
-    assert directory.record(tmp_path, begun, None) == []
+    assert environment.record(tmp_path, begun, None) == []
     later = begun | {"python": "3.12", "time": "2", "git_commit": "b", "command": ["y"]}
-    changed = directory.record(tmp_path, later, 7)
+    changed = environment.record(tmp_path, later, 7)
     assert changed == ["python: 3.11 then, 3.12 now"]
     kept = json.loads((tmp_path / "environment.json").read_text())
     (part,) = kept.pop("resumed")

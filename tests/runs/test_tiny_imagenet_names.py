@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from common.errors import UserError
-from common.reports.compare import read_run
 from common.reports.measured import check_run
 from common.reports.target_rows import read_targets
+from common.runs.read_back import read_run
 from tests.data.test_images import write_tiny
 
 ROOT = Path(__file__).parents[2]

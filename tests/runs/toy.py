@@ -101,7 +101,7 @@ def arm(backend, learner):
 
         trap(checkpoint, "write_json", lambda path, document: path.name == "summary.json")
     elif place == "metrics":
-        from common.runs.directory import Metrics
+        from common.runs.metrics_file import Metrics
 
         trap(Metrics, "append", before=False)
     elif place == "nan":

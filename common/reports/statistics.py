@@ -1,0 +1,72 @@
+"""Which runs belong together and what tells them apart: seeds of one recipe, differing options."""
+
+import json
+from typing import Any
+
+from common.runs.read_back import Record, Series
+
+# Options that do not change what is learnt: runs that differ only here are repetitions.
+HOUSEKEEPING = frozenset(
+    "out directory save resume seed data_dir no_download device threads workers quiet audit "
+    "audit_every audit_images checkpoint_every allow_change deterministic compat".split()
+)
+
+
+def differing(runs: list[Record], ignore: frozenset[str] = frozenset()) -> list[str]:
+    """Names of the options whose values differ between the runs, in the order of the files."""
+    names = dict.fromkeys(name for run in runs for name in run.options if name not in ignore)
+    return [name for name in names if len({_text(run.options.get(name)) for run in runs}) > 1]
+
+
+def group(runs: list[Record]) -> list[Series]:
+    """Series of runs that are equal but for the seed, in the order in which they came.
+
+    The label is the rule; where that does not tell two series apart, also the run's name or the
+    options in which they differ (`lra_e, beta=0.2`). A seed that was run twice is no second seed:
+    the repetition is a series of its own, labelled with its directory.
+    """
+    recipes: dict[tuple[Any, ...], list[Record]] = {}
+    for run in runs:
+        options = {  # one that is not set is one that an older program did not have
+            k: v for k, v in run.options.items() if k not in HOUSEKEEPING and v is not None
+        }
+        key = (run.paper, run.name, run.rule, run.dataset, _text(options))
+        copy = 0
+        while run.seed in [other.seed for other in recipes.get((*key, copy), [])]:
+            copy += 1
+        recipes.setdefault((*key, copy), []).append(run)
+    series = []
+    for (*_, copy), members in recipes.items():
+        first = members[0]
+        same = [other[0] for other in recipes.values() if other[0].rule == first.rule]
+        details = differing(same, HOUSEKEEPING | {"rule", "dataset", "data"})
+        parts = [f"{name}={first.options.get(name)}" for name in details]
+        if len({run.name for run in same}) > 1:
+            parts.insert(0, first.name)
+        if copy:
+            parts.append(first.path.name)
+        series.append(Series(", ".join([first.rule, *parts]), first.rule, tuple(members)))
+    return series
+
+
+def tell_apart(runs: list[Record], titles: list[str], between: str = ", ") -> list[str]:
+    """The titles, one a run, with what tells those apart that are alike: the options in which
+    these runs differ, else the seed, else the directory."""
+    told = list(titles)
+    places: dict[str, list[int]] = {}
+    for place, title in enumerate(titles):
+        places.setdefault(title, []).append(place)
+    for alike in places.values():
+        members = [runs[place] for place in alike]
+        names = differing(members, HOUSEKEEPING)
+        ways = [[f"{name}={run.options.get(name)}" for name in names] for run in members]
+        for more in ([f"seed {run.seed}" for run in members], [str(run.path) for run in members]):
+            if len({*map(tuple, ways)}) < len(ways):
+                ways = [[*way, word] for way, word in zip(ways, more, strict=True)]
+        for place, way in zip(alike, ways, strict=True):
+            told[place] = between.join([titles[place], *(way if len(alike) > 1 else [])])
+    return told
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
