@@ -18,6 +18,7 @@ A paper is a top-level package that holds a `paper.toml`:
 import importlib.util
 import tomllib
 from dataclasses import dataclass, fields
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,28 @@ def root() -> Path:
 
 
 def find_papers(folder: Path | None = None) -> list[Paper]:
-    """Every paper below `folder` (default: `root()`), by folder name. UserError on a bad file."""
-    return [read_paper(path.parent) for path in sorted((folder or root()).glob("*/paper.toml"))]
+    """Every paper below `folder`, by folder name (default: ours). UserError on a bad file.
+
+    Of `root()` they are all that is in a checkout, and in site-packages, where anybody's folder may
+    hold a `paper.toml`, those that were installed together with `common`.
+    """
+    folder = folder or root()
+    found = [path for path in sorted(folder.iterdir()) if (path / "paper.toml").is_file()]
+    own = _installed() if folder == root() else set()
+    return [read_paper(path) for path in found if not own or path.name in own]
+
+
+def _installed() -> set[str]:
+    """The papers of the distribution that brought this file; none in a checkout, which is found by
+    a path, so that no distribution lists this file."""
+    try:
+        files = metadata.files("creditlab") or []
+    except metadata.PackageNotFoundError:
+        return set()
+    here = Path(__file__).resolve()
+    if not any(Path(str(file.locate())).resolve() == here for file in files):
+        return set()
+    return {file.parts[0] for file in files if file.name == "paper.toml"}
 
 
 def choose(names: tuple[str, ...] | list[str], folder: Path | None = None) -> list[Paper]:
