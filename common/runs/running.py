@@ -1,4 +1,4 @@
-"""Sums of loss and hits that stay on the device and are read now and then."""
+"""Sums of loss and hits that stay on the device and are read now and then, over all processes."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -77,3 +77,39 @@ class Sums:
         )
         self._images, self._counts = int(images), [correct, *further]
         return self
+
+
+class Counting:
+    """What the steps of a learner count, and how the sums of a run's processes come together.
+
+    world  as in `common.runs.run.Run`
+    """
+
+    def __init__(self, learner: Any, world: Any) -> None:
+        self._to_floats, self._world = learner.backend.to_floats, world
+        self._further = tuple(getattr(learner, "counts", ()))
+
+    def nothing(self) -> Sums:
+        """Sums before the first batch."""
+        return Sums(self._to_floats, len(self._further))
+
+    def whole(self, sums: Sums) -> Sums:
+        """Those of all processes added up; each of them asks for it at the same time."""
+        return self.nothing().load_states(self._world.gather(sums.state()))
+
+    def states(self, sums: Sums) -> list[list[float]]:
+        """Those of all processes for a checkpoint; each of them asks for it at the same time."""
+        return self._world.gather(sums.state())
+
+    def own(self, stored: list[list[float]]) -> list[list[float]]:
+        """This process's share of a checkpoint's `states`; the first takes what has no process."""
+        return stored[self._world.rank :: self._world.size] or [self.nothing().state()]
+
+    def figures(self, name: str, sums: Sums) -> dict[str, float]:
+        """The sums under the names of a metrics line: <name>_loss, <name>_accuracy, ..."""
+        accuracy, *more = sums.shares
+        further = {
+            f"{name}_{what}_accuracy": share
+            for what, share in zip(self._further, more, strict=True)
+        }
+        return {f"{name}_loss": sums.loss, f"{name}_accuracy": accuracy, **further}

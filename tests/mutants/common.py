@@ -7,6 +7,7 @@ CHECKPOINT, RESUME, RUNDIR = (
     "common/cli/resume.py",
     "common/runs/directory.py",
 )
+POSITION, WRITER = "common/runs/position.py", "common/runs/writer.py"
 RUN, METRICS, SUMS = "common/runs/run.py", "common/runs/metrics_file.py", "common/runs/running.py"
 VERDICTS, ROWS, MEASURED = (
     "common/reports/verdicts.py",
@@ -87,20 +88,20 @@ RESUMES = (
     ),
     Mutation(
         "the sums of an epoch that has begun are lost",
-        RUN,
-        'self._sums.load_states(self._own_sums(remembered["sums"]))',
+        POSITION,
+        'self.sums.load_states(self._counting.own(remembered["sums"]))',
         "pass",
     ),
     Mutation(
         "the best epoch before a resume is forgotten",
-        RUN,
+        POSITION,
         'remembered["line"], remembered["best"]',
         'remembered["line"], None',
     ),
     Mutation(
         "the time before a resume is forgotten",
-        RUN,
-        'self._seconds, self._epoch_seconds = remembered["seconds"]',
+        POSITION,
+        'self.seconds, self.epoch_seconds = remembered["seconds"]',
         "pass",
     ),
     Mutation(
@@ -111,13 +112,13 @@ RESUMES = (
     ),
     Mutation(
         "what a checkpoint remembers is not checked",
-        RUN,
-        'documents.check(remembered, position, f"{found}/state.json: run")',
+        WRITER,
+        'at.check(remembered, f"{found}/state.json: run")',
         "pass",
     ),
     Mutation(
         "the environment is read after the metrics were cut",
-        RUN,
+        WRITER,
         "            environment.recorded(self.directory)\n",
         "",
     ),
@@ -179,7 +180,7 @@ RECORDS = (
     ),
     Mutation(
         "a fresh start empties the record of an earlier run",
-        RUN,
+        WRITER,
         "if earlier := directory.set_aside(self.directory):",
         "if earlier := None:",
     ),
@@ -223,15 +224,15 @@ LOOP = (
     ),
     Mutation(
         "an epoch that equals the best is the best",
-        RUN,
-        'sign * value <= sign * self._best["value"]',
-        'sign * value < sign * self._best["value"]',
+        POSITION,
+        'sign * value <= sign * self.best["value"]',
+        'sign * value < sign * self.best["value"]',
     ),
     Mutation(
         "the highest loss is the best",
-        RUN,
-        '-1 if self.best_metric[0] == "-" else 1',
-        '1 if self.best_metric[0] == "-" else -1',
+        POSITION,
+        '-1 if metric[0] == "-" else 1',
+        '1 if metric[0] == "-" else -1',
     ),
     Mutation(
         "patience is not spent by an equal value",
@@ -253,15 +254,15 @@ LOOP = (
     ),
     Mutation(
         "the summary tells the first epoch for the last",
-        RUN,
+        WRITER,
         '"final": self.history[-1] if',
         '"final": self.history[0] if',
     ),
     Mutation(
         "no checkpoint before training",
-        RUN,
-        "        if not remembered:\n            self._save(())",
-        "        if remembered:\n            self._save(())",
+        WRITER,
+        "        if not remembered:\n            self.save(at)",
+        "        if remembered:\n            self.save(at)",
     ),
 )
 NUMBERS = (
