@@ -9,6 +9,7 @@ from common.runs.running import Counting
 class Position:
     """Where a run stands.
 
+    counting    what the steps count
     epoch       completed epochs
     batch       batches of this epoch
     step        all steps
@@ -20,7 +21,7 @@ class Position:
     """
 
     def __init__(self, counting: Counting, epoch: int, best: dict[str, Any] | None) -> None:
-        self._counting = counting
+        self.counting = counting
         self.epoch = epoch
         self.batch = self.step = 0
         self.sums = counting.nothing()
@@ -32,7 +33,7 @@ class Position:
     def next_epoch(self) -> None:
         """The next epoch's sums and clock begin at nothing."""
         self.seconds, self.epoch_seconds = self.seconds + self.epoch_seconds, 0.0
-        self.sums = self._counting.nothing()
+        self.sums = self.counting.nothing()
 
     def over(self, epochs: int) -> bool:
         """Whether nothing is left to do of so many epochs."""
@@ -56,7 +57,7 @@ class Position:
             "epoch": self.epoch,
             "batch": self.batch,
             "step": self.step,
-            "sums": self._counting.states(self.sums),
+            "sums": self.counting.states(self.sums),
             "seconds": [self.seconds, self.epoch_seconds],
             "line": self.line,
             "best": self.best,
@@ -66,13 +67,13 @@ class Position:
 
     def check(self, remembered: Any, where: str) -> None:
         """UserError where that is not what `remembered` gave."""
-        kind = documents.position(len(self._counting.nothing().state()))
+        kind = documents.position(len(self.counting.nothing().state()))
         documents.check(remembered, kind, where)
 
     def go_to(self, remembered: dict[str, Any]) -> None:
         """Stand where a checkpoint was written."""
         self.epoch, self.batch, self.step = (remembered[k] for k in ("epoch", "batch", "step"))
-        self.sums.load_states(self._counting.own(remembered["sums"]))
+        self.sums.load_states(self.counting.own(remembered["sums"]))
         self.seconds, self.epoch_seconds = remembered["seconds"]
         self.line, self.best = remembered["line"], remembered["best"]
         self.stopped = remembered["stopped"]

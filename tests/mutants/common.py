@@ -8,6 +8,7 @@ CHECKPOINT, RESUME, RUNDIR = (
     "common/runs/directory.py",
 )
 POSITION, WRITER = "common/runs/position.py", "common/runs/writer.py"
+ITERATORS = "common/runs/loop.py"
 RUN, METRICS, SUMS = "common/runs/run.py", "common/runs/metrics_file.py", "common/runs/running.py"
 VERDICTS, ROWS, MEASURED = (
     "common/reports/verdicts.py",
@@ -89,7 +90,7 @@ RESUMES = (
     Mutation(
         "the sums of an epoch that has begun are lost",
         POSITION,
-        'self.sums.load_states(self._counting.own(remembered["sums"]))',
+        'self.sums.load_states(self.counting.own(remembered["sums"]))',
         "pass",
     ),
     Mutation(
@@ -106,9 +107,9 @@ RESUMES = (
     ),
     Mutation(
         "a resume that begins its epoch again",
-        RUN,
-        "train.epoch(self.epoch, self.batch)",
-        "train.epoch(self.epoch, 0)",
+        ITERATORS,
+        "train.epoch(at.epoch, at.batch)",
+        "train.epoch(at.epoch, 0)",
     ),
     Mutation(
         "what a checkpoint remembers is not checked",
@@ -218,9 +219,9 @@ RECORDS = (
 LOOP = (
     Mutation(
         "checkpoints counted from the epoch's start",
-        RUN,
-        "every and self.step % every == 0",
-        "every and (self.batch + 1) % every == 0",
+        ITERATORS,
+        "every and at.step % every == 0",
+        "every and (at.batch + 1) % every == 0",
     ),
     Mutation(
         "an epoch that equals the best is the best",
@@ -242,13 +243,13 @@ LOOP = (
     ),
     Mutation(
         "every test batch counts the same",
-        RUN,
-        "sums.add(self.learner.eval_step(images, labels), len(labels))",
-        "sums.add(self.learner.eval_step(images, labels), 1)",
+        ITERATORS,
+        "sums.add(self._learner.eval_step(images, labels), len(labels))",
+        "sums.add(self._learner.eval_step(images, labels), 1)",
     ),
     Mutation(
         "a loss that is not finite trains on",
-        RUN,
+        ITERATORS,
         "if sums.images and not math.isfinite(sums.loss):",
         "if not sums.images:",
     ),
