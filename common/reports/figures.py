@@ -15,6 +15,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from common.files.writing import write_figure
+from common.reports import papers
 from common.reports.audit_lines import band, measured
 from common.runs.read_back import Record, Series, number
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BACKPROP = frozenset({"bp", "ebp", "backprop", "backprop_matched"})
 GREYS = ("#6b7280", "#9aa1ab")
 COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
 INK, GRID = "#1f2430", "#e3e5ea"  # replaced by the page's own text and line colours in an SVG
@@ -55,9 +55,10 @@ _salt = count()
 
 def palette(series: Iterable[Series]) -> dict[str, str]:
     """Label → colour: greys for backprop, colour-blind safe ones in order of appearance."""
+    backprop = papers.backprop_rules()
     kinds: dict[bool, list[str]] = {True: [], False: []}
     for one in series:
-        labels = kinds[one.rule in BACKPROP]
+        labels = kinds[one.rule in backprop]
         if one.label not in labels:
             labels.append(one.label)
     return {

@@ -6,6 +6,7 @@ A paper is a top-level package that holds a `paper.toml`:
     doi = "..."  or  arxiv = "..."                  rule = "the rule in one line"
     framework = "TensorFlow and PyTorch"            command = "python -m ..."
     our_row = "id in targets.csv of the number that the main README shows, or empty"
+    backprop = ["ebp"]       # optional: what its runs call backprop as a rule; default ["bp"]
 
     [[demo]]                 # any number: the runs of `python -m common.demo`
     label = "LRA-E"          rule = "lra_e"         # rule "bp" is the backprop twin
@@ -58,6 +59,7 @@ class Paper:
     doi: str = ""
     arxiv: str = ""
     our_row: str = ""
+    backprop: tuple[str, ...] = ("bp",)
     demo: tuple[Demo, ...] = ()
 
     @property
@@ -98,6 +100,11 @@ def _installed() -> set[str]:
     return {file.parts[0] for file in files if file.name == "paper.toml"}
 
 
+def backprop_rules() -> set[str]:
+    """What the papers' runs call backprop, the baseline of all other rules."""
+    return {rule for paper in find_papers() for rule in paper.backprop}
+
+
 def choose(names: tuple[str, ...] | list[str], folder: Path | None = None) -> list[Paper]:
     """The papers with these names (none given: all); UsageError for a name that is no paper."""
     papers = {paper.name: paper for paper in find_papers(folder)}
@@ -116,6 +123,9 @@ def read_paper(folder: Path) -> Paper:
         raise UserError(f"{path}: {error}") from None
     allowed = {field.name for field in fields(Paper)} - {"name", "folder"}
     _check(path, "", content, allowed, {"title", "rule", "framework", "command"})
+    backprop = content.pop("backprop", list(Paper.backprop))
+    if not isinstance(backprop, list) or not all(isinstance(rule, str) for rule in backprop):
+        raise UserError(f"{path}: 'backprop' must be a list of texts")
     frameworks = [module for name, module in IMPORT_NAMES.items() if name in content["framework"]]
     demos = []
     for number, entry in enumerate(content.pop("demo", []), start=1):
@@ -124,7 +134,9 @@ def read_paper(folder: Path) -> Paper:
         args = tuple(str(arg) for arg in entry.get("args", []))
         needs = tuple(entry.get("needs", frameworks))
         demos.append(Demo(entry["label"], entry["rule"], entry["module"], args, needs))
-    return Paper(name=folder.name, folder=folder, demo=tuple(demos), **content)
+    return Paper(
+        name=folder.name, folder=folder, demo=tuple(demos), backprop=tuple(backprop), **content
+    )
 
 
 def _check(path: Path, where: str, table: dict[str, Any], allowed: set[str], must: set[str]):

@@ -92,6 +92,13 @@ def test_backprop_is_grey_and_a_rule_keeps_its_colour():
     assert {colours["LRA-E"], colours["ASAP"]} <= set(figures.COLOURS)
 
 
+@pytest.mark.parametrize("rule", ["bp", "ebp", "backprop", "backprop_matched"])
+def test_backprop_is_grey_whatever_its_paper_calls_it(rule):
+    """A baseline in a rule's colour, for nobody told the figures how the paper calls it."""
+    colours = figures.palette([Series("baseline", rule, ()), Series("BrainProp", "brainprop", ())])
+    assert colours == {"baseline": figures.GREYS[0], "BrainProp": figures.COLOURS[0]}
+
+
 DIED = epoch(1, 0.0) | dict.fromkeys(("test_accuracy", "train_accuracy", "train_loss"))
 
 

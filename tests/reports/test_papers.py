@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from common.errors import UserError
 from common.reports import papers
 
 ASK = "from common.reports import papers; print(*[paper.name for paper in papers.{}])"
@@ -48,3 +51,18 @@ def test_in_a_checkout_every_folder_with_a_paper_toml_is_a_paper():
     found = {paper.name for paper in papers.find_papers()}
     assert found == {path.parent.name for path in papers.root().glob("*/paper.toml")}
     assert "lra_e" in found
+
+
+def test_what_a_paper_calls_backprop_is_a_list_of_texts(tmp_path):
+    """A bare text there is read letter by letter, and rules "e", "b" and "p" are drawn grey."""
+    folder = tmp_path / "sixth"
+    folder.mkdir()
+    text = 'title = "A"\nrule = "a"\nframework = "PyTorch"\ncommand = "python -m a"\n'
+    (folder / "paper.toml").write_text(text)
+    assert papers.read_paper(folder).backprop == ("bp",)
+    (folder / "paper.toml").write_text(text + 'backprop = ["ebp", "bp"]\n')
+    assert papers.read_paper(folder).backprop == ("ebp", "bp")
+    for wrong in ('"ebp"', "[1]"):
+        (folder / "paper.toml").write_text(text + f"backprop = {wrong}\n")
+        with pytest.raises(UserError, match="sixth.paper.toml: 'backprop' must be a list of texts"):
+            papers.read_paper(folder)
