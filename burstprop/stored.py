@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 
 from burstprop import networks
+from burstprop.fidelity import REVISIONS
 from burstprop.networks import BurstNetwork
-from common.documents import options_of
+from common.documents import TEXT, check, loose, maybe, one_of, options_of
 from common.errors import UserError
 from common.paths import home
 from common.torch_files import read_pth, read_safetensors, write_safetensors
 
 ABOUT = ("dataset", "revision", "epochs", "seed")  # what a run tells of its network
+KNOWN = loose(dataset=maybe(TEXT), revision=maybe(one_of(*REVISIONS)))
 
 
 class Stored(NamedTuple):
@@ -30,12 +32,13 @@ def read(path: Path) -> Stored:
     path = home(path)
     if path.is_dir():
         options = options_of(path, "burstprop")
-        about = {name: options.get(name) for name in ABOUT}
+        told = {name: options.get(name) for name in ABOUT}
+        about = check(told, KNOWN, f"{path / 'config.json'}: options")
         return Stored(_checked(read_pth(path / "model.pth"), path), about)
     if not path.is_file():
         raise UserError(f"{path}: there is no such file or results directory")
     if path.suffix == ".safetensors":
-        state, about = read_safetensors(path, "options")
+        state, about = read_safetensors(path, "options", KNOWN)
         return Stored(_checked(state, path), about)
     return Stored(_checked(read_pth(path), path), {})
 

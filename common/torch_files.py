@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from common.documents import ANYTHING, Kind, check
 from common.errors import UserError
 from common.paths import home
 from common.seal import KEY, seal, verified
@@ -57,10 +58,13 @@ def write_pth(path: Path, value: Any) -> None:
         torch.save(value, temporary)
 
 
-def read_safetensors(path: Path, described: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_safetensors(
+    path: Path, described: str, kind: Kind = ANYTHING
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and metadata, whose entry `described`, if there is one, is JSON and is merged in.
 
-    UserError for a file that is not whole, or whose tensors are not those that were written.
+    UserError for a file that is not whole, whose tensors are not those that were written, or whose
+    metadata are not of the kind.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -70,7 +74,8 @@ def read_safetensors(path: Path, described: str) -> tuple[dict[str, Tensor], dic
             found = {name: tensors.get_tensor(name) for name in tensors.keys()}
             if KEY in about:
                 verified(path, {name: t.numpy() for name, t in found.items()}, about)
-            return found, about | _object(about.pop(described, "{}"))
+            about |= _object(about.pop(described, "{}"))
+            return found, check(about, kind, f"{path}: metadata")
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path}: not a whole safetensors file ({error})") from error
 

@@ -172,6 +172,6 @@ def open_network(name: str | None, path: Path | None, size: int | None = None) -
     load(net, stored, path)
     known = stored.about.get("test_accuracy")
     about = "weights of unknown accuracy" if known is None else (
-        f"{known:.2f} % of {stored.about['tested_on']}"
+        f"{known:.2f} % of {stored.about.get('tested_on', 'unnamed images')}"
     )  # fmt: skip
     return Opened(net.eval(), name, size or stored.about.get("image_size", 224), stored, about)
