@@ -69,6 +69,11 @@ def network(state: dict[str, Tensor], where: Path) -> BurstNetwork:
             found = tuple(state[name].shape) if name in state else "missing"
             raise UserError(f"{where}: {name} is {found}, not {tuple(tensor.shape)}: no network of "
                             "train_mnist or train_cifar10")  # fmt: skip
+    for name, tensor in state.items():  # feedback weights, whose angles are told
+        twin = state.get(name.removesuffix("_fa")) if name.endswith(".weight_fa") else None
+        if twin is not None and (tensor.shape != twin.shape or not tensor.is_floating_point()):
+            raise UserError(f"{where}: {name} is {tensor.dtype} {tuple(tensor.shape)}, which is no "
+                            f"feedback through weights of {tuple(twin.shape)}")  # fmt: skip
     net.load_state_dict({name: state[name] for name in mine})
     return net
 

@@ -114,7 +114,8 @@ class Fuzz:
         self.found.append(fault)
         command = shlex.join(["python", "-m", task["module"], *case["words"]])
         line = f"[{task.get('kind', 'stock')}] {fault}; {case['note']}; {command}"
-        print(f"FAULT --seed {self.seed} --case {number}", " ".join(line.split()), flush=True)
+        line = ascii(" ".join(line.split()))[1:-1]  # names may be any bytes
+        print(f"FAULT --seed {self.seed} --case {number}", line, flush=True)
 
 
 def main(words: list[str] | None = None) -> int:

@@ -1,5 +1,6 @@
 """Wrong and odd values of the options of every program."""
 
+import os
 import random
 from importlib import import_module
 from pathlib import Path
@@ -48,9 +49,17 @@ def make(chance: random.Random, module: str, work: Path, stock: Path) -> Case:
     working = module in WORKING
     words = plain(module, work, stock) if working else []
     options = [p for p in command.params if isinstance(p, Option) and p.name not in LEFT]
-    what = chance.choice(("wrong", "wrong", "words", "odd", "odd", "plain" if working else "words"))
+    what = chance.choice(
+        ("wrong", "wrong", "words", "odd", "odd", "place", "plain" if working else "words")
+    )
+    if what == "place" and "--out" not in words:
+        what = "odd"
     if what == "odd" and not (working and options):
         what = "words"
+    if what == "place":
+        at = words.index("--out") + 1
+        words[at] = _place(chance, Path(words[at]))
+        return Case("options", module, words, EITHER, f"--out {words[at]!r}", work)
     if what == "plain":
         return Case("options", module, _spelled(chance, words), TAKEN, "in order", work)
     if what == "odd":
@@ -115,6 +124,16 @@ def _odd(chance: random.Random, param: Option) -> list[str]:
         return [spelling, chance.choice(("cpu", "cuda:7", "3", "auto"))]
     odd = ("no/such", "/dev/null", "ä ö", "a\nb", "/proc/self/mem", ".", "x" * 300, "~nobody/x")
     return [spelling, chance.choice(odd)]
+
+
+def _place(chance: random.Random, out: Path) -> str:
+    """Somewhere else to write to: a name that is odd, or where nothing can be written."""
+    name, above = out.name, out.parent
+    file = above / "file"
+    file.write_text("mine")
+    odd = (f"ä ö {name}", os.fsdecode(b"\xff") + name, f"a\nb{name}", f"%s{name}", "x" * 300 + name,
+           f"file/{name}", "file", f"new/er/{name}", f"~{name}", ".", f"-{name}")  # fmt: skip
+    return chance.choice([str(above / each) for each in odd] + ["/dev/null", "/proc/x", ""])
 
 
 def _wrong_words(chance: random.Random, command: click.Command, options: list[Any]) -> list[str]:

@@ -50,7 +50,7 @@ def _read_by(chance: random.Random, module: str) -> str:
     return own.get(module.split(".")[0]) or chance.choice(sorted(own.values()))
 
 
-def _resume(chance: random.Random, module: str, work: Path, stock: Path, run: Path) -> list[str]:
+def _resume(chance: random.Random, run: Path) -> list[str]:
     epochs = [] if chance.random() < 0.2 else ["--epochs", "2", "--allow-change", "epochs"]
     return ["--resume", str(run), *epochs]
 
