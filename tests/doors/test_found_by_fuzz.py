@@ -1,5 +1,6 @@
 """What `python -m tests.fuzz` found: one test a kind of fault, each with the right end."""
 
+import importlib
 import json
 import os
 import shutil
@@ -278,3 +279,22 @@ def test_names_of_files_need_not_be_utf8(tmp_path, capsys):
     from s3net.imagenet.records import pack, unpack
 
     assert unpack(pack(b"image", 3, odd)) == (b"image", 3, odd)
+
+
+@pytest.mark.parametrize("words", [["common.curves", "RUN", "--out", ""], ["common.curves", ""],
+                                   ["common.report", "RUN", "--out", ""],
+                                   ["s3net.wiring", "--out="],
+                                   ["burstprop.fig5", "RUN", "--out", ""]])  # fmt: skip
+def test_an_empty_path_is_refused_where_there_is_no_run_without_one(words):
+    """`AttributeError: 'NoneType' object has no attribute 'suffix'`."""
+    main = importlib.import_module(words[0]).main
+    with pytest.raises(UserError, match=r"(option --out|argument RUNS) \(=\) must be a path"):
+        main.main(words[1:], standalone_mode=False)
+
+
+def test_an_empty_path_is_none_where_there_may_be_none():
+    """`--out ""` and `-resume_path ""`, which scripts pass on."""
+    from brainprop.evaluate import main
+
+    with main.make_context("evaluate", ["--export", "", "--data-dir", ""]) as context:
+        assert context.params["export"] is None and context.params["data_dir"] is None

@@ -85,7 +85,7 @@ def plain(module: str, work: Path, stock: Path, weights: Path | None = None) -> 
         "work": work,
         "images": stock / "images",
         "archive": stock / "tiny.zip",
-        "weights": weights or WEIGHTS.get(module, ""),
+        "weights": weights or WEIGHTS.get(module, Path()),
         "runs": stock / run.get(paper, "asap.train"),
     }
     return [word.format(**places) for word in words.split()]

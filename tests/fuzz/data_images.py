@@ -37,7 +37,7 @@ def folder(chance: random.Random, root: Path) -> tuple[str, str]:
         os.symlink(chance.choice((".", "..", "../..")), place / "again")
         return "a link in a circle", TAKEN
     if what == "dangling":
-        os.symlink("nowhere", place / "9.png")
+        os.symlink("nowhere", place / "99.png")
         return "a link to nowhere", EITHER
     if what == "empty":
         shutil.rmtree(place)
@@ -50,11 +50,11 @@ def folder(chance: random.Random, root: Path) -> tuple[str, str]:
         shutil.rmtree(root / half)
         return f"no {half}", REFUSED
     if what == "size":
-        _noise(chance, place / "9.png", chance.choice((1, 2, 300)))
+        _noise(chance, place / "99.png", chance.choice((1, 2, 300)))
         return "an image of another size", EITHER
     if what == "mode":
         mode = chance.choice(("L", "RGBA", "1", "P", "LA"))
-        _noise(chance, place / "9.png", 40, "L" if mode in "1P" else mode)
+        _noise(chance, place / "99.png", 40, "L" if mode in "1P" else mode)
         return f"an image of mode {mode}", TAKEN
     if what == "bytes":
         note, broken = edits.bytes_file(chance, place / "0.png")

@@ -168,7 +168,7 @@ def svhn(chance: random.Random, root: Path) -> tuple[str, str]:
             "X": np.zeros((32, 32, 3, 30), np.uint8), "y": np.arange(30)[:, None] % 10 + 1,
         }  # fmt: skip
         if file == chosen and what == "value":
-            new = chance.choice((
+            new: dict[str, Any] = chance.choice((
                 {"X": np.zeros((32, 32, 30), np.uint8)}, {"X": np.zeros((32, 32, 3, 30))},
                 {"y": np.zeros((30, 1))}, {"y": np.full((30, 1), 11)}, {"y": "abc"}, {"y": [[]]},
                 {"y": np.full((30, 1), np.nan)}, {"y": np.ones((29, 1))}, {"X": "x"},

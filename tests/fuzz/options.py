@@ -148,6 +148,8 @@ def _wrong_words(chance: random.Random, command: click.Command, options: list[An
     arguments = [p for p in command.params if isinstance(p, Argument)]
     if not arguments:
         choices.append(["stray"])
+    if any(p.nargs == -1 and isinstance(p.type, FilePath) for p in arguments):
+        choices.append([""])
     return chance.choice(choices)
 
 

@@ -103,7 +103,7 @@ def start(case: Case) -> int:
     sys.argv = [case.module, *case.words]
     try:
         module = importlib.import_module(case.module)
-        main = getattr(module, "main", None)
+        main: Any = getattr(module, "main", None)
         if getattr(main, "script", None) == case.module:
             main.main(case.words, prog_name=f"python -m {case.module}")
         else:  # a second name of another program
