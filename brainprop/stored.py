@@ -19,7 +19,7 @@ import numpy as np
 from common import documents
 from common.errors import UserError
 from common.paths import home
-from common.seal import KEY, seal, verified
+from common.seal import KEY, finite, seal, verified
 from common.writing import whole
 
 KINDS = {"conv2d": "conv", "locally_connected2d": "lc", "batch_normalization": "bn",
@@ -137,6 +137,8 @@ def _numbers(path: Path, stored: Stored) -> Stored:
     documents.check(stored.about, ABOUT, f"{path}: metadata")
     if strange := [array.dtype for array in stored.arrays if array.dtype.kind not in "fiu"]:
         raise UserError(f"{path}: holds weights of type {strange[0]}, which are no numbers")
+    named = zip(stored.names or map(str, range(len(stored.arrays))), stored.arrays, strict=True)
+    finite(path, dict(named))
     return stored
 
 

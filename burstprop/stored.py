@@ -14,7 +14,7 @@ from burstprop.networks import BurstNetwork
 from common.documents import TEXT, check, loose, maybe, one_of, options_of
 from common.errors import UserError
 from common.paths import home
-from common.torch_files import read_pth, read_safetensors, write_safetensors
+from common.torch_files import read_pth, read_safetensors, refuse_nan, write_safetensors
 
 ABOUT = ("dataset", "revision", "epochs", "seed")  # what a run tells of its network
 KNOWN = loose(dataset=maybe(TEXT), revision=maybe(one_of(*REVISIONS)))
@@ -49,6 +49,7 @@ def _checked(state: Any, path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path}: not a network of burstprop: it has no fc1.weight")
     if not all(isinstance(tensor, Tensor) for tensor in names.values()):
         raise UserError(f"{path}: not a network of burstprop: it holds more than tensors")
+    refuse_nan(path, names)
     return names
 
 

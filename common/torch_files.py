@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from common.documents import ANYTHING, Kind, check
 from common.errors import UserError
 from common.paths import home
-from common.seal import KEY, seal, verified
+from common.seal import KEY, finite, seal, verified
 from common.writing import whole
 
 
@@ -41,6 +41,12 @@ def _refuse_flipped(path: Path) -> None:
         raise UserError(f"{path}: {wrong} in it is damaged (its CRC is not the one it says)")
 
 
+def refuse_nan(path: Path, state: Mapping[str, Any]) -> None:
+    """UserError where a tensor holds NaN or infinity; what is no tensor is left to others."""
+    floats = {n: t for n, t in state.items() if isinstance(t, Tensor) and t.is_floating_point()}
+    finite(path, {str(n): t.detach().float().numpy() for n, t in floats.items()})
+
+
 def tensors(found: Any, path: Path) -> dict[str, Tensor]:
     """A state dict that was read from a file, without the "module." of data-parallel training.
     UserError where it is none."""
@@ -48,6 +54,7 @@ def tensors(found: Any, path: Path) -> dict[str, Tensor]:
         isinstance(n, str) and isinstance(t, Tensor) for n, t in found.items()
     ):
         raise UserError(f"{path}: holds no state dict of named tensors")
+    refuse_nan(path, found)
     return {name.removeprefix("module."): tensor for name, tensor in found.items()}
 
 
@@ -72,6 +79,7 @@ def read_safetensors(
         with safe_open(home(path), "pt") as tensors:
             about: dict[str, Any] = dict(tensors.metadata() or {})
             found = {name: tensors.get_tensor(name) for name in tensors.keys()}
+            refuse_nan(path, found)
             if KEY in about:
                 verified(path, {name: t.numpy() for name, t in found.items()}, about)
             about |= _object(about.pop(described, "{}"))

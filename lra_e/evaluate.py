@@ -16,7 +16,7 @@ from common.cli import Options, argument, command, option
 from common.errors import UsageError, UserError
 from common.options import choice, path, positive_int
 from common.paths import home
-from common.seal import KEY, seal, verified
+from common.seal import KEY, finite, seal, verified
 from common.writing import whole
 
 STORED = Path(__file__).with_name("model.safetensors")
@@ -66,6 +66,7 @@ def read_model(source: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             about = dict(tensors.metadata() or {}) | about
             weights = {name: tensors.get_tensor(name) for name in tensors.keys()}
             verified(file, weights, about)
+            finite(file, weights)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{file}: not a whole safetensors file ({error})") from error
     if "W1" not in weights:

@@ -14,6 +14,7 @@ from common.torch_files import (
     of_network,
     read_pth,
     read_safetensors,
+    refuse_nan,
     write_safetensors,
 )
 
@@ -65,6 +66,7 @@ def _pth(path: Path) -> Stored:
     state = found.get("state_dict", found) if isinstance(found, dict) else found
     if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
         raise UserError(f"{path}: holds neither a state dict nor a checkpoint with one")
+    refuse_nan(path, state)
     return Stored({n.removeprefix("module."): t for n, t in state.items()}, {})
 
 

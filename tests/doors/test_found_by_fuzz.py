@@ -171,6 +171,30 @@ def test_feedback_weights_of_another_shape_are_named(tmp_path):
             stored.network(state | {"fc2.weight_fa": wrong}, tmp_path)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused(value, tmp_path):
+    """An accuracy of 10 % for a network that diverged, printed like any other."""
+    torch = pytest.importorskip("torch")
+    from safetensors.numpy import load_file, save_file
+
+    for read, (source, _) in STORED.items():
+        arrays = load_file(source)
+        name = next(n for n in sorted(arrays) if arrays[n].dtype == np.float32 and arrays[n].size)
+        arrays[name] = arrays[name].copy()
+        arrays[name].flat[-1] = value
+        save_file(arrays, tmp_path / "w.safetensors")
+        with pytest.raises(UserError, match=f"{name} holds NaN or infinity"):
+            read(tmp_path / "w.safetensors")
+        if read is not brainprop:
+            state: Any = {n: torch.from_numpy(a) for n, a in arrays.items()}
+            torch.save({"net": state} if read is asap else state, tmp_path / "w.pth")
+            with pytest.raises(UserError, match=f"{name} holds NaN or infinity"):
+                read(tmp_path / "w.pth")
+    evaluate.export(CHAIN | {"W2": CHAIN["W2"] * value}, {}, tmp_path / "w.safetensors")
+    with pytest.raises(UserError, match="W2 holds NaN or infinity"):
+        evaluate.read_model(tmp_path / "w.safetensors")
+
+
 # -- LRA-E's networks ----------------------------------------------------------------------------
 
 

@@ -148,7 +148,7 @@ def _other_array(chance: random.Random, arrays: dict[str, np.ndarray]) -> tuple[
     else:
         kinds = {"type": np.float64, "integers": np.int32, "nan": np.float32}
         arrays[name] = (array * np.float32(np.nan) if what == "nan" else array).astype(kinds[what])
-        return f"{name}: {what}", EITHER
+        return f"{name}: {what}", REFUSED if what == "nan" else EITHER
     return f"{name}: {what}", REFUSED if needed else EITHER
 
 
