@@ -79,13 +79,13 @@ def read_safetensors(
         with safe_open(home(path), "pt") as tensors:
             about: dict[str, Any] = dict(tensors.metadata() or {})
             found = {name: tensors.get_tensor(name) for name in tensors.keys()}
-            refuse_nan(path, found)
-            if KEY in about:
-                verified(path, {name: t.numpy() for name, t in found.items()}, about)
-            about |= _object(about.pop(described, "{}"))
-            return found, check(about, kind, f"{path}: metadata")
+        more = _object(about.pop(described, "{}"))
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path}: not a whole safetensors file ({error})") from error
+    if KEY in about:
+        verified(path, {name: t.numpy() for name, t in found.items()}, about)
+    refuse_nan(path, found)
+    return found, check(about | more, kind, f"{path}: metadata")
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -24,7 +24,6 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_IN
                "TF_CPP_MIN_LOG_LEVEL": "3", "MPLBACKEND": "agg", "PYTHONHASHSEED": "0",
                "CUDA_VISIBLE_DEVICES": "-1", "CREDITLAB_MIRROR": "http://127.0.0.1:9",
                "PYTHONPATH": str(ROOT)}  # fmt: skip
-EVERY = 50  # cases of a server; a new one then, for what a fork inherits
 
 
 class Server:
