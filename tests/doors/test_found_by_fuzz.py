@@ -1,8 +1,10 @@
 """What `python -m tests.fuzz` found: one test a kind of fault, each with the right end."""
 
+import hashlib
 import importlib
 import json
 import os
+import pickle
 import shutil
 import struct
 from collections.abc import Callable
@@ -258,6 +260,33 @@ def test_labels_of_svhn_that_are_no_whole_numbers_are_refused(y, words, tmp_path
     savemat(tmp_path / "bad.mat", {"X": pixels, "y": y})
     with pytest.raises(UserError, match=words):
         read_mat(tmp_path / "bad.mat")
+
+
+@pytest.mark.parametrize("mark", [None, "a", 1.5, True, [0]])
+def test_labels_of_cifar_that_are_no_whole_numbers_are_refused(mark, tmp_path):
+    """`TypeError: '<' not supported between instances of 'NoneType' and 'int'`."""
+    from common import cifar
+
+    layout = cifar.CIFAR10
+    for marks, right in (([3], True), ([mark], False)):
+        data = pickle.dumps({"data": np.zeros((1, 3072), np.uint8), "labels": marks}, 2)
+        (tmp_path / "b").write_bytes(data)
+        known = {"b": hashlib.md5(data).hexdigest()}
+        if right:
+            assert cifar.batches(layout, tmp_path, known, 10)[1].tolist() == [3]
+            continue
+        with pytest.raises(UserError, match="b: holds no labels, whole numbers in a list"):
+            cifar.batches(layout, tmp_path, known, 10)
+
+
+def test_images_that_vanish_on_their_way_are_refused_in_a_test_too():
+    """`RuntimeError: Output size is too small`, where training says it in one line."""
+    pytest.importorskip("torch")
+    from s3net.tinyimagenet.models import open_network
+
+    assert open_network(None, None, 32).size == 32
+    with pytest.raises(UserError, match=r"image_size \(=1\): images of 1 x 1 vanish"):
+        open_network(None, None, 1)
 
 
 def test_nul_bytes_in_a_list_of_names_are_no_text(tmp_path):

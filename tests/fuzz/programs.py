@@ -55,7 +55,7 @@ PROGRAMS = {
         for kind in ("", "_torch", "_newTF")
     },
     "lra_e.evaluate": Program("torch", "--data digits --limit-test 5 {weights}"),
-    "lra_e.depth": Program("torch", "--only-figure --out {work}/depth"),
+    "lra_e.depth": _HEAVY,
     "s3net.cifar100.train_S3Net": _train("--depth 7 --growth-rate 2 --channels 4 --batch-size 10"),
     "s3net.imagenet.train": _train("-j 0 -a s3net_small --image-size 32 -b 10"),
     "s3net.imagenet.validate_10crop": Program(
