@@ -80,10 +80,10 @@ def test_a_few_cases_have_no_fault(capsys: pytest.CaptureFixture[str]) -> None:
     """What is fuzzed once and never again."""
     pytest.importorskip("torch")
     pytest.importorskip("tensorflow")
-    code = fuzz.main(["--cases", "40", "--seed", "11"])
+    code = fuzz.main(["--cases", "24", "--seed", "11"])
     said = capsys.readouterr().out
     assert code == 0, said
-    assert "40 cases, seed 11: 0 faults" in said
+    assert "24 cases, seed 11: 0 faults" in said
 
 
 def test_a_fault_is_a_line_with_the_number_that_repeats_it(monkeypatch, capsys) -> None:
