@@ -92,7 +92,6 @@ for _path in MODULES:
     _name = name_of(_path)
     if '__name__ == "__main__"' in _path.read_text() and "command(" in _path.read_text():
         PROGRAMS.setdefault(_name, _HEAVY)  # a program of minutes, or a new one
-PROGRAMS.pop("common.cli", None)
 
 TRAINERS = sorted(name for name, program in PROGRAMS.items() if program.run)
 WORKING = sorted(name for name, program in PROGRAMS.items() if program.words is not None)
