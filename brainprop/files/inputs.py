@@ -15,11 +15,11 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from common.files.reading.paths import home
+from common.files.reading.writing import write_text
 
 from common.doors.arguments import shown
 from common.errors import UsageError, UserError, unknown
-from common.files.paths import home
-from common.files.writing import write_text
 
 # Variable of an input file -> the option that it sets.
 OPTIONS = {
@@ -65,7 +65,9 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         found = runpy.run_path(str(home(path)))
-    except Exception as error:  # whatever a stranger's file may raise
+    except KeyboardInterrupt:  # the person at the keyboard
+        raise
+    except BaseException as error:  # whatever a stranger's file may raise, exit() as well
         raise UserError(
             f"{path}: does not run as Python ({type(error).__name__}: {error})"
         ) from error

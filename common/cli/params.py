@@ -20,7 +20,7 @@ from click.core import ParameterSource
 
 from common.doors import bounds
 from common.errors import UsageError, unknown
-from common.files.paths import home
+from common.files.reading.paths import home
 
 TYPED = "creditlab.typed"  # ctx.meta: parameter name -> the spelling found on the command line
 OMITTED = "creditlab.omitted"  # ctx.meta: names of positionals that this command line leaves out
@@ -166,7 +166,8 @@ class Device(click.ParamType):
 
 
 class FilePath(click.ParamType):
-    """A pathlib.Path with ~ expanded; "" means none.  `exists`: it must be a readable file."""
+    """A pathlib.Path with ~ expanded; "" means none, where there may be none: where the option has
+    no path of its own as its default.  `exists`: it must be a readable file."""
 
     name = "path"
     expected = "a path"
@@ -176,6 +177,11 @@ class FilePath(click.ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path | None:
         path = home(value) if str(value) else None
+        own = getattr(param, "default", None)
+        if path is None and (
+            getattr(param, "nargs", 1) != 1 or isinstance(own, str | Path) and own
+        ):
+            refuse(param, ctx, value, "must be a path")
         if self.exists and path is not None and not path.is_file():
             refuse(param, ctx, value, "must be an existing file")
         return path

@@ -13,8 +13,8 @@ import numpy as np
 
 from common.data.datasets import described, limited
 from common.data.pixels import decode
-from common.files.paths import home
-from common.files.reading import damaged, md5, missing
+from common.files.reading.paths import home
+from common.files.reading.reading import damaged, md5, missing
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".ppm", ".webp", ".tif", ".tiff")
 
@@ -104,7 +104,7 @@ def _split(folder: Path, classes: Sequence[str]) -> FolderSplit:
 
 
 def _listing(split: FolderSplit, root: Path) -> str:
-    return md5("\n".join(os.path.relpath(path, root) for path in split.paths).encode())
+    return md5(os.fsencode("\n".join(os.path.relpath(path, root) for path in split.paths)))
 
 
 def _classes(folder: Path) -> tuple[str, ...]:

@@ -20,8 +20,8 @@ import numpy as np
 from common.data.download import Remote, fetch_folder
 from common.data.image_cache import decoded
 from common.errors import UserError
-from common.files.paths import home
-from common.files.reading import Arrays, Contents, damaged, md5, read
+from common.files.reading.paths import home
+from common.files.reading.reading import Arrays, Contents, damaged, md5, read
 
 FOLDER = "tiny-imagenet-200"
 COUNTS = (100_000, 10_000)
@@ -119,6 +119,8 @@ def locate(root: Path, download: bool) -> Path:
 def _text(path: Path, checksums: dict[str, str]) -> str:
     data = read(path)
     checksums[path.name] = md5(data)
+    if b"\0" in data:  # what a crash leaves of a file; no name has it
+        raise damaged(path, "is not text (it holds NUL bytes)")
     try:
         return data.decode("utf-8-sig")  # editors of Windows put a mark before the first word
     except UnicodeDecodeError as error:

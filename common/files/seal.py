@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from common.files.reading import damaged
+from common.files.reading.reading import damaged
 
 KEY = "md5"
 """The entry of a file's metadata that holds it."""
@@ -22,6 +22,14 @@ def seal(arrays: Mapping[str, np.ndarray]) -> str:
         digest.update(f"{name} {array.dtype.str} {arrays[name].shape}\n".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def finite(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """UserError where a weight is NaN or infinite: a network of it answers every image alike."""
+    for name in sorted(arrays):
+        array = arrays[name]
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise damaged(path, f"{name} holds NaN or infinity: its run diverged, or it is damaged")
 
 
 def verified(path: Path, arrays: Mapping[str, np.ndarray], about: dict[str, Any]) -> bool:
