@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from common.files.reading.paths import home
 from torch import Tensor, nn
 
 from common.backends.torch_files import (
@@ -16,6 +15,7 @@ from common.backends.torch_files import (
     write_safetensors,
 )
 from common.errors import UserError
+from common.files.paths import home
 from common.files.reading import documents
 
 STORED = Path(__file__).with_name("weights")

@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -261,15 +262,16 @@ def test_numpys_integers_are_sizes_of_layers():
     from brainprop.layers.output import BrainPropLayer
 
     x = np.random.RandomState(0).rand(2, 7, 7, 3).astype(np.float32)
-    for three, two in ((np.int64(3), np.int32(2)), (np.array([3, 3]), np.array([2, 2])), (3, 2)):
+    kinds: Any = ((np.int64(3), np.int32(2)), (np.array([3, 3]), np.array([2, 2])), (3, 2))
+    for three, two in kinds:
         layer = LocallyConnected2D(np.int64(4), three, two, kernel_initializer="ones")
         assert layer(x).shape == layer.compute_output_shape(x.shape) == (2, 3, 3, 4)
         config = layer.get_config()
         json.dumps([config[n] for n in ("filters", "kernel_size", "strides")])
         assert (config["filters"], config["kernel_size"], config["strides"]) == (4, (3, 3), (2, 2))
-    json.dumps(
-        BrainPropLayer(np.int64(4), epsilon=np.float32(0.5), seed=np.int64(1)).get_config()["units"]
-    )
+    numbers: Any = {"units": np.int64(4), "epsilon": np.float32(0.5), "seed": np.int64(1)}
+    json.dumps(BrainPropLayer(**numbers).get_config()["units"])
+    wrong: Any
     for wrong in (2.5, True, np.float64(3), "3", None, (3, 3, 3), np.array([3, 0])):
         with pytest.raises(ArgumentError, match="^kernel_size "):
             LocallyConnected2D(4, wrong)
