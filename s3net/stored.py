@@ -15,8 +15,8 @@ from common.backends.torch_files import (
     write_safetensors,
 )
 from common.errors import UserError
+from common.files import documents
 from common.files.paths import home
-from common.files.reading import documents
 
 STORED = Path(__file__).with_name("weights")
 """The small networks that this repository trained: <model>.safetensors."""

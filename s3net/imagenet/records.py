@@ -22,8 +22,9 @@ import numpy as np
 from common.data.datasets import limited
 from common.data.pixels import decode_bytes
 from common.errors import UserError
+from common.files import documents
 from common.files.paths import home
-from common.files.reading import damaged, documents
+from common.files.reading import damaged
 
 FORMAT = "creditlab images 1"
 HEAD = struct.Struct("<IIH")

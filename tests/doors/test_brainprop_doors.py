@@ -179,7 +179,8 @@ def test_the_loss_says_what_reduction_it_is_saved_with():
     tensorflow()
     from brainprop.loss import BrainPropLoss
 
-    config = BrainPropLoss(np.int64(8)).get_config()
+    size: Any = np.int64(8)
+    config = BrainPropLoss(size).get_config()
     assert (config["reduction"], config["batch_size"]) == ("sum", 8)
     assert type(config["batch_size"]) is int
     again = BrainPropLoss.from_config(config)
@@ -263,8 +264,9 @@ def test_numpys_integers_are_sizes_of_layers():
 
     x = np.random.RandomState(0).rand(2, 7, 7, 3).astype(np.float32)
     kinds: Any = ((np.int64(3), np.int32(2)), (np.array([3, 3]), np.array([2, 2])), (3, 2))
+    four: Any = np.int64(4)
     for three, two in kinds:
-        layer = LocallyConnected2D(np.int64(4), three, two, kernel_initializer="ones")
+        layer = LocallyConnected2D(four, three, two, kernel_initializer="ones")
         assert layer(x).shape == layer.compute_output_shape(x.shape) == (2, 3, 3, 4)
         config = layer.get_config()
         json.dumps([config[n] for n in ("filters", "kernel_size", "strides")])
