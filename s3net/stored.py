@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from common.files.reading.paths import home
 from torch import Tensor, nn
 
 from common.backends.torch_files import (
@@ -16,7 +15,8 @@ from common.backends.torch_files import (
     write_safetensors,
 )
 from common.errors import UserError
-from common.files.reading import documents
+from common.files import documents
+from common.files.paths import home
 
 STORED = Path(__file__).with_name("weights")
 """The small networks that this repository trained: <model>.safetensors."""

@@ -15,11 +15,11 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from common.files.reading.paths import home
-from common.files.reading.writing import write_text
 
 from common.doors.arguments import shown
 from common.errors import UsageError, UserError, unknown
+from common.files.paths import home
+from common.files.writing import write_text
 
 # Variable of an input file -> the option that it sets.
 OPTIONS = {

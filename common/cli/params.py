@@ -20,7 +20,7 @@ from click.core import ParameterSource
 
 from common.doors import bounds
 from common.errors import UsageError, unknown
-from common.files.reading.paths import home
+from common.files.paths import home
 
 TYPED = "creditlab.typed"  # ctx.meta: parameter name -> the spelling found on the command line
 OMITTED = "creditlab.omitted"  # ctx.meta: names of positionals that this command line leaves out

@@ -38,7 +38,7 @@ from common.cli.resume import changes, plain, read_run
 from common.cli.switches import carry_over, preset
 from common.cli.training_options import training_options
 from common.errors import ArgumentError, UsageError, UserError
-from common.files.reading.paths import home
+from common.files.paths import home
 
 __all__ = ["Command", "Options", "argument", "command", "option", "training_options"]
 

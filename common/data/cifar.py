@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from common.data.download import Remote, fetch_folder
-from common.files.reading.reading import Arrays, Contents, checked_labels, damaged, md5, read
+from common.files.reading import Arrays, Contents, checked_labels, damaged, md5, read
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import numpy as np
 
 from common.data.datasets import described, limited
 from common.data.pixels import decode
-from common.files.reading.paths import home
-from common.files.reading.reading import damaged, md5, missing
+from common.files.paths import home
+from common.files.reading import damaged, md5, missing
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".bmp", ".ppm", ".webp", ".tif", ".tiff")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from common.data.download import Remote, fetch
-from common.files.reading.reading import (
+from common.files.reading import (
     Arrays,
     Contents,
     checked_labels,

@@ -20,8 +20,8 @@ import numpy as np
 from common.data.download import Remote, fetch_folder
 from common.data.image_cache import decoded
 from common.errors import UserError
-from common.files.reading.paths import home
-from common.files.reading.reading import Arrays, Contents, damaged, md5, read
+from common.files.paths import home
+from common.files.reading import Arrays, Contents, damaged, md5, read
 
 FOLDER = "tiny-imagenet-200"
 COUNTS = (100_000, 10_000)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from common.files.reading.reading import damaged
+from common.files.reading import damaged
 
 KEY = "md5"
 """The entry of a file's metadata that holds it."""

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from common.errors import ArgumentError, UserError
-from common.files.reading.paths import home
+from common.files.paths import home
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

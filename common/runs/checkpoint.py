@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UserError
-from common.files.reading import documents
-from common.files.reading.paths import home
-from common.files.reading.writing import sync, write_json, write_text, writing
+from common.files import documents
+from common.files.paths import home
+from common.files.writing import sync, write_json, write_text, writing
 
 __all__ = ["load", "newest", "of_run", "read_json", "save", "write_json", "write_text"]
 

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from common.files.reading.paths import home
 
 from common.errors import ArgumentError
+from common.files.paths import home
 from s3net.expressibility.kernel import Array
 
 DATASETS = ("diabetes", "boston", "digits")

@@ -18,13 +18,13 @@ from typing import Any, ClassVar
 from weakref import WeakValueDictionary
 
 import numpy as np
-from common.files.reading.paths import home
-from common.files.reading.reading import damaged
 
 from common.data.datasets import limited
 from common.data.pixels import decode_bytes
 from common.errors import UserError
-from common.files.reading import documents
+from common.files import documents
+from common.files.paths import home
+from common.files.reading import damaged
 
 FORMAT = "creditlab images 1"
 HEAD = struct.Struct("<IIH")
