@@ -18,7 +18,7 @@ from common.errors import UserError
 from common.files.documents import run_options
 from common.files.writing import write_figure
 from common.reports.audit_lines import band, measured
-from common.reports.statistics import tell_apart
+from common.reports.grouping import tell_apart
 from common.runs.read_back import Record, number, read_runs
 
 if TYPE_CHECKING:

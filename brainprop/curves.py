@@ -20,7 +20,7 @@ from common.errors import UserError
 from common.files.writing import write_json
 from common.reports.curves import accuracies, save
 from common.reports.figures import Curve
-from common.reports.statistics import group
+from common.reports.grouping import group
 from common.runs.read_back import Record, Series, read_runs
 
 LEVELS = (50, 80, 90, 95, 97, 98, 98.5, 99, 99.2, 99.3)

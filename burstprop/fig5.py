@@ -18,7 +18,7 @@ from common.errors import UserError
 from common.files.documents import run_options
 from common.files.writing import write_figure
 from common.reports.figures import palette
-from common.reports.statistics import group, tell_apart
+from common.reports.grouping import group, tell_apart
 from common.runs.read_back import Record, Series, number, read_runs
 
 if TYPE_CHECKING:

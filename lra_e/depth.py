@@ -87,7 +87,7 @@ def run(case: Case, options: Any) -> None:
 
 def collect(out: Path) -> list[dict[str, Any]]:
     """What the figure shows, from the runs in a folder: one record a dataset, depth and rule."""
-    from common.reports.statistics import HOUSEKEEPING, differing
+    from common.reports.grouping import HOUSEKEEPING, differing
     from common.runs.read_back import read_run
 
     found: dict[tuple[str, int, str], list[Any]] = {}

@@ -2,7 +2,7 @@
 
     python -m common.report runs/lra_e/mnist_torch-lra_e-1 runs/... --out page.html
 
-Runs that differ only in the seed are one series (`common.reports.statistics.group`).
+Runs that differ only in the seed are one series (`common.reports.grouping.group`).
 """
 
 import os
@@ -11,8 +11,8 @@ from typing import Any
 
 from common.cli import argument, command, option
 from common.reports import figures
+from common.reports.grouping import group
 from common.reports.page import Section, page, write
-from common.reports.statistics import group
 from common.runs.read_back import Record, read_runs
 
 

@@ -2,7 +2,7 @@
 
     python -m common.curves RUN... [--out FILE.png]
 
-draws a panel a paper and data set, a line a recipe (`common.reports.statistics.group`: runs that
+draws a panel a paper and data set, a line a recipe (`common.reports.grouping.group`: runs that
 differ in the seed alone, each directory once), for a README; `common.reports.compare` makes a page
 of everything. Errors are on a logarithmic axis, on which curves that still fall do not look flat:
 no error at all is drawn at LEAST. The untrained network (epoch 0) is left out, as in
@@ -18,7 +18,7 @@ import click
 from common.cli import Options, argument, command, option
 from common.cli.params import path
 from common.reports.figures import STYLE, Curve, mean, palette, save_png
-from common.reports.statistics import group
+from common.reports.grouping import group
 from common.runs.read_back import Record, Series, number, read_runs
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import Any
 
 from common.files.writing import write_text
 from common.reports import figures
-from common.reports.statistics import differing
+from common.reports.grouping import differing
 from common.runs.read_back import Record, Series, interval, number
 
 

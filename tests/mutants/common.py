@@ -15,7 +15,7 @@ VERDICTS, ROWS, MEASURED = (
     "common/reports/target_rows.py",
     "common/reports/measured.py",
 )
-READ_BACK, STATISTICS = "common/runs/read_back.py", "common/reports/statistics.py"
+READ_BACK, GROUPING = "common/runs/read_back.py", "common/reports/grouping.py"
 ENVIRONMENT, DOCUMENTS = "common/runs/environment.py", "common/files/documents.py"
 
 CHECKPOINTS = (
@@ -299,7 +299,7 @@ NUMBERS = (
     ),
     Mutation(
         "a seed that ran twice counts twice",
-        STATISTICS,
+        GROUPING,
         "while run.seed in [",
         "while None in [",
     ),

@@ -5,7 +5,7 @@ import pytest
 
 from common.reports import figures
 from common.reports.audit_lines import band, measured
-from common.reports.statistics import group
+from common.reports.grouping import group
 from common.runs.read_back import read_run
 from tests.reports.conftest import audit, epoch
 

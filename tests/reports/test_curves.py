@@ -5,7 +5,7 @@ import pytest
 
 from common.errors import UserError
 from common.reports import curves
-from common.reports.statistics import group, tell_apart
+from common.reports.grouping import group, tell_apart
 from common.runs.read_back import read_run, read_runs
 from tests.reports.conftest import epoch
 

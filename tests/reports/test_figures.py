@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
 from common.reports import figures
-from common.reports.statistics import group
+from common.reports.grouping import group
 from common.runs.read_back import Series, read_run
 from tests.reports.conftest import audit, epoch
 

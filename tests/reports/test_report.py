@@ -7,8 +7,8 @@ import pytest
 
 from common.errors import UserError
 from common.reports.compare import main, sections
+from common.reports.grouping import group
 from common.reports.page import page
-from common.reports.statistics import group
 from common.runs.read_back import interval, read_run
 from tests.reports.conftest import audit, epoch
 

@@ -12,7 +12,7 @@ import pytest
 from common.errors import UsageError, UserError
 from common.files import documents
 from common.files.documents import CONFIG, ENVIRONMENT, NUMBER, SUMMARY
-from common.reports.statistics import group
+from common.reports.grouping import group
 from common.runs import directory, environment
 from common.runs.read_back import read_run
 from tests.runs.conftest import left_by
