@@ -51,7 +51,7 @@ def read(path: Path) -> Stored:
 
 
 def _spelled(path: Path) -> Path:
-    """The file; also where the README and the tree call Tiny ImageNet's differently (defect 17)."""
+    """The file; also under the other name of Tiny ImageNet's (brainprop, D17)."""
     other = path.with_name(
         path.name.replace("TIN_", "TinyImageNet_")
         if path.name.startswith("TIN_")

@@ -158,9 +158,9 @@ class Device(click.ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str | int:
         text = str(value).lower()
-        if text.isdecimal():
+        if re.fullmatch(r"[0-9]{1,4}", text):
             return int(text)
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
+        if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,4})?", text):
             refuse(param, ctx, value, f"must be {self.expected}")
         return text
 

@@ -1,7 +1,8 @@
 """The one kind of command that all scripts are.
 
-    >>> from common.cli import command, option, training_options
+    >>> from common.cli import command, option
     >>> from common.cli.params import positive
+    >>> from common.cli.training_options import training_options
     >>> @command(paper="lra_e", name="mnist_torch")
     ... @training_options(dataset="mnist", datasets=("mnist", "fashion_mnist"), epochs=100)
     ... @option("--beta", type=positive, default=0.1, help="displacement of the targets")

@@ -1,7 +1,5 @@
 """The JSON documents of a run, what each must hold, and the one reader of them.
 
-    config = read(run / "config.json", CONFIG)
-
 A document that was edited, cut short or written by another program is one line that names the
 file, the key, its value and what is allowed. Keys that a kind does not know are left alone: a
 newer version, or a paper, writes more.
@@ -53,6 +51,7 @@ COUNT = Kind("a whole number >= 0", lambda v: _is(int)(v) and 0 <= v <= LARGEST)
 NUMBER = Kind("a finite number", _finite)
 POSITIVE = Kind("a finite number >= 0", lambda v: _finite(v) and v >= 0)
 SCALAR = Kind("a text or a number", _is(str, int, float, bool, type(None)))
+NAME_OR_NUMBER = Kind("a text or a number", _is(str, int))
 
 
 def one_of(*values: Any) -> Kind:
