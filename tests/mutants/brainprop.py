@@ -222,6 +222,7 @@ MUTATIONS = (
 SUITE = Suite(
     tests=(
         "tests/rules/test_brainprop_rule.py",
+        "tests/rules/test_brainprop_asymmetric.py",
         "tests/rules/test_brainprop_networks.py",
         "tests/rules/test_brainprop_loccon.py",
         "tests/rules/test_brainprop_gainmod.py",
