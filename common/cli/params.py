@@ -166,7 +166,8 @@ class Device(click.ParamType):
 
 
 class FilePath(click.ParamType):
-    """A pathlib.Path with ~ expanded; "" means none.  `exists`: it must be a readable file."""
+    """A pathlib.Path with ~ expanded; "" means none, where there may be none: where the option has
+    no path of its own as its default.  `exists`: it must be a readable file."""
 
     name = "path"
     expected = "a path"
@@ -176,6 +177,11 @@ class FilePath(click.ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path | None:
         path = home(value) if str(value) else None
+        own = getattr(param, "default", None)
+        if path is None and (
+            getattr(param, "nargs", 1) != 1 or isinstance(own, str | Path) and own
+        ):
+            refuse(param, ctx, value, "must be a path")
         if self.exists and path is not None and not path.is_file():
             refuse(param, ctx, value, "must be an existing file")
         return path

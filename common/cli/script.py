@@ -18,6 +18,7 @@ raises UsageError and UserError instead and returns what the script returns.
 """
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -200,6 +201,8 @@ class Command(click.Command):
         if not standalone_mode:
             return self._run(program, words, extra)
         message = None
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name need not be UTF-8
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             self._run(program, words, extra)
             code = 0

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from common.doors import bounds
 from common.errors import UserError
 
 LARGEST = 2**63 - 1  # of a count: what a byte offset, a step or a shape can be
@@ -61,6 +62,13 @@ def one_of(*values: Any) -> Kind:
                 lambda v: any(v == w and type(v) is type(w) for w in values))  # fmt: skip
 
 
+def between(low: float, high: float, whole: bool = False) -> Kind:
+    """A number, or a whole one, from low to high."""
+    kind = INTEGER if whole else NUMBER
+    words = f"{'a whole number' if whole else 'a number'} from {low:g} to {high:g}"
+    return Kind(words, lambda v: kind.fits(v) and low <= v <= high)
+
+
 def maybe(kind: Kind) -> Kind:
     """Of the kind, or null."""
     return Kind(f"{kind.words} or null", lambda v: v is None or kind.fits(v), kind.each,
@@ -87,7 +95,7 @@ _RULES = ("rule", "learning_algorithm", "feedback", "algorithm")
 _OPTIONS = loose(seed=SCALAR, dataset=maybe(TEXT), data=maybe(TEXT), epochs=maybe(COUNT),
                  **dict.fromkeys(_RULES, SCALAR))  # fmt: skip
 CONFIG = Kind("an object", _is(dict), None, {"paper": TEXT, "script": TEXT, "options": _OPTIONS},
-              {"creditlab": TEXT, "name": TEXT})  # fmt: skip
+              {"creditlab": TEXT, "name": TEXT, "dataset": maybe(TEXT)})  # fmt: skip
 
 # Of what made a run a fact may be missing (an older version, another machine): a resume warns of
 # the difference, a page leaves the cell empty.
@@ -99,6 +107,11 @@ ENVIRONMENT = loose(
     data=table(), **_PART,
     resumed=many(loose(step=COUNT, differences=many(TEXT), **_PART)),
 )  # fmt: skip
+
+WIDTH = between(bounds.SMALLEST, bounds.LARGEST_FACTOR)
+"""Of a network, as a factor of its paper's."""
+SIDE = between(1, bounds.LARGEST_SIDE, whole=True)
+"""Of an image, in pixels."""
 
 _BEST = table(metric=TEXT, value=NUMBER, epoch=COUNT)
 EPOCH = table(kind=TEXT, epoch=COUNT)
@@ -115,7 +128,8 @@ _TENSOR = table(shape=many(COUNT), dtype=TEXT, stored_as=TEXT)
 
 def state(form: int) -> Kind:
     """A checkpoint's state.json of this format."""
-    return table(format=one_of(form), run=table(), scalars=table(), tensors=table(_TENSOR))
+    needed = {"format": one_of(form), "run": table(), "scalars": table(), "tensors": table(_TENSOR)}
+    return Kind("an object", _is(dict), None, needed, {"md5": TEXT})
 
 
 def _sums(figures: int) -> Kind:
