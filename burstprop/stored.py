@@ -1,8 +1,8 @@
 """What burstprop keeps on disk. Nothing in a file is ever executed.
 
-Written, beside the files of a run, is what the original's results directory holds (specification,
-7): params.txt, copies of the sources that train, initial_model.pth, model.pth; the last two are
-plain state dicts. Read are trained networks of MNIST and CIFAR-10: a results directory, a
+Written, beside the files of a run, is what the original's results directory holds (burstprop, 7):
+params.txt, copies of the sources that train, initial_model.pth, model.pth; the last two are plain
+state dicts. Read are trained networks of MNIST and CIFAR-10: a results directory, a
 model.pth, a safetensors file with its metadata.
 """
 
