@@ -15,13 +15,15 @@ from common.doors.arguments import number
 __all__ = ["Draws", "Learner", "Update", "images_dtype"]
 
 
-class Learner(Step):
+class Learner:
     """A learner around a network of `brainprop.networks`, whose variables it changes in place.
 
     lr           learning rate of plain SGD; `set_lr` changes it
     jit_compile  compile the step with XLA
     strategy     a `tf.distribute` strategy, in whose scope the network was built
     settings     what `Step` takes besides: batch_size, feedback, seed, ...
+
+    `step` computes what `train_step` then applies; `compute` and `draw` are its own.
 
     Raises ArgumentError as `Step` does. What is frozen afterwards is not noticed.
     """
@@ -40,10 +42,12 @@ class Learner(Step):
     ) -> None:
         self.strategy, lr = strategy, number("lr", lr, least=0)
         with strategy.scope() if strategy else tf.name_scope("learner"):
-            super().__init__(net, algorithm, **settings)
+            self.step = step = Step(net, algorithm, **settings)
             # float64, for a rate in float32 would be another one in a float64 net.
             self._lr = tf.Variable(lr, dtype=tf.float64, trainable=False)
-            self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
+            self._steps = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.net, self.names, self.trained, self.B = net, step.names, step.trained, step.B
+        self.dropouts, self.draw, self.compute = step.dropouts, step.draw, step.compute
         norms = [
             x for x in net.layers if isinstance(x, keras.layers.BatchNormalization) and x.trainable
         ]
@@ -63,7 +67,7 @@ class Learner(Step):
             self._train_step, [images, labels], jit_compile=jit_compile, **compiled
         )
         self._train_with = tf.function(self._train_step, **compiled)
-        self._eval = tf.function(self.evaluate, [images, labels], **compiled)
+        self._eval = tf.function(step.evaluate, [images, labels], **compiled)
 
     # -- one step -------------------------------------------------------------------------------
 
@@ -100,7 +104,7 @@ class Learner(Step):
         self, images: tf.Tensor, labels: tf.Tensor, draws: Draws | None = None
     ) -> Result:
         if draws is None:
-            draws = self.draw(tf.shape(images)[0], self._step)
+            draws = self.draw(tf.shape(images)[0], self._steps)
         if self.strategy is None:
             update = self.compute(images, labels, draws)
             return self._apply(update)
@@ -112,12 +116,12 @@ class Learner(Step):
         changes = tf.tuple([*update.gradients, *update.statistics, update.loss])
         count = len(update.gradients)
         for variable, gradient, decay in zip(
-            self._learning, changes[:count], self._decays, strict=True
+            self.step.learning, changes[:count], self.step.decays, strict=True
         ):
             self._descend(raw(variable), gradient, decay)
         for variable, batch in zip(self.moving, changes[count:-1], strict=True):
             self._move(raw(variable), batch)
-        self._step.assign_add(1)
+        self._steps.assign_add(1)
         return changes[-1], update.correct
 
     def _descend(self, variable: Any, gradient: tf.Tensor, decay: float) -> None:
@@ -148,11 +152,12 @@ class Learner(Step):
             + [strategy.reduce(mean, t, axis=None) for t in update.statistics]
         )
         each = strategy.extended.update
-        for variable, gradient, decay in zip(self._learning, whole, self._decays, strict=False):
+        learning = self.step.learning
+        for variable, gradient, decay in zip(learning, whole, self.step.decays, strict=False):
             each(raw(variable), self._descend, args=(gradient, decay), group=True)
-        for variable, batch in zip(self.moving, whole[len(self._learning) :], strict=True):
+        for variable, batch in zip(self.moving, whole[len(learning) :], strict=True):
             each(raw(variable), self._move, args=(batch,), group=True)
-        self._step.assign_add(1)
+        self._steps.assign_add(1)
         loss, correct = update.loss, update.correct
         return strategy.reduce(add, loss, axis=None), strategy.reduce(add, correct, axis=None)
 
@@ -164,7 +169,7 @@ class Learner(Step):
         """For each kernel the rule's update of the coming step and backprop's gradient of the
         cross-entropy of softmax(q) in the same network, with the same dropout masks."""
         images, labels = self._entering(images, labels)
-        draws = self.draw(len(labels), self._step)
+        draws = self.draw(len(labels), self._steps)
         mine = self.compute(images, labels, draws).gradients
         true = self.compute(images, labels, draws, as_backprop=True).gradients
         pairs = zip(self.names, mine, true, strict=False)
@@ -177,7 +182,7 @@ class Learner(Step):
 
     def parameters(self) -> int:
         """How many numbers learn: kernels, batch norm's gamma and beta, and B."""
-        return sum(math.prod(variable.shape) for variable in self._learning)
+        return sum(math.prod(variable.shape) for variable in self.step.learning)
 
     def state(self) -> dict[str, Any]:
         """Every variable under its layer's name, batch norm's statistics and B, and the steps."""
@@ -185,7 +190,7 @@ class Learner(Step):
             zip([*self.names, *self.names_moving], [*self.trained, *self.moving], strict=True)
         )
         found |= self._frozen | {f"{name}.B": B for name, B in self.B.items()}
-        return {n: _value(v) for n, v in found.items()} | {"steps": _value(self._step)}
+        return {n: _value(v) for n, v in found.items()} | {"steps": _value(self._steps)}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Put back what `state` gave."""
@@ -197,7 +202,7 @@ class Learner(Step):
             variable.assign(state[name])
         for name, B in self.B.items():
             B.assign(state[f"{name}.B"])
-        self._step.assign(state["steps"])
+        self._steps.assign(state["steps"])
 
 
 def _value(variable: Any) -> tf.Tensor:

@@ -12,8 +12,7 @@ from brainprop.files import outputs, stored
 from brainprop.files.inputs import note_weights
 from brainprop.learner import Learner, images_dtype
 from brainprop.networks import build
-from brainprop.recipes import DROPOUT, input_shape, original_name, scaled
-from brainprop.schedule import rate, stalled
+from brainprop.recipes import DROPOUT, input_shape, original_name, rate, scaled, stalled
 from brainprop.tasks import Task, data_name, load_task
 from common.backends import tf_backend
 from common.data.datasets import Split

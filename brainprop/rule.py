@@ -1,4 +1,4 @@
-"""The rule of BrainProp (Pozzi, Bohté, Roelfsema, NeurIPS 2020) at the output layer, in TensorFlow.
+"""The rule of BrainProp (Pozzi, Bohté, Roelfsema, NeurIPS 2020), in TensorFlow.
 
 Symbols, batch first (n samples, C classes, h the last hidden layer, B the nominal batch size):
 
@@ -6,12 +6,15 @@ Symbols, batch first (n samples, C classes, h the last hidden layer, B the nomin
     s (n,)          the action taken: argmax q, or now and then (epsilon) one drawn from softmax(q)
     r (n,)          reward, 1 where s is the label, else 0
     delta (n,)      reward-prediction error, r - q_s
-    fb              attention: 1 at unit s and 0 at all others, sent down by
-                    `brainprop.layers.forward`
+    fb              attention: 1 at unit s and 0 at all others; on the way down, at unit j of
+                    pre-activation a_j that sends weights w_jk to the units k above,
+
+                        fb_j = f'(a_j) sum_k w_jk fb_k
 
 Every weight moves by lr delta x_i fb_j / B summed over the batch, which is gradient descent on the
 sum of 0.5 delta^2 / B: the gradient of one output unit at a time. `teaching_signal` is that
-gradient at q, dL/dq = -(delta / B) onehot(s); descent turns its sign.
+gradient at q, dL/dq = -(delta / B) onehot(s); descent turns its sign. So automatic differentiation
+is the way down, and carries -(delta / B) fb. In `asymmetric` feedback weights stand for w_jk.
 
 Labels are what `common.doors.tf_labels` takes; it, and everything here, raises ArgumentError for a
 value, a shape or a type that an argument cannot have.
@@ -69,6 +72,29 @@ def prediction_error(
 def teaching_signal(delta: tf.Tensor, s: tf.Tensor, classes: int, scale: tf.Tensor) -> tf.Tensor:
     """dL/dq (n, C) = -(delta / B) onehot(s), with scale = 1 / B: all that the net is told."""
     return tf.one_hot(s, classes, dtype=delta.dtype) * (-delta * scale)[:, None]
+
+
+def asymmetric(
+    product: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], x: tf.Tensor, W: tf.Tensor, B: tf.Tensor
+) -> tf.Tensor:
+    """z = product(x, W), whose error goes down through B while W and B both get W's gradient.
+
+    product: of a layer's input and a kernel, linear in each, whatever the layer; B has W's shape.
+    """
+
+    @tf.custom_gradient
+    def apply(x: tf.Tensor, W: tf.Tensor, B: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        def down(dz: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            # These products themselves are not needed for their gradients: the graph drops them.
+            with tf.GradientTape(persistent=True) as tape:
+                tape.watch((x, W))
+                through_B, with_W = product(x, B), product(tf.stop_gradient(x), W)
+            dx, dW = tape.gradient(through_B, x, dz), tape.gradient(with_W, W, dz)
+            return dx, dW, dW
+
+        return product(x, W), down
+
+    return apply(x, W, B)
 
 
 def loss(delta: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:

@@ -40,7 +40,7 @@ class Update(NamedTuple):
     correct: tf.Tensor  # () int64
     q: tf.Tensor  # (n, C)
     selected: tf.Tensor  # (n,) the action taken; backprop: argmax q
-    gradients: list[tf.Tensor]  # beside Learner.trained
+    gradients: list[tf.Tensor]  # beside Step.learning
     statistics: list[tf.Tensor]  # batch means and variances, beside Learner.moving
 
 
@@ -58,6 +58,8 @@ class Step:
     accuracy            in training: "reward", or "argmax" of onehot(s) q (brainprop, D8)
     zero_is_unselected  (brainprop, D9): an action of value exactly 0 teaches nothing
     seed                of the draws
+
+    `learning` are the variables that an update changes, `decays` how fast each shrinks besides.
 
     What is frozen (`trainable = False`) when this is made keeps its bits: kernels with their B, and
     batch norm's statistics, which then also normalise in training.
@@ -101,8 +103,8 @@ class Step:
         self.B = self._feedback_weights() if feedback == "separate" else {}
         self._taught_B = {n: B for n, B in self.B.items() if f"{n}.kernel" in self.names}
         self._l2 = [_l2_of(net, name) for name in self.names]
-        self._learning = [*self.trained, *self._taught_B.values()]
-        self._decays = self._rates_of_decay(feedback_decay)
+        self.learning = [*self.trained, *self._taught_B.values()]
+        self.decays = self._rates_of_decay(feedback_decay)
 
     def _rates_of_decay(self, feedback_decay: float) -> list[float]:
         """How fast each variable that learns decays, B as its W."""
@@ -157,7 +159,7 @@ class Step:
         """
         n = tf.shape(images)[0] if n is None else n
         feedback = {} if as_backprop else self.B
-        learning = self.trained if as_backprop else self._learning
+        learning = self.trained if as_backprop else self.learning
         with tf.GradientTape() as tape:
             passed = forward(self.net, images, draws.masks, feedback)
         q = passed.q

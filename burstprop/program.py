@@ -5,7 +5,7 @@ from typing import Any
 import click
 import torch
 
-from burstprop import networks, outputs
+from burstprop import networks, stored
 from burstprop.angles import weight_angles
 from burstprop.fidelity import REVISIONS
 from burstprop.learner import (
@@ -56,7 +56,7 @@ def train(options: Any, script_name: str) -> None:
         options, learner, data=task.data, device=device, name=name, world=world, tags=TAGS
     ) as run:
         if run.step == 0:
-            begin(run, options, learner, script_name, rates)
+            begin(run, options, learner, rates)
             report(run, learner, first=train_set, tests=test_set.epoch(0))
         for epoch in run.epochs(options.epochs):
             if world.main:
@@ -65,7 +65,7 @@ def train(options: Any, script_name: str) -> None:
             report(run, learner, tests=test_set.epoch(epoch + 1))
             if world.main:
                 learner.state()  # settles what no step needs
-                outputs.save_network(net, run.directory / "model.pth")
+                stored.save_network(net, run.directory / "model.pth")
     if world.main:
         click.echo(f"Run: {run.directory}")
     world.close()
@@ -103,16 +103,14 @@ def report(run: Run, learner: Learner, tests: Any, first: TorchBatches | None = 
         click.echo(f"Test: loss {loss:.4f}, accuracy {accuracy:.2f} %")
 
 
-def begin(run: Run, options: Any, learner: Learner, script_name: str, rates: list[float]) -> None:
+def begin(run: Run, options: Any, learner: Learner, rates: list[float]) -> None:
     """What the original writes before it trains."""
     if not run.main:
         return
     shown = {k: v for k, v in options.as_dict().items() if k not in ("hidden_lr", "output_lr")}
-    outputs.write_params(run.directory, shown | {"lr": rates})
-    outputs.copy_sources(
-        run.directory, f"train_{script_name}.py", "networks.py", "layers.py", "rule.py"
-    )
-    outputs.save_network(learner.net, run.directory / "initial_model.pth")
+    stored.write_params(run.directory, shown | {"lr": rates})
+    stored.copy_sources(run.directory)
+    stored.save_network(learner.net, run.directory / "initial_model.pth")
 
 
 def check(options: Any, world: Any) -> None:

@@ -1,23 +1,63 @@
-"""Trained networks of MNIST and CIFAR-10 on disk: a results directory, a model.pth, a safetensors
-file with its metadata. Nothing in a file is ever executed."""
+"""What burstprop keeps on disk. Nothing in a file is ever executed.
+
+Written, beside the files of a run, is what the original's results directory holds (burstprop, 7):
+params.txt, copies of the sources that train, initial_model.pth, model.pth; the last two are plain
+state dicts. Read are trained networks of MNIST and CIFAR-10: a results directory, a
+model.pth, a safetensors file with its metadata.
+"""
 
 import json
+import sys
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from burstprop import networks
 from burstprop.fidelity import REVISIONS
 from burstprop.networks import BurstNetwork
-from common.backends.torch_files import read_pth, read_safetensors, refuse_nan, write_safetensors
+from common.backends.torch_files import (
+    read_pth,
+    read_safetensors,
+    refuse_nan,
+    write_pth,
+    write_safetensors,
+)
 from common.errors import UserError
 from common.files.documents import TEXT, check, loose, maybe, one_of, options_of
 from common.files.paths import home
+from common.files.writing import write_bytes, write_text
 
 ABOUT = ("dataset", "revision", "epochs", "seed")  # what a run tells of its network
 KNOWN = loose(dataset=maybe(TEXT), revision=maybe(one_of(*REVISIONS)))
+PACKAGE = Path(__file__).resolve().parent
+
+
+def write_params(directory: Path, values: Mapping[str, Any]) -> None:
+    """params.txt: when it began, then a hyperparameter a line."""
+    lines = [f"Timestamp: {datetime.now():%Y-%m-%d %H:%M:%S}"]
+    lines += [f"{name}: {value}" for name, value in values.items()]
+    write_text(directory / "params.txt", "\n".join(lines) + "\n")
+
+
+def copy_sources(directory: Path) -> None:
+    """Copies of every file of this package that this process runs, in the package's folders."""
+    # A script is `__main__`. No other module is asked: some import more when they are.
+    running = [m for n, m in sys.modules.items() if n.split(".")[0] in (__package__, "__main__")]
+    files = {file for module in running if (file := getattr(module, "__file__", None))}
+    for path in {Path(file).resolve() for file in files}:
+        if path.is_relative_to(PACKAGE):
+            target = directory / path.relative_to(PACKAGE)
+            target.parent.mkdir(exist_ok=True)
+            write_bytes(target, path.read_bytes())
+
+
+def save_network(net: nn.Module, path: Path) -> None:
+    """The state dict, contiguous and on the CPU, whole or not at all."""
+    write_pth(path, {n: t.detach().cpu().contiguous() for n, t in net.state_dict().items()})
 
 
 class Stored(NamedTuple):

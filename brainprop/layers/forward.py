@@ -7,16 +7,16 @@ q, the output layer's product. Errors come down by automatic differentiation of 
     W^T     the forward weights (the paper's symmetric case), or
     B       feedback weights of their own, in the layout of W: error_below = dz B^T, and the
             gradient of B is that of W (both ends of the connection know the same two numbers)
-
-`tests.oracles.brainprop_attention` writes the way down by hand.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
+from brainprop import rule
 from brainprop.layers.locally_connected import LocallyConnected2D, locally_connected
 from brainprop.layers.output import BrainPropLayer, normalise_by
 from common.errors import ArgumentError
@@ -26,7 +26,7 @@ WEIGHTED = (keras.layers.Dense, keras.layers.Conv2D, LocallyConnected2D, BrainPr
 
 
 class Stage(NamedTuple):
-    """What a layer saw: enough to send errors down by hand."""
+    """What a layer saw: enough to send errors down it."""
 
     layer: Any
     x: tf.Tensor  # its input
@@ -108,22 +108,5 @@ def kernel_of(layer: Any, kernel: Any = None) -> tf.Tensor:
 def _product(layer: Any, x: tf.Tensor, feedback: Any) -> tf.Tensor:
     if feedback is None:
         return product(layer, x, kernel_of(layer))
-    return _asymmetric(layer)(x, kernel_of(layer), kernel_of(layer, feedback))
-
-
-def _asymmetric(layer: Any) -> Callable:
-    """A layer's product whose error goes down through B while W and B get W's gradient."""
-
-    @tf.custom_gradient
-    def apply(x: tf.Tensor, W: tf.Tensor, B: tf.Tensor) -> tuple[tf.Tensor, Callable]:
-        def down(dz: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            # These products themselves are not needed for their gradients: the graph drops them.
-            with tf.GradientTape(persistent=True) as tape:
-                tape.watch((x, W))
-                through_B, with_W = product(layer, x, B), product(layer, tf.stop_gradient(x), W)
-            dx, dW = tape.gradient(through_B, x, dz), tape.gradient(with_W, W, dz)
-            return dx, dW, dW
-
-        return product(layer, x, W), down
-
-    return apply
+    own = partial(product, layer)
+    return rule.asymmetric(own, x, kernel_of(layer), kernel_of(layer, feedback))

@@ -6,7 +6,7 @@ from typing import Any
 import click
 import torch
 
-from burstprop import outputs
+from burstprop import stored
 from burstprop.angles import weight_angles
 from burstprop.imagenet import checkpoint
 from burstprop.imagenet.data import Task, load_task, streams
@@ -20,7 +20,6 @@ from common.data.torch_stream import TorchStream
 from common.errors import UsageError
 from common.runs.run import Run
 
-SOURCES = ("train_imagenet.py", "imagenet_networks.py", "layers.py", "relu_rule.py")
 TAGS = {
     f"{half}_{figure}": f"{half.title()}_{tag}"
     for half in ("train", "test")
@@ -110,9 +109,9 @@ def go_on(options: Any, learner: Learner) -> dict[str, Any]:
 def begin(run: Run, options: Any, learner: Learner, rates: list[float]) -> None:
     """What the original writes before it trains."""
     shown = {k: v for k, v in options.as_dict().items() if k not in ("hidden_lr", "output_lr")}
-    outputs.write_params(run.directory, shown | {"lr": rates})
-    outputs.copy_sources(run.directory, *SOURCES)
-    outputs.save_network(learner.net, run.directory / "initial_model.pth")
+    stored.write_params(run.directory, shown | {"lr": rates})
+    stored.copy_sources(run.directory)
+    stored.save_network(learner.net, run.directory / "initial_model.pth")
 
 
 def teach(run: Run, learner: Learner, train_set: TorchStream) -> None:
@@ -139,7 +138,7 @@ def test(run: Run, learner: Learner, test_set: TorchStream) -> float:
 
 def keep(run: Run, learner: Learner, better: bool) -> None:
     """The original's files of an epoch; best_model.pth.tar where top-1 has improved."""
-    outputs.save_network(learner.net, run.directory / "model.pth")
+    stored.save_network(learner.net, run.directory / "model.pth")
     best = run.directory / "best_model.pth.tar" if better else None
     checkpoint.save(
         learner, run.epoch + 1, learner.best, run.directory / "checkpoint.pth.tar", best

@@ -78,9 +78,9 @@ def _gain_learner() -> Any:
 
 def _step(method: str) -> Entry:
     def enter(labels: Any) -> list[np.ndarray]:
-        learner = _brainprop_learner()
-        more = (learner.draw(B, 0),) if method == "compute" else ()
-        return _flat(tuple(getattr(learner, method)(images(2, 2, 1), labels, *more)))
+        step = _brainprop_learner().step
+        more = (step.draw(B, 0),) if method == "compute" else ()
+        return _flat(tuple(getattr(step, method)(images(2, 2, 1), labels, *more)))
 
     return enter
 

@@ -4,8 +4,7 @@ from tests.mutants import Mutation, Suite
 
 RULE, LEARNER, PASSES = "brainprop/rule.py", "brainprop/learner.py", "brainprop/layers/forward.py"
 STEP = "brainprop/step.py"
-LAYERS, ATTENTION = "brainprop/layers/output.py", "tests/oracles/brainprop_attention.py"
-LOSS, BUILD = "brainprop/loss.py", "brainprop/networks.py"
+LAYERS, LOSS, BUILD = "brainprop/layers/output.py", "brainprop/loss.py", "brainprop/networks.py"
 UNSHARED, GAIN = "brainprop/layers/locally_connected.py", "brainprop/gain/rule.py"
 TORCH, NETWORKS = "brainprop/pytorch/rule.py", "brainprop/pytorch/networks.py"
 MUTATIONS = (
@@ -53,9 +52,9 @@ MUTATIONS = (
     ),
     Mutation(
         "use the forward weight where the feedback weight belongs",
-        PASSES,
-        "product(layer, x, B), product(layer, tf.stop_gradient(x), W)",
-        "product(layer, x, W), product(layer, tf.stop_gradient(x), W)",
+        RULE,
+        "through_B, with_W = product(x, B),",
+        "through_B, with_W = product(x, W),",
     ),
     Mutation(
         "dropout that does not scale what it keeps",
@@ -71,9 +70,9 @@ MUTATIONS = (
     ),
     Mutation(
         "attention passes units that are silent",
-        ATTENTION,
-        "fb = fb * _slope(layer, stage.z)",
-        "fb = fb * 1",
+        PASSES,
+        "else layer.activation(z)",
+        "else z + tf.stop_gradient(layer.activation(z) - z)",
     ),
     Mutation(
         "forget to divide by the batch",
@@ -101,7 +100,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the feedback weights get no update",
-        PASSES,
+        RULE,
         "return dx, dW, dW",
         "return dx, dW, tf.zeros_like(dW)",
     ),
@@ -131,15 +130,15 @@ MUTATIONS = (
     ),
     Mutation(
         "drop the transpose on the way down",
-        ATTENTION,
-        "return tf.matmul(fb, kernel, transpose_b=True)",
-        "return tf.matmul(fb, tf.reshape(kernel, kernel.shape[::-1]))",
+        RULE,
+        "through_B, with_W = product(x, B),",
+        "through_B, with_W = product(x, tf.transpose(tf.reshape(B, B.shape[::-1]))),",
     ),
     Mutation(
         "batch statistics taken for constants",
-        ATTENTION,
-        "fb - tf.reduce_mean(fb, axes) - x * tf.reduce_mean(fb * x, axes)",
-        "fb - tf.reduce_mean(fb, axes)",
+        LAYERS,
+        "mean, variance, bessel = _moments(wide, mask)",
+        "mean, variance, bessel = map(tf.stop_gradient, _moments(wide, mask))",
     ),
     Mutation(
         "every second step with the masks of the one before",
@@ -223,6 +222,7 @@ MUTATIONS = (
 SUITE = Suite(
     tests=(
         "tests/rules/test_brainprop_rule.py",
+        "tests/rules/test_brainprop_asymmetric.py",
         "tests/rules/test_brainprop_networks.py",
         "tests/rules/test_brainprop_loccon.py",
         "tests/rules/test_brainprop_gainmod.py",

@@ -8,7 +8,8 @@ fb_j is attention at unit j, x_i the input that unit i gives. Without batch norm
 attention is its own affair, and delta may multiply at the very end (start = onehot(s)); batch norm
 mixes the batch's samples, so there the start carries delta: start = `rule.teaching_signal`.
 
-This is how one would build it, and the check on what `learner` gets from automatic differentiation.
+This is how one would build it, and the check on what `brainprop.step` gets from automatic
+differentiation.
 """
 
 from collections.abc import Mapping

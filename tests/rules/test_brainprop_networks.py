@@ -8,8 +8,14 @@ keras = pytest.importorskip("keras")
 
 from brainprop.learner import Learner  # noqa: E402
 from brainprop.networks import build  # noqa: E402
-from brainprop.recipes import INPUTS, PAIRS, configuration, input_shape  # noqa: E402
-from brainprop.schedule import rate, stalled  # noqa: E402
+from brainprop.recipes import (  # noqa: E402
+    INPUTS,
+    PAIRS,
+    configuration,
+    input_shape,
+    rate,
+    stalled,
+)
 from common.errors import UsageError  # noqa: E402
 
 COUNTS = {
@@ -67,7 +73,7 @@ def test_deep_decays_every_kernel_and_nothing_else():
     net = build("deep", (16, 16, 3), 10, widths={64: 4, 128: 4, 500: 4})
     assert len(net.losses) == 9
     learner = Learner(net, batch_size=4)
-    decays = dict(zip(learner.names, learner._decays, strict=True))
+    decays = dict(zip(learner.names, learner.step.decays, strict=True))
     assert {n: d for n, d in decays.items() if d} == {
         n: 1e-3 for n in learner.names if n.endswith("kernel")
     }

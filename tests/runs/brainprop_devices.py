@@ -64,7 +64,7 @@ def conv_equals_halves() -> None:
     two, one = learners("conv", "BrainProp")
     for images, labels in batches():
         n = len(labels)
-        draws = one.draw(n, one._step)
+        draws = one.draw(n, one._steps)
         halves = []
         for mine in (slice(0, n // 2), slice(n // 2, n)):
             own = type(draws)(draws.u[mine], draws.explore[mine], [m[mine] for m in draws.masks])

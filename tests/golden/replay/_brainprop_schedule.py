@@ -1,6 +1,6 @@
 """Learning rates epoch by epoch, and how many epochs the originals' early stopping let run."""
 
-from brainprop.schedule import rate, stalled
+from brainprop.recipes import rate, stalled
 from tests.golden.trace import Trace
 
 
