@@ -209,12 +209,7 @@ factor = Number(float, 0, above=True, most=bounds.LARGEST_FACTOR)
 threads = Number(int, 1, most=bounds.MOST_PROCESSES)
 workers = Number(int, 0, most=bounds.MOST_PROCESSES)
 choice = Choice
-_TYPES: dict[Any, click.ParamType] = {
-    int: Number(int),
-    float: Number(float),
-    bool: boolean,
-    Path: path,
-}
+_TYPES = {int: Number(int), float: Number(float), bool: boolean, Path: path}
 
 
 class _Refusing:
