@@ -20,7 +20,7 @@ from common.data.torch_stream import TorchStream
 from common.errors import UsageError
 from common.runs.run import Run
 
-SOURCES = ("train_imagenet.py", "imagenet_networks.py", "layers.py", "relu_rule.py")
+SOURCES = ("train_imagenet.py", "layers.py", "imagenet/networks.py", "imagenet/rule.py")
 TAGS = {
     f"{half}_{figure}": f"{half.title()}_{tag}"
     for half in ("train", "test")

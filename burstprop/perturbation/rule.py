@@ -9,7 +9,7 @@ without and with it, and a layer learns from delta = (E' - E) xi / std^2. Which 
 
 `Perturbation` is what the paper means: noise reaches the output through the layers above it, every
 sample has its own error difference, each batch makes one update. What the program does instead is
-in `original_perturbation` (defects D7 to D9).
+in `perturbation.original` (defects D7 to D9).
 """
 
 from collections.abc import Callable, Iterator, Sequence
