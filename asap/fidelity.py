@@ -1,4 +1,4 @@
-"""Where the original program and the paper part ways: every defect a switch (specification, 9).
+"""Where the original program and the paper part ways: every defect a switch (asap, 9).
 
 Defects that no switch can show: D4, D5, D8, D10 and D16 kept commands from running, D9, D12, D13,
 D14, D15 and D17 are features or cost, D11 lost tensors from checkpoints, D18 and D20 are properties

@@ -1,7 +1,7 @@
 """Training a network of the paper: one forward, one backward, one fused optimiser call.
 
 W and B of a sharing layer get the same gradient, so momentum and decay act on their difference
-alone, whatever the data (specification, 5):
+alone, whatever the data (asap, 5):
 
     u <- momentum u + decay c,   c <- c - lr u,   B = W - c (W_0 - B_0)
 

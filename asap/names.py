@@ -1,4 +1,4 @@
-"""The original program's names of our layers, by network and mode (specification, 4).
+"""The original program's names of our layers, by network and mode (asap, 4).
 
 Its checkpoints are read, and written, under these names.
 """

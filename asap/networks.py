@@ -1,4 +1,4 @@
-"""The networks of the paper (specification, section 4), each in every feedback mode.
+"""The networks of the paper (asap, 4), each in every feedback mode.
 
 `ConvNet` is what the result tables call AlexNet; `ResNet` serves 18 and 34, with and without
 shortcuts. Which layer learns from which activation stands in their two `forward` methods, and
@@ -339,7 +339,7 @@ def build(
     """A network of MODELS in a mode; `options` are those of ConvNet and ResNet.
 
     width          factor of every width (the paper's: 1)
-    shortcut_slip  defect D3: resnet18_not has shortcuts in bp, fa and dfa
+    shortcut_slip  (asap, D3): resnet18_not has shortcuts in bp, fa and dfa
     ArgumentError for names and numbers that cannot be.
     """
     if model not in MODELS:

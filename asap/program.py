@@ -111,7 +111,7 @@ def cosine(lr: float, epoch: int, epochs: int) -> float:
 
 
 def variant(options: Any) -> str:
-    """Mode and what else distinguishes a run: the original's names forgot it (defect D14)."""
+    """Mode and what else distinguishes a run: the original's names forgot it (asap, D14)."""
     more = [name for name in ("wt", "augmentation") if getattr(options, name)]
     more += [options.optimizer] if options.optimizer != "sgd" else []
     return "_".join([options.feedback, *("aug" if m == "augmentation" else m for m in more)])

@@ -1,4 +1,4 @@
-"""Data as the program prepares them (specification, section 6)."""
+"""Data as the program prepares them (asap, 6)."""
 
 from typing import Any, NamedTuple
 

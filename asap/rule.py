@@ -106,7 +106,7 @@ def relu(x: Tensor) -> Tensor:
 
 
 def match(s: Tensor, shape: Sequence[int]) -> Tensor:
-    """s tiled along its channels and max-pooled to `shape` (N, C, H, W) (specification, 5).
+    """s tiled along its channels and max-pooled to `shape` (N, C, H, W) (asap, 5).
 
     The channels come as 0..C_s-1, 0..C_s-1, …; kernel and stride of the pool are H_s / H. Where the
     sizes do not divide, which the original does not meet, the pool is torch's adaptive one.

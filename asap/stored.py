@@ -18,7 +18,7 @@ from common.backends.torch_files import (
     write_safetensors,
 )
 from common.errors import UserError
-from common.files.documents import NUMBER, options_of, table
+from common.files.documents import FLAG, NUMBER, TEXT, WIDTH, check, loose, options_of, table
 from common.files.documents import read as read_document
 from common.files.paths import home
 
@@ -31,6 +31,8 @@ class Stored(NamedTuple):
     original: bool
 
 
+ABOUT = loose(dataset=TEXT, model=TEXT, feedback=TEXT, wt=FLAG, width=WIDTH, fa_feedback=TEXT,
+              shortcut_slip=FLAG, conv_bias=FLAG)  # fmt: skip
 SETTINGS = ("dataset", "model", "feedback", "wt", "width", "fa_feedback", "shortcut_slip",
             "conv_bias")  # fmt: skip
 
@@ -44,7 +46,7 @@ def read(path: Path) -> Stored:
     if not path.is_file():
         raise UserError(f"{path}: there is no such file or run directory")
     if path.suffix == ".safetensors":
-        return Stored(*read_safetensors(path, "options"), original=False)
+        return Stored(*read_safetensors(path, "options", ABOUT), original=False)
     return _pth(path)
 
 
@@ -77,7 +79,10 @@ def _run(path: Path) -> Stored:
     held, _ = read_safetensors(folder / "tensors.safetensors", "options")
     kind = table(scalars=table(**{"feedback.c": NUMBER}))
     scale = float(read_document(folder / "state.json", kind)["scalars"]["feedback.c"])
-    return Stored(_network_state(held, scale), {name: options[name] for name in named}, False)
+    about = check(
+        {name: options[name] for name in named}, ABOUT, f"{path / 'config.json'}: options"
+    )
+    return Stored(_network_state(held, scale), about, False)
 
 
 def _network_state(held: dict[str, Tensor], scale: float) -> dict[str, Tensor]:

@@ -13,19 +13,19 @@ from common.cli.training_options import training_options
 
 @dataclass(frozen=True)
 class GainFidelity:
-    """Where the notebook and its text part ways (specification, defect 20)."""
+    """Where the notebook and its text part ways (brainprop, D20)."""
 
     double_softmax: bool = switch(
         corrected=False,
         original=True,
-        defect="20",
+        defect="D20",
         effect="explored actions are drawn from softmax(p), nearly uniform, not from p",
         evidence="the notebook hands probabilities to a sampler that takes logits",
     )
     redrawn_validation: bool = switch(
         corrected=False,
         original=True,
-        defect="20",
+        defect="D20",
         effect="the validation images are drawn anew each epoch, so that all become training "
         "images: it leaks",
         evidence="the notebook shuffles before it takes and skips",

@@ -82,8 +82,8 @@ class Learner(Step):
     def eval_step(self, images: tf.Tensor, labels: tf.Tensor) -> Result:
         """Loss and number correct without dropout or exploration, by the moving statistics.
 
-        BrainProp's loss is 0.5 a wrong answer (defect 11), a smaller last batch counting n / B
-        times as much as in Keras (defect 10); EBP's is the cross-entropy. l2 is added.
+        BrainProp's loss is 0.5 a wrong answer (brainprop, D11), a smaller last batch counting n / B
+        times as much as in Keras (brainprop, D10); EBP's is the cross-entropy. l2 is added.
         """
         return self._eval(*self._entering(images, labels))
 

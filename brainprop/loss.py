@@ -53,7 +53,7 @@ def reward_rate(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
     """Reward (n,) of the actions taken: a metric for `compile`.
 
     Categorical accuracy would look for the largest output, which is not the action taken where
-    that one's value is negative (defect 8).
+    that one's value is negative (brainprop, D8).
     """
     y_pred = tf.convert_to_tensor(y_pred)
     taken = tf.cast(y_pred != 0, y_pred.dtype)

@@ -47,8 +47,8 @@ def build(
     std, l2, dropout    None: the architecture's own (`configurations`); l2 0: none
     padding             of the 3 x 3 kernels; None: "valid" for loccon, else "same"
     widths              original width -> the one to use, for narrow nets
-    variance            of batch norm's moving average (defect 4)
-    shared_initialiser  defect 3: kernels of equal shape start equal
+    variance            of batch norm's moving average (brainprop, D4)
+    shared_initialiser  (brainprop, D3): kernels of equal shape start equal
     dtype               a Keras dtype or policy; the output layer is at least float32
 
     Raises ArgumentError for an unknown architecture or algorithm, images too small for it, and a
@@ -139,7 +139,7 @@ class _Maker:
         return {"name": f"{kind}{self.counts[kind]}", "dtype": self.dtype}
 
     def stream(self) -> int:
-        """A seed of its own for every layer: one object for all draws equal kernels (defect 3)."""
+        """A seed of its own for every layer: one for all draws equal kernels (brainprop, D3)."""
         self.counts["stream"] = number = self.counts.get("stream", 0) + 1
         key = [0, 0] if self.seed is None else [self.seed, number]
         return int(np.random.SeedSequence(key).generate_state(1)[0] >> 1)

@@ -88,7 +88,7 @@ def brainprop_options(function: Callable) -> Callable:
                original=False, help="What counts as an improvement (a fraction)."),
         option("--val-split", type=fraction, default=0.0, original=False,
                help="Part of the training set held out to validate on; 0: the test set "
-               "validates, as in the original (defect 7)."),
+               "validates, as in the original (brainprop, D7)."),
         option("--epsilon", type=fraction, default=None, show_default="0.02", original=False,
                help="How often an action is drawn."),
         option("--std", type=positive, default=None, show_default="0.005; dense 0.01",

@@ -41,7 +41,7 @@ WIDTHS = (32, 64, 128, 500, 1000, 1500)  # of all layers that --width scales
 
 @dataclass(frozen=True)
 class Configuration:
-    """What the original trains a pair with (specification, section 6)."""
+    """What the original trains a pair with (brainprop, 6)."""
 
     dataset: str
     architecture: str

@@ -59,7 +59,7 @@ def value_of(q: tf.Tensor, s: tf.Tensor) -> tf.Tensor:
 def prediction_error(
     q: tf.Tensor, s: tf.Tensor, labels: tf.Tensor, zero_is_unselected: bool = False
 ) -> tf.Tensor:
-    """delta = r - q_s (n,). zero_is_unselected (defect 9): none where q_s is exactly 0."""
+    """delta = r - q_s (n,). zero_is_unselected (brainprop, D9): none where q_s is exactly 0."""
     s, labels = _actions(s, q), classes_of(labels, q)
     q_s = value_of(q, s)
     delta = tf.cast(s == labels, q.dtype) - q_s
@@ -89,8 +89,8 @@ def cross_entropy(q: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
 
 def accuracy_as_the_original(q: tf.Tensor, s: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """Number of labels that are the argmax of onehot(s) q (defect 8): where q_s < 0 that argmax is
-    the first zero entry, whatever was selected."""
+    """Number of labels that are the argmax of onehot(s) q (brainprop, D8): where q_s < 0 that
+    argmax is the first zero entry, whatever was selected."""
     s, labels = _actions(s, q), classes_of(labels, q)
     output = tf.one_hot(s, q.shape[1], dtype=q.dtype) * q
     return tf.math.count_nonzero(tf.argmax(output, 1) == labels)

@@ -54,9 +54,9 @@ class Step:
                         feedback_decay (beside l2), so that W - B shrinks by (1 - lr decay) a step:
                         Kolen and Pollack's reciprocal learning
     partial_batch       BrainProp's smaller last batch is divided by the "nominal" B, or by its own
-                        n: "mean" (defect 10). EBP's always by n
-    accuracy            in training: "reward", or "argmax" of onehot(s) q as the original (defect 8)
-    zero_is_unselected  defect 9: an action of value exactly 0 teaches nothing
+                        n: "mean" (brainprop, D10). EBP's always by n
+    accuracy            in training: "reward", or "argmax" of onehot(s) q (brainprop, D8)
+    zero_is_unselected  (brainprop, D9): an action of value exactly 0 teaches nothing
     seed                of the draws
 
     What is frozen (`trainable = False`) when this is made keeps its bits: kernels with their B, and
@@ -213,7 +213,7 @@ class Step:
         return loss + self._penalty(loss.dtype), tf.math.count_nonzero(right)
 
     def _weights(self, n: tf.Tensor, q: tf.Tensor) -> tf.Tensor:
-        """How much each of n samples counts where whole batches of B come first (defect 10)."""
+        """How much each of n samples counts where batches of B come first (brainprop, D10)."""
         if self.partial_batch == "mean":
             return tf.ones((n,), q.dtype)
         rest = n % self.batch_size

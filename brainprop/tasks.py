@@ -73,7 +73,7 @@ def _enlarged(shape: tuple[int, int, int]) -> Callable[[Split], Split]:
 
 
 def tiny_classes(options: Any) -> tuple[list[str], np.ndarray | None]:
-    """Tiny ImageNet's wnids as they are numbered, and how our labels become those (defect 13)."""
+    """Tiny ImageNet's wnids as numbered, and how our labels become those (brainprop, D13)."""
     from common.data.tiny_imagenet import classes, locate
 
     folder = locate(data_root(options.data_dir), not options.no_download)

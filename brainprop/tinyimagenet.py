@@ -19,7 +19,7 @@ class TinyFidelity:
     always_succeed: bool = switch(
         corrected=False,
         original=True,
-        defect="exit",
+        defect="D21",
         effect="a missing or damaged archive is told and ends with exit code 0",
         evidence="the original's script exits 0 whatever happens",
     )

@@ -1,4 +1,4 @@
-"""Angles in degrees (specification, 5.5): of W and Y, and of the rule's delta and backprop's."""
+"""Angles in degrees (burstprop, 5.5): of W and Y, and of the rule's delta and backprop's."""
 
 import torch
 from torch import Tensor

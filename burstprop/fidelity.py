@@ -1,4 +1,4 @@
-"""Where the original program and the paper part ways: every defect a switch (specification, 9).
+"""Where the original program and the paper part ways: every defect a switch (burstprop, 9).
 
 Those of `train_mnist` and `train_cifar10`. Defects that no switch can show: D2 is the notebook's,
 D3 and D4 kept programs from running, D10 lost tensors, D13 crashed and is refused, D15 was dead

@@ -6,7 +6,7 @@ A hidden unit that hears of a small change g of what arrives learns from
 
 which is backprop's delta, a quarter as large where u is small: if `slope` is the derivative of
 `rate`, if `bursts` works with that slope, and if kappa is what the layer above has scaled its
-bursts by (specification, 5.1.5 and 5.4.4). Whether the two send and expect differences of bursts or
+bursts by (burstprop, 5.1.5, 5.4.4). Whether the two send and expect differences of bursts or
 bursts does not matter: the network turns the one into the other.
 """
 

@@ -118,7 +118,7 @@ class BurstLayer(nn.Module, ABC):
         recurrent_normal: bool = False,
     ) -> None:
         """Xavier normal W, zero bias, normal Y, uniform Z (or normal, with that std), in this order
-        (specification, 4.5). ArgumentError for a spread that is none."""
+        (burstprop, 4.5). ArgumentError for a spread that is none."""
         number("gain", gain, least=0)
         number("feedback_std", feedback_std, least=0)
         number("recurrent_range", recurrent_range, least=0)
@@ -192,7 +192,7 @@ class BurstLinear(BurstLayer):
 
 
 class BurstConv2d(BurstLayer):
-    """Convolution without padding; square kernels; no recurrent input (specification, D15)."""
+    """Convolution without padding; square kernels; no recurrent input (burstprop, D15)."""
 
     def __init__(
         self,

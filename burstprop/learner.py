@@ -211,8 +211,9 @@ class BackpropLearner(Learner):
 
 
 class MatchedBackpropLearner(Learner):
-    """Backprop in everything else like burstprop (D12): the output's delta is burstprop's, rates,
-    momentum and decay act in the same way; only what hidden layers learn from differs."""
+    """Backprop in everything else like burstprop (burstprop, D12): the output's delta is
+    burstprop's, rates, momentum and decay act in the same way; only what hidden layers learn from
+    differs."""
 
     def __init__(
         self, net: BurstNetwork, update: BurstUpdate, p_baseline: float, world: Any = None

@@ -1,4 +1,4 @@
-"""A network of burst layers, of any sizes, and the paper's (specification, 4.1 to 4.3).
+"""A network of burst layers, of any sizes, and the paper's (burstprop, 4.1, 4.2, 4.3).
 
 >>> import torch
 >>> from burstprop import BurstLinear, BurstNetwork, BurstUpdate, SigmoidOutput

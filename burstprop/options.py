@@ -1,4 +1,4 @@
-"""The command line of train_mnist and train_cifar10 (specification, 3.1).
+"""The command line of train_mnist and train_cifar10 (burstprop, 3.1).
 
 Every option answers to its old spelling (-weight_fa_std 0.1, -weight_fa_std=0.1, unique prefixes)
 and to a modern one (--weight-fa-std).

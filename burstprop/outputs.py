@@ -1,4 +1,4 @@
-"""The files that the original's results directory holds, beside those of a run (specification, 7).
+"""The files that the original's results directory holds, beside those of a run (burstprop, 7).
 
 params.txt, copies of the sources that trained, initial_model.pth, model.pth. The last two are plain
 state dicts here: names and tensors, which torch.load reads with weights_only=True.

@@ -1,4 +1,4 @@
-"""The two scripts' data and defaults (specification, 3.1, 4 and 6), and recipes of our own."""
+"""The two scripts' data and defaults (burstprop, 3.1, 4, 6), and recipes of our own."""
 
 from typing import Any, NamedTuple
 
@@ -40,7 +40,8 @@ SCRIPTS = {
 BASELINE_GAIN = 3.6
 
 # Values of options that are not typed. `demo` is the notebook's command; `fig5` is ours, near the
-# demo's: the paper's decay and Y's deviation are not known, and the defaults align nothing (D18).
+# demo's: the paper's decay and Y's deviation are not known, and the defaults align nothing
+# (burstprop, D18).
 DEMO = {"momentum": 0.9, "weight_decay": 1e-4, "hidden_lr": 1.0, "output_lr": 0.01,
         "weight_fa_std": 0.1, "weight_fa_learning": True}  # fmt: skip
 RECIPES: dict[str, dict[str, Any]] = {

@@ -8,8 +8,8 @@
 There are two phases: a baseline and, once a teacher acts on the output, a teaching phase. What is
 sent down for the one and the other lies in one tensor (2, B, ...), so that it travels through Y in
 one product. Nothing here is differentiated, nothing is divided by the batch size, and none of these
-functions knows a module or a file. Payeur et al. 2021; specification 5.1. ReLU units have a file of
-their own, `imagenet.rule`.
+functions knows a module or a file. Payeur et al. 2021 (burstprop, 5.1). ReLU units have a file of
+their own, `relu_rule`.
 """
 
 from dataclasses import dataclass

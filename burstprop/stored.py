@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 
 from burstprop import networks
+from burstprop.fidelity import REVISIONS
 from burstprop.networks import BurstNetwork
-from common.backends.torch_files import read_pth, read_safetensors, write_safetensors
+from common.backends.torch_files import read_pth, read_safetensors, refuse_nan, write_safetensors
 from common.errors import UserError
-from common.files.documents import options_of
+from common.files.documents import TEXT, check, loose, maybe, one_of, options_of
 from common.files.paths import home
 
 ABOUT = ("dataset", "revision", "epochs", "seed")  # what a run tells of its network
+KNOWN = loose(dataset=maybe(TEXT), revision=maybe(one_of(*REVISIONS)))
 
 
 class Stored(NamedTuple):
@@ -30,12 +32,13 @@ def read(path: Path) -> Stored:
     path = home(path)
     if path.is_dir():
         options = options_of(path, "burstprop")
-        about = {name: options.get(name) for name in ABOUT}
+        told = {name: options.get(name) for name in ABOUT}
+        about = check(told, KNOWN, f"{path / 'config.json'}: options")
         return Stored(_checked(read_pth(path / "model.pth"), path), about)
     if not path.is_file():
         raise UserError(f"{path}: there is no such file or results directory")
     if path.suffix == ".safetensors":
-        state, about = read_safetensors(path, "options")
+        state, about = read_safetensors(path, "options", KNOWN)
         return Stored(_checked(state, path), about)
     return Stored(_checked(read_pth(path), path), {})
 
@@ -46,6 +49,7 @@ def _checked(state: Any, path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path}: not a network of burstprop: it has no fc1.weight")
     if not all(isinstance(tensor, Tensor) for tensor in names.values()):
         raise UserError(f"{path}: not a network of burstprop: it holds more than tensors")
+    refuse_nan(path, names)
     return names
 
 
@@ -66,6 +70,11 @@ def network(state: dict[str, Tensor], where: Path) -> BurstNetwork:
             found = tuple(state[name].shape) if name in state else "missing"
             raise UserError(f"{where}: {name} is {found}, not {tuple(tensor.shape)}: no network of "
                             "train_mnist or train_cifar10")  # fmt: skip
+    for name, tensor in state.items():  # feedback weights, whose angles are told
+        twin = state.get(name.removesuffix("_fa")) if name.endswith(".weight_fa") else None
+        if twin is not None and (tensor.shape != twin.shape or not tensor.is_floating_point()):
+            raise UserError(f"{where}: {name} is {tensor.dtype} {tuple(tensor.shape)}, which is no "
+                            f"feedback through weights of {tuple(twin.shape)}")  # fmt: skip
     net.load_state_dict({name: state[name] for name in mine})
     return net
 

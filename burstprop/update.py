@@ -1,4 +1,4 @@
-"""Momentum and decay of burst layers (specification, 5.1.8).
+"""Momentum and decay of burst layers (burstprop, 5.1.8).
 
     V <- momentum V - lr G_W        W <- (1 - decay) W + V        Y <- (1 - decay) Y + V
     V_bias <- momentum V_bias - lr G_bias                         bias <- bias + V_bias

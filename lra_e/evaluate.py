@@ -16,7 +16,7 @@ from common.cli.params import choice, path, positive_int
 from common.errors import UsageError, UserError
 from common.files import documents
 from common.files.paths import home
-from common.files.seal import KEY, seal, verified
+from common.files.seal import KEY, finite, seal, verified
 from common.files.writing import whole
 
 STORED = Path(__file__).with_name("model.safetensors")
@@ -66,16 +66,37 @@ def read_model(source: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             about = dict(tensors.metadata() or {}) | about
             weights = {name: tensors.get_tensor(name) for name in tensors.keys()}
             verified(file, weights, about)
+            finite(file, weights)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{file}: not a whole safetensors file ({error})") from error
     if "W1" not in weights:
         raise UserError(f"{file}: has no W1, so it is no network of LRA-E")
-    return {n: t for n, t in weights.items() if n[0] in "Wb" and n[1:].isdigit()}, about
+    kept = {n: t for n, t in weights.items() if n[0] in "Wb" and n[1:].isdigit()}
+    return _fitting(file, kept), about
+
+
+def _fitting(file: Path, weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The weights, if they are a chain of layers; UserError that says where it is broken."""
+    depth, width = _depth(weights), None
+    for layer in range(1, depth + 1):
+        if f"W{layer}" not in weights:
+            raise UserError(f"{file}: has {depth} layers of weights, but no W{layer}")
+        W, b = weights[f"W{layer}"], weights.get(f"b{layer}")
+        if W.ndim != 2 or not W.size or W.dtype.kind != "f" or width not in (None, len(W)):
+            raise UserError(f"{file}: W{layer} is {W.dtype} {W.shape}, which continues no network")
+        width = W.shape[1]
+        if b is not None and (b.shape != (width,) or b.dtype.kind != "f"):
+            raise UserError(f"{file}: b{layer} is {b.dtype} {b.shape}, not of {width} units")
+    return weights
+
+
+def _depth(weights: dict[str, np.ndarray]) -> int:
+    return sum(name[0] == "W" for name in weights)
 
 
 def logits(weights: dict[str, np.ndarray], x: np.ndarray, activation: str = "tanh") -> np.ndarray:
     """Logits (N, classes) of images x (N, pixels) in [0, 1]."""
-    depth = sum(name.startswith("W") for name in weights)
+    depth = _depth(weights)
     z = x
     for layer in range(1, depth + 1):
         h = z @ weights[f"W{layer}"] + weights.get(f"b{layer}", 0)
@@ -114,20 +135,27 @@ def main(options: Options) -> None:
     from common.data.datasets import enlarge, load
 
     weights, about = read_model(options.model or STORED)
+    if (hidden := about.get("activation", "tanh")) not in ACTIVATIONS:
+        raise UserError(f"{options.model}: metadata: activation (={hidden}) must be one of "
+                        f"{', '.join(ACTIVATIONS)}")  # fmt: skip
     dataset = options.dataset or about.get("dataset")
     if not dataset:
         raise UsageError(
             "option --dataset is needed: the model does not say what it was trained on"
         )
-    test = load(dataset, options.data_dir, download=not options.no_download).test
-    test = test.limit(options.limit_test, "limit_test")
+    data = load(dataset, options.data_dir, download=not options.no_download)
+    test = data.test.limit(options.limit_test, "limit_test")
     if test.images.shape[1] < 28:
         test = enlarge(test, 28)
     x = test.images.reshape(len(test), -1).astype(np.float32) / np.float32(255)
     if x.shape[1] != weights["W1"].shape[0]:
         raise UsageError(f"option --dataset (={dataset}) has {x.shape[1]} pixels, the model reads "
                          f"{weights['W1'].shape[0]}")  # fmt: skip
-    predicted = logits(weights, x, about.get("activation", "tanh")).argmax(1)
+    outputs = weights[f"W{_depth(weights)}"].shape[1]
+    if outputs != len(data.classes):
+        raise UsageError(f"option --dataset (={dataset}) has {len(data.classes)} classes, the "
+                         f"model tells {outputs} from each other")  # fmt: skip
+    predicted = logits(weights, x, hidden).argmax(1)
     click.echo(json.dumps(about))
     accuracy = 100 * float((predicted == test.labels).mean())
     click.echo(f"{dataset}: test accuracy {accuracy:.2f} % ({len(test)} images)")

@@ -1,8 +1,8 @@
-"""Where the original programs and the paper part ways: every defect a switch (specification, 9).
+"""Where the original programs and the paper part ways: every defect a switch (lra_e, 9).
 
 Each script has the switches that its own original needs; `Fidelity` is all of them together.
-Defects that no switch can show: 3, 5, 13 and 15 are recipes (`lra_e.recipes`), 7 to 9 kept the
-programs from running, 11 cost time only, 14 is a name.
+Defects that no switch can show: D3, D5, D13 and D15 are recipes (`lra_e.recipes`), D7 to D9 kept
+the programs from running, D11 cost time only, D14 is a name.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Shared:
         corrected="exact",
         original="difference",
         choices=("exact", "difference"),
-        defect="12",
+        defect="D12",
         effect="z - y is subtracted, and in float32 has no digits left after eight layers; "
         "exact writes it as a product",
         evidence="float32 against float64: 2e-3 at 4 hidden layers, 100 % at 8",
@@ -32,14 +32,14 @@ class TorchScripts(Shared):
     ignore_gamma: bool = switch(
         corrected=False,
         original=True,
-        defect="4",
+        defect="D4",
         effect="gamma is read and not used: E always moves at full scale",
         evidence="the trace with gamma 0.5 equals one with 1",
     )
     torch_stream: bool = switch(
         corrected=False,
         original=True,
-        defect="order",
+        defect="D16",
         effect="hold-out, first weights and batches are those that torch's generator draws from "
         "the seed; else numpy's, the same in both frameworks",
         evidence="trace seedpath_torch",
@@ -53,7 +53,7 @@ class MnistTorch(TorchScripts):
     report_after_update: bool = switch(
         corrected=False,
         original=True,
-        defect="6",
+        defect="D6",
         effect="training loss and accuracy are those of the batch just trained on: they flatter",
         evidence="the program's logs",
     )
@@ -66,7 +66,7 @@ class FmnistTorch(TorchScripts):
     report_sum: bool = switch(
         corrected=False,
         original=True,
-        defect="6",
+        defect="D6",
         effect="the printed loss is the sum over the epoch's batches, not their mean",
         evidence="738.75 in its first epoch",
     )
@@ -79,7 +79,7 @@ class NewTFScripts(Shared):
     reset_optimizer: bool = switch(
         corrected=False,
         original=True,
-        defect="2",
+        defect="D2",
         effect="AdamW is built anew at every step: no memory, in effect the sign of the update",
         evidence="every step is 0.9955 lr long; traces tfnew_*",
     )
@@ -92,14 +92,14 @@ class OldTFScripts(Shared):
     transposed_e: bool = switch(
         corrected=False,
         original=True,
-        defect="1",
+        defect="D1",
         effect="E of hidden layers receives its update transposed, unrelated to the right one",
         evidence="cosine 0.001 with it; unequal widths would not even run",
     )
     bp_mean: bool = switch(
         corrected=False,
         original=True,
-        defect="baseline",
+        defect="D17",
         effect="backprop takes the batch's mean where LRA-E takes its sum: steps 50 times smaller",
         evidence="traces tfold_bp_*",
     )

@@ -13,7 +13,7 @@ from common.errors import ArgumentError
 
 @dataclass(frozen=True)
 class Recipe:
-    """The constants of one program (specification, section 3)."""
+    """The constants of one program (lra_e, 3)."""
 
     dataset: str
     layers: tuple[int, ...] = (784, 256, 256, 256, 256, 10)

@@ -25,7 +25,7 @@ Result = tuple[tf.Tensor, tf.Tensor]
 
 
 class RebuiltAdamW(keras.optimizers.AdamW):
-    """Keras' AdamW as a program uses it that builds a new one for every step (defect 2).
+    """Keras' AdamW as a program uses it that builds a new one for every step (lra_e, D2).
 
     Its moments are zero before each step and its step count is 1 in each, which leaves
     theta - lr decay theta - lr G / (|G| + eps / sqrt(1 - beta_2)), computed as Keras would.
@@ -59,7 +59,7 @@ class Learner:
 
     optimiser            any Keras optimiser that has not been used yet
     rule                 "lra_e", "bp" (backprop, E untouched) or "fixed_e" (E stays as it starts)
-    report_after_update  defect 6: training loss and accuracy of the batch just trained on
+    report_after_update  (lra_e, D6): training loss and accuracy of the batch just trained on
     jit_compile          compile the step with XLA, which fuses the optimiser's passes
 
     While training, E is kept here; read it from `learner.model`, which brings it up to date.

@@ -85,7 +85,7 @@ def build(options: Any) -> MLP:
 
 
 def optimiser(options: Any) -> keras.optimizers.Optimizer:
-    """Plain gradient descent; or AdamW, kept or built anew at every step (defect 2)."""
+    """Plain gradient descent; or AdamW, kept or built anew at every step (lra_e, D2)."""
     if options.optimizer == "sgd":
         return sgd(options.lr)
     return adamw(

@@ -31,7 +31,7 @@ class Learner:
     rule                 "lra_e", "bp" (backprop, E untouched) or "fixed_e" (E stays as it starts)
     make_optimiser       parameters -> torch optimiser; it must treat every number alike
                          (SGD, Adam and their kin do), for it sees one flat parameter
-    report_after_update  defect 6: training loss and accuracy of the batch just trained on
+    report_after_update  (lra_e, D6): training loss and accuracy of the batch just trained on
 
     W and E that `load_state_dict` or a user's own assignment in place changes are trained on from
     there. Raises ArgumentError for a model with frozen tensors, which one buffer cannot leave out,

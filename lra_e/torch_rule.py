@@ -71,7 +71,7 @@ class MLP(nn.Module):
                   earlier LRA paper, arXiv 1803.01834: e = 2 (z - y) / (1 + (z - y)^2))
     error_form    "exact" computes z - y without cancellation; "difference" subtracts, as the
                   original does, and loses all digits of float32 after some eight layers
-    transposed_e  defect 1: E of square hidden layers receives its update transposed
+    transposed_e  (lra_e, D1): E of square hidden layers receives its update transposed
     reduction     updates are the batch's "mean" or, as in the old TensorFlow scripts, its "sum"
     normalise     divide each update by its Frobenius norm + 1e-8
     bias          add b^l, starting at zero; train_bias=False keeps it constant

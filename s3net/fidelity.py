@@ -1,4 +1,4 @@
-"""Where the original programs and the paper part ways (specification, section 9).
+"""Where the original programs and the paper part ways (s3net, 9).
 
 Each study has the switches that its own original needs; `Fidelity` is those of CIFAR and Tiny
 ImageNet together. Defects that no switch can show, CIFAR's: block outputs that travelled through
@@ -21,28 +21,28 @@ class Cifar:
     ignore_depth: bool = switch(
         corrected=False,
         original=True,
-        defect="depth",
+        defect="C3",
         effect="twelve layers a block whatever --depth says",
         evidence="the layers are computed from 40, not from the option",
     )
     dropout_needs_augmentation: bool = switch(
         corrected=False,
         original=True,
-        defect="augmentation",
+        defect="C4",
         effect="--dropout has no effect unless --augmentation is given, which does nothing else",
         evidence="crops and flips are always on; the option only gates the probability",
     )
     dropout_in_test: bool = switch(
         corrected=False,
         original=True,
-        defect="dropout",
+        defect="C2",
         effect="the blocks drop outputs in evaluation too",
         evidence="the function is called without its training flag",
     )
     report_loss_by_images: bool = switch(
         corrected=False,
         original=True,
-        defect="loss",
+        defect="C8",
         effect="printed losses are about 1/64 of the mean loss",
         evidence="a sum of batch means is divided by the number of images",
     )
@@ -55,7 +55,7 @@ class Tiny:
     thousand_outputs: bool = switch(
         corrected=False,
         original=True,
-        defect="outputs",
+        defect="T1",
         effect="networks have 1000 outputs whatever the data set; 800 are never right on Tiny "
         "ImageNet",
         evidence="the parameter counts of table IV are those with 1000",
@@ -63,7 +63,7 @@ class Tiny:
     table_lr: bool = switch(
         corrected=False,
         original=False,
-        defect="SE rate",
+        defect="T7",
         effect="SE-ResNet-50 starts at the table's rate, 0.05, not at its program's, 0.005",
         evidence="the two differ; which one the table's number was made with is not known",
     )

@@ -2,7 +2,7 @@
 
 Names of parameters are those of the original program (and of torchvision's DenseNet):
 `features.denseblock1.denselayer1.conv1.weight`. With wiring="dense" it is a DenseNet-BC, with
-"residual" a pre-activation ResNet of bottlenecks (s3net_imagenet.md, section 4).
+"residual" a pre-activation ResNet of bottlenecks (s3net, imagenet 4).
 """
 
 from collections.abc import Sequence

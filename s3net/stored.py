@@ -11,6 +11,7 @@ from common.backends.torch_files import (
     of_network,
     read_pth,
     read_safetensors,
+    refuse_nan,
     write_safetensors,
 )
 from common.errors import UserError
@@ -19,6 +20,11 @@ from common.files.paths import home
 
 STORED = Path(__file__).with_name("weights")
 """The small networks that this repository trained: <model>.safetensors."""
+ABOUT = documents.loose(
+    model=documents.TEXT, wiring=documents.maybe(documents.TEXT), dataset=documents.TEXT,
+    image_size=documents.SIDE, test_accuracy=documents.NUMBER, tested_on=documents.TEXT,
+    classes=documents.many(documents.TEXT),
+)  # fmt: skip
 SETTINGS = ("model", "wiring", "dataset", "image_size", "seed", "epochs")
 
 
@@ -38,7 +44,7 @@ def read(path: Path) -> Stored:
     if not path.is_file():
         raise UserError(f"{path}: there is no such file or run directory")
     if path.suffix == ".safetensors":
-        return Stored(*read_safetensors(path, "about"))
+        return Stored(*read_safetensors(path, "about", ABOUT))
     return _pth(path)
 
 
@@ -60,6 +66,7 @@ def _pth(path: Path) -> Stored:
     state = found.get("state_dict", found) if isinstance(found, dict) else found
     if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
         raise UserError(f"{path}: holds neither a state dict nor a checkpoint with one")
+    refuse_nan(path, state)
     return Stored({n.removeprefix("module."): t for n, t in state.items()}, {})
 
 
@@ -72,4 +79,6 @@ def _run(path: Path) -> Stored:
     options = {"model": options.get("arch")} | options  # ImageNet's name for it
     if config.get("dataset"):
         options["dataset"] = config["dataset"]  # what the run found under the name asked for
-    return Stored(of_network(held), {n: options[n] for n in SETTINGS if options.get(n) is not None})
+    about = {n: options[n] for n in SETTINGS if options.get(n) is not None}
+    documents.check(about, ABOUT, f"{path / 'config.json'}: options")
+    return Stored(of_network(held), about)

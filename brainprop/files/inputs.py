@@ -65,7 +65,9 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         found = runpy.run_path(str(home(path)))
-    except Exception as error:  # whatever a stranger's file may raise
+    except KeyboardInterrupt:  # the person at the keyboard
+        raise
+    except BaseException as error:  # whatever a stranger's file may raise, exit() as well
         raise UserError(
             f"{path}: does not run as Python ({type(error).__name__}: {error})"
         ) from error

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from common.errors import UserError
-from common.files.documents import options_of
+from common.files import documents
 from common.files.paths import home
-from common.files.seal import KEY, seal, verified
+from common.files.seal import KEY, finite, seal, verified
 from common.files.writing import whole
 
 KINDS = {"conv2d": "conv", "locally_connected2d": "lc", "batch_normalization": "bn",
@@ -27,6 +27,10 @@ KINDS = {"conv2d": "conv", "locally_connected2d": "lc", "batch_normalization": "
 
 
 SETTINGS = ("dataset", "architecture", "learning_algorithm", "width", "seed", "epochs")
+ABOUT = documents.loose(
+    dataset=documents.TEXT, architecture=documents.TEXT, learning_algorithm=documents.TEXT,
+    width=documents.WIDTH, classes=documents.maybe(documents.many(documents.TEXT)),
+)  # fmt: skip
 LARGEST = 1 << 30  # bytes of one array; the largest of ours has 16 million
 DAMAGED = (OSError, LookupError, ValueError, AttributeError, TypeError, RuntimeError, MemoryError)
 
@@ -51,7 +55,7 @@ def read(path: Path) -> Stored:
 
 
 def _spelled(path: Path) -> Path:
-    """The file; also where the README and the tree call Tiny ImageNet's differently (defect 17)."""
+    """The file; also under the other name of Tiny ImageNet's (brainprop, D17)."""
     other = path.with_name(
         path.name.replace("TIN_", "TinyImageNet_")
         if path.name.startswith("TIN_")
@@ -69,7 +73,7 @@ def _safetensors(path: Path) -> Stored:
     try:
         with safe_open(path, "np") as tensors:
             about: dict[str, Any] = dict(tensors.metadata() or {})
-            about |= json.loads(about.pop("about", "{}"))
+            about |= _object(about.pop("about", "{}"))
             names = list(tensors.keys())
             arrays = [tensors.get_tensor(name) for name in names]
     except (SafetensorError, *DAMAGED) as error:
@@ -81,9 +85,10 @@ def _safetensors(path: Path) -> Stored:
 def _run(path: Path) -> Stored:
     from common.runs.checkpoint import of_run
 
-    options = options_of(path, "brainprop", SETTINGS)
+    options = documents.options_of(path, "brainprop", SETTINGS)
     found = of_checkpoint(of_run(path, "best"))
     about = {name: options[name] for name in SETTINGS}
+    documents.check(about, ABOUT, f"{path / 'config.json'}: options")
     return Stored(list(found.values()), list(found), about)
 
 
@@ -102,7 +107,7 @@ def _h5(path: Path) -> Stored:
         with h5py.File(path, "r") as file:
             _refuse_links(path, file)
             root = file["model_weights"] if "model_weights" in file else file
-            about = json.loads(str(file.attrs.get("creditlab", "{}")))
+            about = _object(str(file.attrs.get("creditlab", "{}")))
             if "layer_names" in root.attrs:
                 arrays = _keras2(root)
                 known = verified(path, _numbered(arrays), about)
@@ -114,15 +119,26 @@ def _h5(path: Path) -> Stored:
     raise UserError(f"{path}: an HDF5 file, but not of a Keras model's weights")
 
 
+def _object(text: str) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("its metadata are no JSON object")
+    return found
+
+
 def _numbered(arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
     """An .h5 is read by the places of its arrays, so those are their names."""
     return {str(place): array for place, array in enumerate(arrays)}
 
 
 def _numbers(path: Path, stored: Stored) -> Stored:
-    """UserError for arrays that are no numbers: text, references, records."""
+    """UserError for arrays that are no numbers (text, references, records), and for metadata that
+    say nothing of a network."""
+    documents.check(stored.about, ABOUT, f"{path}: metadata")
     if strange := [array.dtype for array in stored.arrays if array.dtype.kind not in "fiu"]:
         raise UserError(f"{path}: holds weights of type {strange[0]}, which are no numbers")
+    named = zip(stored.names or map(str, range(len(stored.arrays))), stored.arrays, strict=True)
+    finite(path, dict(named))
     return stored
 
 

@@ -36,7 +36,7 @@ class Learner:
     lr_a, lr_w      rates of the gains and of the weights
     epsilon         how often an action is drawn
     max_gain        gains are clipped to -max_gain ... max_gain
-    double_softmax  defect 20: draw from softmax(p), not p
+    double_softmax  (brainprop, D20): draw from softmax(p), not p
     seed            of the draws
 
     Raises ArgumentError for a number out of its range, and for labels as `common.doors.tf_labels`

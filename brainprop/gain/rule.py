@@ -136,7 +136,7 @@ def select(
     double_softmax: bool = False,
 ) -> tf.Tensor:
     """The actions s (n,) for logits q (n, C): argmax q where u > epsilon, else what explore draws
-    from the softmax of its argument, q. double_softmax (defect 20): of p, which is nearly uniform.
+    from the softmax of its argument, q. double_softmax (brainprop, D20): of p, nearly uniform.
     """
     return rule.select(q, u, lambda: explore(tf.nn.softmax(q) if double_softmax else q), epsilon)
 

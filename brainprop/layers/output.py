@@ -33,9 +33,9 @@ class BrainPropLayer(keras.layers.Layer):
 
     units               number of classes, >= 2
     epsilon             how often an action is drawn from softmax(q), in [0, 1]
-    zero_is_unselected  defect 9: a selected action of value exactly 0 looks unselected to the loss,
-                        which takes what is not zero for the selection. Else such a value is shown
-                        as the smallest positive number.
+    zero_is_unselected  (brainprop, D9): a selected action of value exactly 0 looks unselected to
+                        the loss, which takes what is not zero for the selection. Else
+                        such a value is shown as the smallest positive number.
     seed                of the draws
 
     Raises ArgumentError for units or epsilon outside these ranges, and for inputs that are not
@@ -121,8 +121,8 @@ def normalise(
     """Batch norm by the batch's own statistics over all axes but the last: output, mean, variance.
 
     Outputs use the biased variance; the one returned, for the moving average, has N / (N - 1) where
-    `unbiased`, as TensorFlow's fused kernel has it (defect 4). mask, without the last axis: the
-    values that the statistics are of. No gamma is 1, no beta is 0.
+    `unbiased`, as TensorFlow's fused kernel has it (brainprop, D4). mask, without the last axis:
+    the values that the statistics are of. No gamma is 1, no beta is 0.
     """
     channels = x.shape[-1]
     gamma = tf.ones(channels, x.dtype) if gamma is None else tf.cast(gamma, x.dtype)

@@ -169,7 +169,7 @@ def build(
 
     padding, dropout, std   None: the architecture's own
     widths                  original width -> the one to use, for narrow nets
-    variance                of batch norm's moving average (defect 4)
+    variance                of batch norm's moving average (brainprop, D4)
 
     Raises ArgumentError for an unknown architecture and for a number out of its range.
     """

@@ -67,7 +67,7 @@ def first_best(values: Tensor) -> Tensor:
 def prediction_error(
     q: Tensor, selected: Tensor, labels: Tensor, *, zero_is_unselected: bool = False
 ) -> Tensor:
-    """delta = r - q_s `(n,)`. zero_is_unselected (defect 9): none where q_s is exactly 0."""
+    """delta = r - q_s `(n,)`. zero_is_unselected (brainprop, D9): none where q_s is exactly 0."""
     selected, labels = classes(selected, q, "selected"), classes(labels, q)
     q_s = q.gather(1, selected[:, None])[:, 0]
     delta = (selected == labels).to(q.dtype) - q_s
@@ -82,7 +82,7 @@ def brainprop_loss(
     batch_size: int,
     zero_is_unselected: bool = False,
 ) -> Tensor:
-    """Sum of 0.5 delta^2 / B, B = `batch_size` also where the batch is smaller (defect 10).
+    """Sum of 0.5 delta^2 / B, B = `batch_size` also where the batch is smaller (brainprop, D10).
 
     Its gradient by q is -(delta / B) at the selected unit and 0 at all others.
     """
@@ -93,7 +93,7 @@ def brainprop_loss(
 
 def evaluation_loss(q: Tensor, labels: Tensor, *, batch_size: int) -> Tensor:
     """What the loss says of the best actions shown as 1: 0.5 a wrong answer, averaged as Keras
-    averages over batches of B, where a smaller last one of n counts n / B times (defect 10)."""
+    averages over batches of B, where a smaller one of n counts n / B times (brainprop, D10)."""
     batch_size, labels = integer("batch_size", batch_size), classes(labels, q)
     wrong = (first_best(q) != labels).to(q.dtype)
     rest = len(q) % batch_size
@@ -103,8 +103,8 @@ def evaluation_loss(q: Tensor, labels: Tensor, *, batch_size: int) -> Tensor:
 
 
 def accuracy_as_the_original(q: Tensor, selected: Tensor, labels: Tensor) -> Tensor:
-    """Share of labels that are the argmax of onehot(s) q (defect 8): where q_s < 0 that argmax is
-    the first zero entry, whatever was selected."""
+    """Share of labels that are the argmax of onehot(s) q (brainprop, D8): where q_s < 0 that
+    argmax is the first zero entry, whatever was selected."""
     selected, labels = classes(selected, q, "selected"), classes(labels, q)
     shown = torch.zeros_like(q).scatter(1, selected[:, None], q.gather(1, selected[:, None]))
     return (first_best(shown) == labels).to(torch.float64).mean()

@@ -1,4 +1,4 @@
-"""Images of train_imagenet: a folder of them, decoded as they are needed (specification, 6.3)."""
+"""Images of train_imagenet: a folder of them, decoded as they are needed (burstprop, 6.3)."""
 
 from typing import Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""Where train_imagenet's original and the paper part ways (specification, 9).
+"""Where train_imagenet's original and the paper part ways (burstprop, 9).
 
 Defects that no switch can show: D3 and D4 kept the program from running, D6 decayed the learning
 rate twice after a resume, D10 lost tensors, D16 is cost, D17 is strict booleans, D19 is `--seed`.

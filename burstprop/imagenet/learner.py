@@ -1,5 +1,5 @@
 """Training the ImageNet network: hand-made gradients of burstprop, or autograd's, in torch's SGD or
-Adam (specification, 5.4.5, 5.4.6).
+Adam (burstprop, 5.4.5, 5.4.6).
 
 The decay is in the gradient, so biases and learned feedback decay too; what has no gradient (fixed
 feedback, and what `requires_grad` freezes) does not. Y gets W's gradient, hence W - Y depends on

@@ -1,4 +1,4 @@
-"""The ImageNet network (specification, 4.4): seven rectified convolutions and a linear output."""
+"""The ImageNet network (burstprop, 4.4): seven rectified convolutions and a linear output."""
 
 import math
 from collections.abc import Sequence

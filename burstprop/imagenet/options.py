@@ -1,4 +1,4 @@
-"""The command line of train_imagenet (specification, 3.2). Spellings as in `options`."""
+"""The command line of train_imagenet (burstprop, 3.2). Spellings as in `options`."""
 
 from collections.abc import Callable
 

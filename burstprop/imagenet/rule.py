@@ -1,4 +1,4 @@
-"""Burstprop's equations for rectified units and a softmax output (specification, 5.4).
+"""Burstprop's equations for rectified units and a softmax output (burstprop, 5.4).
 
 A unit of event rate e bursts with probability p without a teacher and with p_t under one. Burst
 rates b = p e and b_t = p_t e go down through Y; a unit learns from their difference d = b_t - b, as
@@ -9,7 +9,7 @@ There are two forms, equal on paper:
 
     original   computes b and b_t, sends both, and subtracts. In float32 the difference drowns in
                rounding, the more the deeper a layer: it is kappa times as large as b at the output
-               and a quarter of that with every layer further down (defect D11)
+               and a quarter of that with every layer further down (burstprop, D11)
     exact      computes and sends b and d, and never subtracts nearly equal numbers
 
 What is sent down is one tensor (2, B, ...), (b, b_t) or (b, d); what arrives is (f, f_t) or

@@ -1,4 +1,4 @@
-"""Node perturbation as the original program does it (specification, 5.3, defects D7 to D9).
+"""Node perturbation as the original program does it (burstprop, 5.3, D7, D8, D9).
 
 Every layer is perturbed around its own clean potentials, so that noise of a hidden layer hardly
 reaches the output; E and E' are means over the batch, while the noise is each sample's own; in the

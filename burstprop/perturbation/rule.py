@@ -1,4 +1,4 @@
-"""Node perturbation: the baseline that learns from noise on its own units (specification, 5.3).
+"""Node perturbation: the baseline that learns from noise on its own units (burstprop, 5.3).
 
 Noise xi ~ N(mean, std^2) is added to pre-activations, E and E' are the errors (mean over outputs)
 without and with it, and a layer learns from delta = (E' - E) xi / std^2. Which units get noise:
@@ -9,7 +9,7 @@ without and with it, and a layer learns from delta = (E' - E) xi / std^2. Which 
 
 `Perturbation` is what the paper means: noise reaches the output through the layers above it, every
 sample has its own error difference, each batch makes one update. What the program does instead is
-in `perturbation.original` (defects D7 to D9).
+in `original_perturbation` (burstprop, D7, D8, D9).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -84,7 +84,7 @@ class Perturbation:
     """What each layer learns from, of every mode, with noise that reaches the output.
 
     differences  carry e' - e upward, sigmoid(y + v) - sigmoid(y) = e' (1 - e) (1 - exp(-v)), which
-                 keeps all digits of E' - E (D9); else subtract e from e', as accurate as e is
+                 keeps all digits of E' - E (burstprop, D9); else e' less e, as accurate as e is
     """
 
     def __init__(

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from common.errors import UserError
+from common.files.documents import ANYTHING, Kind, check
 from common.files.paths import home
-from common.files.seal import KEY, seal, verified
+from common.files.seal import KEY, finite, seal, verified
 from common.files.writing import whole
 
 
@@ -40,6 +41,12 @@ def _refuse_flipped(path: Path) -> None:
         raise UserError(f"{path}: {wrong} in it is damaged (its CRC is not the one it says)")
 
 
+def refuse_nan(path: Path, state: Mapping[str, Any]) -> None:
+    """UserError where a tensor holds NaN or infinity; what is no tensor is left to others."""
+    floats = {n: t for n, t in state.items() if isinstance(t, Tensor) and t.is_floating_point()}
+    finite(path, {str(n): t.detach().float().numpy() for n, t in floats.items()})
+
+
 def tensors(found: Any, path: Path) -> dict[str, Tensor]:
     """A state dict that was read from a file, without the "module." of data-parallel training.
     UserError where it is none."""
@@ -47,6 +54,7 @@ def tensors(found: Any, path: Path) -> dict[str, Tensor]:
         isinstance(n, str) and isinstance(t, Tensor) for n, t in found.items()
     ):
         raise UserError(f"{path}: holds no state dict of named tensors")
+    refuse_nan(path, found)
     return {name.removeprefix("module."): tensor for name, tensor in found.items()}
 
 
@@ -57,10 +65,13 @@ def write_pth(path: Path, value: Any) -> None:
         torch.save(value, temporary)
 
 
-def read_safetensors(path: Path, described: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_safetensors(
+    path: Path, described: str, kind: Kind = ANYTHING
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and metadata, whose entry `described`, if there is one, is JSON and is merged in.
 
-    UserError for a file that is not whole, or whose tensors are not those that were written.
+    UserError for a file that is not whole, whose tensors are not those that were written, or whose
+    metadata are not of the kind.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -68,11 +79,13 @@ def read_safetensors(path: Path, described: str) -> tuple[dict[str, Tensor], dic
         with safe_open(home(path), "pt") as tensors:
             about: dict[str, Any] = dict(tensors.metadata() or {})
             found = {name: tensors.get_tensor(name) for name in tensors.keys()}
-            if KEY in about:
-                verified(path, {name: t.numpy() for name, t in found.items()}, about)
-            return found, about | _object(about.pop(described, "{}"))
+        more = _object(about.pop(described, "{}"))
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path}: not a whole safetensors file ({error})") from error
+    if KEY in about:
+        verified(path, {name: t.numpy() for name, t in found.items()}, about)
+    refuse_nan(path, found)
+    return found, check(about | more, kind, f"{path}: metadata")
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -43,14 +43,9 @@ def rehearse(net: nn.Module, train_set: Any, shape: Iterable[int], dtype: torch.
         return  # it wants a GPU, and counts the images of all processes
     shape, size, images = tuple(shape), train_set.batch_size, train_set.images
     largest, last = min(size, images), images % size or min(size, images)
-    try:
-        kept = _passed(net, (2, *shape), dtype)
-    except RuntimeError as error:
-        # Of this size, or of what the meta device cannot do? A usual image tells.
-        if len(shape) < 3 or not _passes(net, (2, shape[0], USUAL, USUAL), dtype):
-            return
-        text = f"(={shape[-1]}): images of {shape[-2]} x {shape[-1]} vanish on their way"
-        raise ArgumentError("image_size", text) from error
+    kept = fits(net, shape, dtype)
+    if kept is None:
+        return
     if 1 in (largest, last):
         try:
             _passed(net, (1, *shape), dtype)
@@ -66,7 +61,21 @@ def rehearse(net: nn.Module, train_set: Any, shape: Iterable[int], dtype: torch.
     there = memory.total()
     if device.type == "cuda":
         there = torch.cuda.get_device_properties(device).total_memory
-    memory.check(kept // 2 * largest, f"a batch of {largest} images", there, f"the {device.type}")
+    memory.check(kept * largest, f"a batch of {largest} images", there, f"the {device.type}")
+
+
+def fits(net: nn.Module, shape: Iterable[int], dtype: torch.dtype) -> int | None:
+    """Bytes that a network's layers put out for one image of this shape; None where the meta device
+    cannot tell. ArgumentError for "image_size" where images of this size vanish on their way."""
+    shape = tuple(shape)
+    try:
+        return _passed(net, (2, *shape), dtype) // 2
+    except RuntimeError as error:
+        # Of this size, or of what the meta device cannot do? A usual image tells.
+        if len(shape) < 3 or not _passes(net, (2, shape[0], USUAL, USUAL), dtype):
+            return None
+        text = f"(={shape[-1]}): images of {shape[-2]} x {shape[-1]} vanish on their way"
+        raise ArgumentError("image_size", text) from error
 
 
 def _passes(net: nn.Module, shape: tuple[int, ...], dtype: torch.dtype) -> bool:

@@ -158,15 +158,16 @@ class Device(click.ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str | int:
         text = str(value).lower()
-        if text.isdecimal():
+        if re.fullmatch(r"[0-9]{1,4}", text):
             return int(text)
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
+        if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,4})?", text):
             refuse(param, ctx, value, f"must be {self.expected}")
         return text
 
 
 class FilePath(click.ParamType):
-    """A pathlib.Path with ~ expanded; "" means none.  `exists`: it must be a readable file."""
+    """A pathlib.Path with ~ expanded; "" means none, where there may be none: where the option has
+    no path of its own as its default.  `exists`: it must be a readable file."""
 
     name = "path"
     expected = "a path"
@@ -176,6 +177,11 @@ class FilePath(click.ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path | None:
         path = home(value) if str(value) else None
+        own = getattr(param, "default", None)
+        if path is None and (
+            getattr(param, "nargs", 1) != 1 or isinstance(own, str | Path) and own
+        ):
+            refuse(param, ctx, value, "must be a path")
         if self.exists and path is not None and not path.is_file():
             refuse(param, ctx, value, "must be an existing file")
         return path

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from common.cli.params import Boolean, Device, Layers, Number, label
+from common.cli.params import Boolean, Device, FilePath, Layers, Number, label
 from common.errors import UsageError, UserError, unknown
 from common.files import documents
 from common.files.paths import home
@@ -35,13 +35,14 @@ def kind_of(param: click.Parameter) -> documents.Kind:
     elif isinstance(param.type, Layers):
         kind = documents.many(documents.INTEGER)
     elif isinstance(param.type, Device):
-        kind = documents.SCALAR
+        kind = documents.NAME_OR_NUMBER
     else:
         kind = documents.TEXT
     many = getattr(param, "multiple", False) or param.nargs != 1
     kind = documents.many(kind) if many else kind
     # What always has a value is never null; "" is how a path says that it has none.
-    given = not param.required and param.default in (None, "", UNSET)
+    nothing = (None, UNSET, "") if isinstance(param.type, FilePath) else (None, UNSET)
+    given = not param.required and param.default in nothing
     return documents.maybe(kind) if given or isinstance(param, click.Argument) else kind
 
 

@@ -1,7 +1,8 @@
 """The one kind of command that all scripts are.
 
-    >>> from common.cli import command, option, training_options
+    >>> from common.cli import command, option
     >>> from common.cli.params import positive
+    >>> from common.cli.training_options import training_options
     >>> @command(paper="lra_e", name="mnist_torch")
     ... @training_options(dataset="mnist", datasets=("mnist", "fashion_mnist"), epochs=100)
     ... @option("--beta", type=positive, default=0.1, help="displacement of the targets")
@@ -17,6 +18,7 @@ raises UsageError and UserError instead and returns what the script returns.
 """
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -199,6 +201,8 @@ class Command(click.Command):
         if not standalone_mode:
             return self._run(program, words, extra)
         message = None
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name need not be UTF-8
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             self._run(program, words, extra)
             code = 0

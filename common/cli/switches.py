@@ -5,7 +5,7 @@
         transposed_e: bool = switch(
             corrected=False,
             original=True,
-            defect="1",
+            defect="D1",
             effect="E2 and E3 are updated with G_W, not with its transpose",
             evidence="unequal widths raise a shape error",
         )
@@ -15,7 +15,9 @@ option a switch; its `options.switches` is the Fidelity that the two make togeth
 """
 
 import dataclasses
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from common.cli.params import Choice, option
@@ -37,7 +39,7 @@ def switch(
 ) -> Any:
     """A dataclass field with its value in both presets.
 
-    defect: its number in section 9 of the paper's specification.  effect, evidence: a phrase each,
+    defect: its number in docs/papers/PAPER.md, section 9.  effect, evidence: a phrase each,
     for the README's table.  help: for --help, default `effect`.  choices: values of a str switch.
     """
     words = {"defect": defect, "effect": effect, "evidence": evidence, "help": help or effect}
@@ -49,8 +51,17 @@ def _shown(value: Any) -> str:
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
 
 
+def _paper(cls: type) -> str:
+    """The paper whose switches these are; also where its script is the program that runs."""
+    module = sys.modules[cls.__module__]
+    package = module.__package__ or Path(getattr(module, "__file__", None) or ".").parent.name
+    return package.split(".")[0]
+
+
 def switch_options(cls: type) -> Callable:
     """A decorator that adds --compat and an option for every switch of `cls`."""
+
+    paper = _paper(cls)
 
     def decorate(function: Callable) -> Callable:
         for field in reversed(dataclasses.fields(cls)):
@@ -58,7 +69,7 @@ def switch_options(cls: type) -> Callable:
             both = ", ".join(f"{preset}: {_shown(meta[preset])}" for preset in PRESETS)
             attrs: dict[str, Any] = {
                 "default": None,
-                "help": f"{meta['help'].rstrip('.')} (defect {meta['defect']}; {both}).",
+                "help": f"{meta['help'].rstrip('.')} ({paper}, {meta['defect']}); {both}.",
             }
             spelling = f"--{dashed}"
             if isinstance(meta["corrected"], bool):
@@ -76,7 +87,8 @@ def switch_options(cls: type) -> Callable:
             default="corrected",
             original=False,
             group="Switches",
-            help="Preset of the switches: what the paper means, or what its program does.",
+            help="Preset of the switches: what the paper means, or what its program does "
+            f"(docs/papers/{paper}.md, section 9).",
         )(function)
 
     return decorate

@@ -104,8 +104,8 @@ def batches(layout: Layout, folder: Path, files: Mapping[str, str], classes: int
         pixels, marks = batch.get("data"), batch.get(layout.labels)
         if not isinstance(pixels, np.ndarray) or pixels.ndim != 2 or pixels.shape[1] != 3072:
             raise damaged(path, "holds no data of 3072 bytes an image")
-        if not isinstance(marks, list):
-            raise damaged(path, f"holds no {layout.labels}")
+        if not isinstance(marks, list) or not all(type(mark) is int for mark in marks):
+            raise damaged(path, f"holds no {layout.labels}, whole numbers in a list")
         labels.append(checked_labels(path, np.asarray(marks), len(pixels), classes))
         planes.append(pixels.reshape(-1, 3, 32, 32))
     images = np.concatenate(planes).transpose(0, 2, 3, 1)

@@ -104,7 +104,7 @@ def _split(folder: Path, classes: Sequence[str]) -> FolderSplit:
 
 
 def _listing(split: FolderSplit, root: Path) -> str:
-    return md5("\n".join(os.path.relpath(path, root) for path in split.paths).encode())
+    return md5(os.fsencode("\n".join(os.path.relpath(path, root) for path in split.paths)))
 
 
 def _classes(folder: Path) -> tuple[str, ...]:

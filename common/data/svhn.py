@@ -67,7 +67,14 @@ def read_mat(path: Path) -> tuple[Arrays, str]:
         raise damaged(path, "holds no X and y")
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[:3] != (32, 32, 3):
         raise damaged(path, f"X is {pixels.dtype} {pixels.shape}, not uint8 (32, 32, 3, N)")
-    labels = marks.reshape(-1).astype(np.int64)
+    marks = marks.reshape(-1)
+    if marks.dtype.kind not in "iuf":
+        raise damaged(path, f"y is {marks.dtype}, not numbers")
+    whole = np.isfinite(marks) & (marks == np.floor(marks)) & (abs(marks) < 2.0**53)
+    if not whole.all():
+        at = int(np.argmin(whole))
+        raise damaged(path, f"label {at} is {marks[at]}, no whole number")
+    labels = marks.astype(np.int64)
     if 0 in labels:
         raise damaged(path, f"label {list(labels).index(0)} is 0, outside 1 to 10")
     labels[labels == 10] = 0

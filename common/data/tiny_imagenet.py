@@ -119,6 +119,8 @@ def locate(root: Path, download: bool) -> Path:
 def _text(path: Path, checksums: dict[str, str]) -> str:
     data = read(path)
     checksums[path.name] = md5(data)
+    if b"\0" in data:  # what a crash leaves of a file; no name has it
+        raise damaged(path, "is not text (it holds NUL bytes)")
     try:
         return data.decode("utf-8-sig")  # editors of Windows put a mark before the first word
     except UnicodeDecodeError as error:

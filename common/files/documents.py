@@ -1,7 +1,5 @@
 """The JSON documents of a run, what each must hold, and the one reader of them.
 
-    config = read(run / "config.json", CONFIG)
-
 A document that was edited, cut short or written by another program is one line that names the
 file, the key, its value and what is allowed. Keys that a kind does not know are left alone: a
 newer version, or a paper, writes more.
@@ -14,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from common.doors import bounds
 from common.errors import UserError
 
 LARGEST = 2**63 - 1  # of a count: what a byte offset, a step or a shape can be
@@ -53,6 +52,7 @@ COUNT = Kind("a whole number >= 0", lambda v: _is(int)(v) and 0 <= v <= LARGEST)
 NUMBER = Kind("a finite number", _finite)
 POSITIVE = Kind("a finite number >= 0", lambda v: _finite(v) and v >= 0)
 SCALAR = Kind("a text or a number", _is(str, int, float, bool, type(None)))
+NAME_OR_NUMBER = Kind("a text or a number", _is(str, int))
 
 
 def one_of(*values: Any) -> Kind:
@@ -60,6 +60,13 @@ def one_of(*values: Any) -> Kind:
     known = ", ".join(str(value) for value in values)
     return Kind(known if len(values) == 1 else f"one of {known}",
                 lambda v: any(v == w and type(v) is type(w) for w in values))  # fmt: skip
+
+
+def between(low: float, high: float, whole: bool = False) -> Kind:
+    """A number, or a whole one, from low to high."""
+    kind = INTEGER if whole else NUMBER
+    words = f"{'a whole number' if whole else 'a number'} from {low:g} to {high:g}"
+    return Kind(words, lambda v: kind.fits(v) and low <= v <= high)
 
 
 def maybe(kind: Kind) -> Kind:
@@ -88,7 +95,7 @@ _RULES = ("rule", "learning_algorithm", "feedback", "algorithm")
 _OPTIONS = loose(seed=SCALAR, dataset=maybe(TEXT), data=maybe(TEXT), epochs=maybe(COUNT),
                  **dict.fromkeys(_RULES, SCALAR))  # fmt: skip
 CONFIG = Kind("an object", _is(dict), None, {"paper": TEXT, "script": TEXT, "options": _OPTIONS},
-              {"creditlab": TEXT, "name": TEXT})  # fmt: skip
+              {"creditlab": TEXT, "name": TEXT, "dataset": maybe(TEXT)})  # fmt: skip
 
 # Of what made a run a fact may be missing (an older version, another machine): a resume warns of
 # the difference, a page leaves the cell empty.
@@ -100,6 +107,11 @@ ENVIRONMENT = loose(
     data=table(), **_PART,
     resumed=many(loose(step=COUNT, differences=many(TEXT), **_PART)),
 )  # fmt: skip
+
+WIDTH = between(bounds.SMALLEST, bounds.LARGEST_FACTOR)
+"""Of a network, as a factor of its paper's."""
+SIDE = between(1, bounds.LARGEST_SIDE, whole=True)
+"""Of an image, in pixels."""
 
 _BEST = table(metric=TEXT, value=NUMBER, epoch=COUNT)
 EPOCH = table(kind=TEXT, epoch=COUNT)
@@ -116,7 +128,8 @@ _TENSOR = table(shape=many(COUNT), dtype=TEXT, stored_as=TEXT)
 
 def state(form: int) -> Kind:
     """A checkpoint's state.json of this format."""
-    return table(format=one_of(form), run=table(), scalars=table(), tensors=table(_TENSOR))
+    needed = {"format": one_of(form), "run": table(), "scalars": table(), "tensors": table(_TENSOR)}
+    return Kind("an object", _is(dict), None, needed, {"md5": TEXT})
 
 
 def _sums(figures: int) -> Kind:

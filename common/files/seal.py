@@ -24,6 +24,14 @@ def seal(arrays: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
+def finite(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """UserError where a weight is NaN or infinite: a network of it answers every image alike."""
+    for name in sorted(arrays):
+        array = arrays[name]
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise damaged(path, f"{name} holds NaN or infinity: its run diverged, or it is damaged")
+
+
 def verified(path: Path, arrays: Mapping[str, np.ndarray], about: dict[str, Any]) -> bool:
     """Take the MD5 out of `about` and compare; False where there is none: the file of another
     program. Raises UserError where the arrays are not those that were written."""

@@ -76,7 +76,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """`write_bytes` of a text in UTF-8."""
-    write_bytes(path, text.encode())
+    # The name of a file, which need not be UTF-8, may be part of the text.
+    write_bytes(path, text.encode("utf-8", "surrogateescape"))
 
 
 def write_json(path: Path, document: Any) -> None:

@@ -1,10 +1,12 @@
 """Checkpoints that a crash cannot tear: whole folders, renamed into place, nothing ever unpickled.
 
 RUN/checkpoints/step-00003480/tensors.safetensors   every tensor of the learner, tied ones once
-RUN/checkpoints/step-00003480/state.json            all else, and each tensor's shape and dtype
+RUN/checkpoints/step-00003480/state.json            all else, each tensor's shape and dtype, and
+                                                    the MD5 of the file of tensors
 RUN/checkpoints/{last,best}                         relative links, swapped by a rename
 """
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -44,6 +46,7 @@ def save(run: Path, step: int, learner: Any, document: dict, links: tuple[str, .
             temporary.mkdir()
             kept = {name: t for name, t in tensors.items() if stored[name] == name}
             backend.save_tensors(temporary / "tensors.safetensors", kept)
+            document["md5"] = _md5(temporary / "tensors.safetensors")
             write_json(temporary / "state.json", document)
             sync(temporary / "tensors.safetensors")
             sync(temporary)
@@ -66,20 +69,24 @@ def newest(run: Path) -> Path | None:
 
 
 def of_run(run: Path, which: str = "best") -> Path:
-    """The checkpoint that a run's link `which` ("best", "last") names; UserError without one."""
+    """The checkpoint that a run's link `which` ("best", "last") names; UserError without one, or
+    where its tensors are not those that were written."""
     folder = home(run) / "checkpoints" / which
     if not (folder / "state.json").is_file():
         raise UserError(f"{folder}: no checkpoint is here")
+    _verify(folder, documents.read(folder / "state.json", documents.loose(md5=documents.TEXT)))
     return folder
 
 
 def load(folder: Path, learner: Any) -> dict:
     """Put a checkpoint into the learner and the generators; returns what the run remembered.
 
-    Raises UserError where a name, a shape or a dtype differs, in either direction.
+    Raises UserError where a name, a shape or a dtype differs, in either direction, and where the
+    tensors are not those that were written.
     """
     file, tensors = folder / "state.json", folder / "tensors.safetensors"
     saved = documents.read(file, documents.state(FORMAT))
+    _verify(folder, saved)
     backend = learner.backend
     arrays = backend.load_tensors(tensors)
     mine = learner.state()
@@ -114,6 +121,27 @@ def load(folder: Path, learner: Any) -> dict:
     learner.load_state({n: t for n, t in whole.items() if n in mine} | scalars)
     backend.load_rng_state({n: t for n, t in whole.items() if n.startswith("rng.")})
     return saved["run"]
+
+
+def _md5(file: Path) -> str:
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, _new_md5).hexdigest()
+
+
+def _new_md5() -> Any:
+    return hashlib.md5(usedforsecurity=False)  # for damage, not for forgery
+
+
+def _verify(folder: Path, saved: dict[str, Any]) -> None:
+    """UserError where tensors.safetensors is not the file that state.json was written beside. An
+    older checkpoint does not know its MD5."""
+    file, known = folder / "tensors.safetensors", saved.get("md5")
+    try:
+        found = known and _md5(file)
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror or error})") from None
+    if found != known:
+        raise UserError(f"{file}: MD5 is {found}, not {known} as written: damaged")
 
 
 def _alike(value: Any, mine: Any) -> bool:

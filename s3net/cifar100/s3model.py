@@ -1,4 +1,4 @@
-"""The S3 network of the CIFAR study (s3net_cifar100.md, section 4), under the original's names."""
+"""The S3 network of the CIFAR study (s3net, cifar100 4), under the original's names."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,6 @@
 """What do the wires buy? `python -m s3net.expressibility.compare`
 
-Kernel regression with infinitely wide networks (s3net_ntk.md): the test error of each wiring
+Kernel regression with infinitely wide networks (s3net, ntk 1): the test error of each wiring
 against depth on the notebook's split, and over many random splits the gap between the residual and
 the proposed wiring with a confidence interval. Writes compare.csv, gaps.csv and compare.png.
 """

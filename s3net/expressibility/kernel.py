@@ -1,4 +1,4 @@
-"""NTK and NNGP of infinitely wide ReLU networks in each wiring, in closed form (s3net_ntk.md, 5).
+"""NTK and NNGP of infinitely wide ReLU networks in each wiring, in closed form (s3net, ntk 5).
 
 Every layer is dense, f(x) = sigma_w W x / sqrt(width) + sigma_b b with W, b ~ N(0, 1). For a pair
 of inputs of dimension d, q is the covariance of a unit's values, t the tangent kernel, v, v' the

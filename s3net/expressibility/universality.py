@@ -1,6 +1,6 @@
 """One neuron a layer suffices: `python -m s3net.expressibility.universality --function sin`
 
-The paper's univariate argument, built (s3net.md, section 1). A chain of one-neuron layers
+The paper's univariate argument, built (s3net, 1). A chain of one-neuron layers
 
     h_0 = x,    h_i = relu(h_{i-1} - d_i),    d_1 = t_0,  d_i = t_{i-1} - t_{i-2}
 

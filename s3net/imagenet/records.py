@@ -35,7 +35,7 @@ ABOUT = documents.table(images=documents.COUNT, done=documents.COUNT, listing=do
 
 def pack(image: bytes, label: int, name: str) -> bytes:
     """A record of an image file."""
-    text = name.encode()
+    text = os.fsencode(name)
     return HEAD.pack(label, zlib.crc32(image), len(text)) + text + image
 
 
@@ -48,7 +48,7 @@ def unpack(record: bytes) -> tuple[bytes, int, str]:
     image = record[start:]
     if zlib.crc32(image) != crc:
         raise ValueError("other bytes than were written")
-    return image, label, record[HEAD.size : start].decode()
+    return image, label, os.fsdecode(record[HEAD.size : start])
 
 
 def library() -> Any:

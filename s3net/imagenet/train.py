@@ -1,6 +1,6 @@
 """Train on ImageNet: `python -m s3net.imagenet.train DATA`, DATA with train and val.
 
-The recipe is the original's (s3net_imagenet.md, section 6): random crops of 224, SGD with momentum
+The recipe is the original's (s3net, imagenet 6): random crops of 224, SGD with momentum
 0.9 and decay 1e-4, rate divided by ten every thirty epochs. Several GPUs:
 `torchrun --nproc-per-node 4 -m s3net.imagenet.train DATA`.
 """

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from common.backends import torch_backend, torch_distributed
+from common.backends import torch_backend, torch_distributed, torch_trial
 from common.data.torch_stream import TorchStream
 from common.data.torchvision_transforms import centre_crop, ten_crop
 from common.runs.running import Sums
@@ -45,6 +45,8 @@ def validate(options: Any, weights: Path | None, crop: Callable[[int], Any]) -> 
     if world.main:
         click.echo(task.about)
     learner = make_learner(options, task, device, world)
+    shape = (3, options.image_size, options.image_size)
+    torch_trial.fits(learner.net, shape, torch_backend.floats(options.precision))
     if weights is not None:
         load(learner.net, read(weights), weights)
     batches = stream(options, task.val, crop, device, world)

@@ -7,7 +7,7 @@ the small S3 in `s3net/weights`, trained on ten classes of Tiny ImageNet.
 import click
 
 from common.cli import Options, command, option
-from common.cli.params import Device, batch, choice, path, positive_int
+from common.cli.params import Device, batch, choice, path, positive_int, side
 from s3net.tinyimagenet.data import DATASETS
 from s3net.tinyimagenet.models import MODELS
 
@@ -38,7 +38,7 @@ from s3net.tinyimagenet.models import MODELS
 )
 @option(
     "--image-size",
-    type=positive_int,
+    type=side,
     default=None,
     original=False,
     help="Images are enlarged to this side (default: the model's, else 224).",

@@ -142,8 +142,12 @@ def open_network(name: str | None, path: Path | None, size: int | None = None) -
 
     name   of the network; None: as the file says, else s3net_small
     path   as `stored.read` takes it; None: the small one of that name in `s3net/weights`
-    Raises UserError where the file is none or does not match the network.
+    Raises UserError where the file is none or does not match the network, or its images are too
+    small for it.
     """
+    import torch
+
+    from common.backends.torch_trial import fits
     from s3net.stored import STORED, Stored, load
     from s3net.stored import read as read_stored
 
@@ -172,6 +176,8 @@ def open_network(name: str | None, path: Path | None, size: int | None = None) -
     load(net, stored, path)
     known = stored.about.get("test_accuracy")
     about = "weights of unknown accuracy" if known is None else (
-        f"{known:.2f} % of {stored.about['tested_on']}"
+        f"{known:.2f} % of {stored.about.get('tested_on', 'unnamed images')}"
     )  # fmt: skip
-    return Opened(net.eval(), name, size or stored.about.get("image_size", 224), stored, about)
+    size = size or stored.about.get("image_size", 224)
+    fits(net, (3, size, size), torch.float32)
+    return Opened(net.eval(), name, size, stored, about)

@@ -1,6 +1,6 @@
 """Train on Tiny ImageNet: `python -m s3net.tinyimagenet.train --model s3net_new`.
 
-The recipe is the original's (s3net_tinyimagenet.md, section 6): images enlarged to 224 x 224,
+The recipe is the original's (s3net, tinyimagenet 6): images enlarged to 224 x 224,
 random flips, SGD with momentum 0.9 and no decay, rate divided by ten every thirty epochs. The
 `Tiny_*` programs beside this one are the original's nine: this one with their network and recipe.
 """

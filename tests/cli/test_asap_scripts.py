@@ -46,7 +46,7 @@ def test_every_mode_learns_digits(mode: str, tmp_path: Path, capsys) -> None:
 
 
 def test_original_preset_sets_what_the_original_does(tmp_path: Path) -> None:
-    """D1 and D3 differ; D2, D6 and D7 are the same in both."""
+    """(asap, D1, D3) differ; (asap, D2, D6, D7) are the same in both."""
     start(train, *QUICK, "--epochs", 1, "--feedback", "fa", "--compat", "original", "--out",
           tmp_path / "r", "--batch-size", 100)  # fmt: skip
     options = json.loads((tmp_path / "r/config.json").read_text())["options"]

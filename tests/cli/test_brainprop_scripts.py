@@ -190,7 +190,7 @@ def test_saving_leaves_the_originals_files(trained, capsys):
 
 
 def test_saved_weights_evaluate_to_the_accuracy_of_their_epoch(trained, capsys):
-    """Weights of another epoch than promised (defect 6), or in another order."""
+    """Weights of another epoch than promised (brainprop, D6), or in another order."""
     lines = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
     accuracies = [line["test_accuracy"] for line in lines]
     for file, wanted in (("weights.h5", max(accuracies)), ("last_weights.h5", accuracies[-1])):
@@ -280,7 +280,7 @@ def test_foreign_weights_are_one_line(words, part, trained):
 
 
 def test_weights_whose_classes_are_numbered_otherwise_are_put_right(trained, capsys):
-    """Defect 13: weights from another machine score at chance."""
+    """Defect (brainprop, D13): weights from another machine score at chance."""
     from brainprop.files import stored
 
     found = stored.read(Path("digits_conv_BrainProp_weights.h5"))
@@ -304,7 +304,7 @@ def test_weights_whose_classes_are_numbered_otherwise_are_put_right(trained, cap
 
 
 def test_the_name_of_tiny_imagenets_weights_has_two_spellings(here):
-    """Defect 17: the README's TIN_ is TinyImageNet_ in the tree."""
+    """Defect (brainprop, D17): the README's TIN_ is TinyImageNet_ in the tree."""
     from brainprop.files import stored
 
     stored.write_h5(Path("TinyImageNet_BrainProp_weights.h5"), {"a.w": np.ones(2)}, {})

@@ -164,7 +164,7 @@ def test_a_results_directory_has_what_the_originals_users_parse(rule, tmp_path, 
                                   ["-use_backprop", "True"]])  # fmt: skip
 def test_an_originals_checkpoint_is_gone_on_from(more, tmp_path, capsys) -> None:
     """Momenta of other weights, an epoch or a best accuracy that starts again, rates that decay
-    twice (D6): the run that reads the file has the bits of the one that wrote it."""
+    twice (burstprop, D6): the run that reads the file has the bits of the one that wrote it."""
     torch = pytest.importorskip("torch")
     start(tmp_path / "whole", *DIGITS, *more, "-n_epochs", 3)
     start(tmp_path / "part", *DIGITS, *more, "-n_epochs", 2)
@@ -223,7 +223,7 @@ def test_rates_fall_every_thirty_epochs() -> None:
 
 
 def test_tests_are_centred_and_the_hold_out_is_apart(folder, tmp_path) -> None:
-    """Test images that are cropped at random, unless that is asked for (D5), or trained on."""
+    """Test images that are cropped at random unasked (burstprop, D5), or trained on."""
     torch = pytest.importorskip("torch")
     from burstprop.imagenet.data import load_task, streams
     from common.backends.single_process import Alone

@@ -30,7 +30,7 @@ def results(notebook) -> dict[str, list[float]]:
 
 
 def test_the_stored_runs_align_as_both_revisions_do(notebook) -> None:
-    """Outputs of another rule, rate or data set beside text that says MNIST (specification, D1)."""
+    """Outputs of another rule, rate or data set beside text that says MNIST (burstprop, D1)."""
     found = results(notebook)
     before, after, _, accuracy = found["head"]
     assert before == pytest.approx(90, abs=3) and after < 15 and accuracy > 95

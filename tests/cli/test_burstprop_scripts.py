@@ -104,7 +104,7 @@ def test_the_correct_spelling_of_perturbation_is_taken_too() -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_one_line_that_names_it(words: Any, part: str, tmp_path: Path) -> None:
-    """The original's silent False for "yes", its attribute errors (D13, D17)."""
+    """The original's silent False for "yes", its attribute errors (burstprop, D13, D17)."""
     with pytest.raises(UsageError) as caught:
         start(mnist, tmp_path / "r", *QUICK, *words)
     assert part in str(caught.value) and "\n" not in str(caught.value)
@@ -118,7 +118,7 @@ def test_a_missing_directory_is_said_so(tmp_path: Path) -> None:
 
 
 def test_what_one_option_forces_and_what_has_no_effect(capsys) -> None:
-    """Backprop with recurrent weights; options that are not read, silently (D17)."""
+    """Backprop with recurrent weights; options that are not read, silently (burstprop, D17)."""
     options = resolve(parse(mnist, "r", "-use_backprop", "True", "-use_node_pertubation", "True",
                             "-hidden_lr", 3, "-p_baseline", 0.5))  # fmt: skip
     assert rule_of(options) == "backprop" and not options.use_node_pertubation
@@ -151,7 +151,7 @@ def results(tmp_path_factory) -> Path:
 
 
 def test_a_results_directory_holds_every_file_that_users_parse(results: Path) -> None:
-    """Section 7: params.txt, two networks, the sources, events."""
+    """(burstprop, 7): params.txt, two networks, the sources, events."""
     names = {path.name for path in results.iterdir()}
     assert {"params.txt", "initial_model.pth", "model.pth", "train_mnist.py", "networks.py",
             "layers.py", "config.json", "metrics.jsonl", "summary.json"} <= names  # fmt: skip

@@ -43,7 +43,7 @@ def test_small_displacements_give_backprop_scaled_once_per_layer(implementation)
 
 @pytest.mark.parametrize("implementation", ["torch", "tensorflow"])
 def test_eight_hidden_layers_survive_single_precision_only_in_the_exact_form(implementation):
-    """Catches the return of the cancellation (defect 12): in float32 the lowest layers' errors
+    """Catches the return of the cancellation (lra_e, D12): in float32 the lowest layers' errors
     would be rounding noise, which AdamW rescales to full-size steps."""
     require(implementation)
     sizes = [30, *[64] * 8, 10]

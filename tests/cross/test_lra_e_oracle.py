@@ -132,7 +132,7 @@ def test_every_option_of_the_rule_means_what_the_oracle_means(implementation, ru
 
 @each_implementation
 def test_transposed_error_weights_are_the_old_programs_defect(implementation):
-    """Catches defect 1 reproduced in the wrong layers: the top one is right in the originals."""
+    """Catches (lra_e, D1) reproduced in the wrong layers: the top one is right in the originals."""
     require(implementation)
     sizes = [11, 8, 8, 8, 5]
     rule, net = Rule(transposed_e=True), Net.draw(sizes, np.random.RandomState(1))

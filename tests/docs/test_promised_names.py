@@ -9,7 +9,7 @@ import pytest
 from common.errors import UsageError
 from tests.docs.pages import ROOT
 
-# Specification of each paper, section 2 (S3Net: its companion files too).
+# Section 2 of every docs/papers/PAPER.md, and of S3Net's parts.
 PROMISED = {
     "asap": ("requirements.txt", "environment_asap.yaml", "train.py", "eval.py"),
     "brainprop": (

@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -179,7 +180,8 @@ def test_the_loss_says_what_reduction_it_is_saved_with():
     tensorflow()
     from brainprop.loss import BrainPropLoss
 
-    config = BrainPropLoss(np.int64(8)).get_config()
+    size: Any = np.int64(8)
+    config = BrainPropLoss(size).get_config()
     assert (config["reduction"], config["batch_size"]) == ("sum", 8)
     assert type(config["batch_size"]) is int
     again = BrainPropLoss.from_config(config)
@@ -262,15 +264,17 @@ def test_numpys_integers_are_sizes_of_layers():
     from brainprop.layers.output import BrainPropLayer
 
     x = np.random.RandomState(0).rand(2, 7, 7, 3).astype(np.float32)
-    for three, two in ((np.int64(3), np.int32(2)), (np.array([3, 3]), np.array([2, 2])), (3, 2)):
-        layer = LocallyConnected2D(np.int64(4), three, two, kernel_initializer="ones")
+    kinds: Any = ((np.int64(3), np.int32(2)), (np.array([3, 3]), np.array([2, 2])), (3, 2))
+    four: Any = np.int64(4)
+    for three, two in kinds:
+        layer = LocallyConnected2D(four, three, two, kernel_initializer="ones")
         assert layer(x).shape == layer.compute_output_shape(x.shape) == (2, 3, 3, 4)
         config = layer.get_config()
         json.dumps([config[n] for n in ("filters", "kernel_size", "strides")])
         assert (config["filters"], config["kernel_size"], config["strides"]) == (4, (3, 3), (2, 2))
-    json.dumps(
-        BrainPropLayer(np.int64(4), epsilon=np.float32(0.5), seed=np.int64(1)).get_config()["units"]
-    )
+    numbers: Any = {"units": np.int64(4), "epsilon": np.float32(0.5), "seed": np.int64(1)}
+    json.dumps(BrainPropLayer(**numbers).get_config()["units"])
+    wrong: Any
     for wrong in (2.5, True, np.float64(3), "3", None, (3, 3, 3), np.array([3, 0])):
         with pytest.raises(ArgumentError, match="^kernel_size "):
             LocallyConnected2D(4, wrong)

@@ -2,6 +2,7 @@
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,8 @@ def test_every_public_function_that_takes_labels_is_tested_at_the_door():
             module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
             tree = ast.parse(path.read_text(encoding="utf-8"))
             classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
-            for prefix, owner in [("", tree), *((f"{c.name}.", c) for c in classes)]:
+            owners: list[tuple[str, Any]] = [("", tree), *((f"{c.name}.", c) for c in classes)]
+            for prefix, owner in owners:
                 found |= {f"{module}.{prefix}{name}" for name in _takers(owner)}
     assert len(found) > 40
     assert found - set(OTHERS) <= tested

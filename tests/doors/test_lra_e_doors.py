@@ -34,7 +34,7 @@ def framework(request) -> Any:
         )
     import keras
 
-    from lra_e.tf_rule import MLP
+    from lra_e.tf_rule import MLP  # type: ignore[assignment]
 
     return SimpleNamespace(
         MLP=MLP,
@@ -254,6 +254,6 @@ def test_learners_refuse_frozen_tensors(framework):
     if framework.tensor.__module__.startswith("tensorflow"):
         from lra_e.tf_learner import Learner, sgd
     else:
-        from lra_e.torch_learner import Learner, sgd
+        from lra_e.torch_learner import Learner, sgd  # type: ignore[assignment]
     with pytest.raises(ArgumentError, match=r"^model must not have frozen .*W.*apply_update"):
         Learner(model, sgd(0.1))

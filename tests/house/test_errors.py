@@ -117,7 +117,8 @@ def _takes_value_errors(node: ast.Try) -> bool:
 def test_an_argument_error_is_a_value_error_with_its_argument() -> None:
     """A program's own `except ValueError` that misses it; an error that a worker cannot send."""
     error = pickle.loads(pickle.dumps(ArgumentError("beta", "(=0) must be > 0")))
-    assert isinstance(error, ValueError) and isinstance(error, UsageError)
+    assert issubclass(ArgumentError, ValueError) and issubclass(ArgumentError, UsageError)
+    assert isinstance(error, ArgumentError)
     assert (error.argument, error.problem, error.code) == ("beta", "(=0) must be > 0", 2)
     assert str(error) == "beta (=0) must be > 0"
     near = unknown("feedback", "asap_k5", ["asap", "asap_k4"])
@@ -140,7 +141,7 @@ def library(beta: float, units: str) -> None:
 @argument("place", required=False)
 @option("-beta", type=positive, default=0.1)
 @option("--units", "--unit", "units", type=choice("tanh", "none", "depth"), default="tanh")
-def toy(options):  # type: ignore[no-untyped-def]
+def toy(options):
     """A toy."""
     if options.place:
         raise ArgumentError("place", f"(={options.place}) is no place")

@@ -1,6 +1,6 @@
 """The way down written by hand: attention starts at the unit selected and follows the connections.
 
-Equation 5.1.7 of the specification, for a weight from unit i to unit j:
+The way down (brainprop, 5.1.7), for a weight from unit i to unit j:
 
     fb_s = 1,  fb_j = f'(a_j) sum_k w_jk fb_k,  dw_ij = lr delta x_i fb_j / B
 

@@ -1,4 +1,4 @@
-"""Burstprop in numpy, one sample and one layer at a time, from the equations (specification, 5.1).
+"""Burstprop in numpy, one sample and one layer at a time, from the equations (burstprop, 5.1).
 
 Convolutions are matrices here: every layer is `y = M x + c`, M built by convolving unit images, so
 that transport is M^T b and nothing is shared with the implementation under test.

@@ -1,5 +1,6 @@
 """Figures say what their points are of: new audit lines, and those that the past left."""
 
+import numpy as np
 import pytest
 
 from common.reports import figures
@@ -48,5 +49,5 @@ def test_a_figure_of_angles_shows_the_spread_and_says_what_it_is_of(tmp_path, ma
         assert words in axes.get_xlabel()
         assert len(axes.collections) == bands
         for each in axes.collections:
-            heights = each.get_paths()[0].vertices[:, 1]
+            heights = np.asarray(each.get_paths()[0].vertices)[:, 1]
             assert (heights.min(), heights.max()) == (50.0, 90.0)

@@ -39,7 +39,7 @@ MAKERS = {
 @pytest.mark.parametrize("feedback", FEEDBACK)
 @pytest.mark.parametrize("kind", MAKERS)
 def test_no_copy_or_move_ties_or_unties_storages(kind: str, feedback: str) -> None:
-    """Defect D1: B once shared W's storage until a move split them."""
+    """Defect (asap, D1): B once shared W's storage until a move split them."""
     layer = MAKERS[kind](feedback)
     for twin in (layer, copy.deepcopy(layer), copy.deepcopy(layer).double(), layer.to("cpu")):
         assert len(set(storages(twin))) == len(twin.state_dict())
@@ -68,7 +68,7 @@ def test_sign_symmetry_follows_the_weights_signs() -> None:
         assert (magnitudes[0].std() == 0) == (feedback == "uniform")
 
 
-def test_feedback_weights_are_drawn_as_the_specification_says() -> None:
+def test_feedback_weights_are_drawn_as_the_original_draws_them() -> None:
     """Linear B: U(-1, 1) or as nn.Linear draws W; convolution: U(-1, 1) / sqrt(fan-in), its own."""
     wide = FeedbackLinear(400, 300, init="uniform").B
     assert 0.99 < float(wide.abs().max()) < 1 and abs(float(wide.std()) - 3**-0.5) < 0.01
@@ -108,7 +108,7 @@ def test_what_a_sharing_layer_cannot_pad_is_refused() -> None:
 
 
 def test_direct_feedback_equals_an_update_by_hand() -> None:
-    """784-like net of two hidden layers: section 5's dfa, written out with matrices."""
+    """784-like net of two hidden layers: dfa (asap, 5), written out with matrices."""
     first, second, last = nn.Linear(6, 5), nn.Linear(5, 4), nn.Linear(4, 3)
     receivers = [DirectFeedback(3, (5,)), DirectFeedback(3, (4,))]
     x, labels = torch.randn(7, 6), torch.randint(3, (7,))

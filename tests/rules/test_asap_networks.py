@@ -17,7 +17,7 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
-# Section 4.5, "trained": model, channels, classes -> bp, fa and dfa, asap (None: not recorded).
+# Trained (asap, 4.5): model, channels, classes -> bp, fa and dfa, asap (None: not recorded).
 TRAINED = [
     ("convnet", 1, 10, 6_286_238, 6_286_238, 7_308_574),
     ("convnet", 3, 10, 6_289_438, 6_289_438, 7_308_574),
@@ -32,7 +32,7 @@ TRAINED = [
 
 
 @pytest.mark.parametrize(("model", "channels", "classes", "bp", "fa", "asap"), TRAINED)
-def test_as_many_numbers_learn_as_the_specification_counts(
+def test_as_many_numbers_learn_as_in_the_original(
     model: str, channels: int, classes: int, bp: int, fa: int, asap: int
 ) -> None:
     """A bias, a shortcut or a feedback weight too many or too few."""
@@ -50,7 +50,7 @@ def test_as_many_numbers_learn_as_the_specification_counts(
 
 
 def test_which_layer_learns_from_which_activation() -> None:
-    """Section 5's wiring, in its own words: x_j is the input of block j (from 1)."""
+    """The wiring (asap, 5), in its own words: x_j is the input of block j (from 1)."""
     for mode, served in (("asap", lambda j: j), ("asap_k4", lambda j: j - (j + 1) % 2)):
         net = build("resnet18", mode, width=0.04)
         rows = {r["layer"]: r for r in sharing(net, torch.zeros(1, 3, 32, 32))}
@@ -68,7 +68,7 @@ def test_which_layer_learns_from_which_activation() -> None:
 
 
 def test_a_step_keeps_what_the_paper_promises() -> None:
-    """Section 7's counts of activations that weight gradients read, to the number."""
+    """Counts of activations that weight gradients read (asap, 7), to the number."""
     counts = {(r["net"], r["rule"]): r["conv_inputs"] // 4 for r in memory()}
     promised = {
         ("convnet", "bp"): 24_576, ("convnet", "asap"): 16_384, ("resnet18", "bp"): 548_864,
@@ -85,7 +85,7 @@ def made(*words: Any, **options: Any) -> Any:
 
 
 def test_initial_weights_are_drawn_as_the_original_draws_them() -> None:
-    """Section 4.4, ranges and spreads."""
+    """Ranges and spreads of first weights (asap, 4.4)."""
     net = made("convnet", "asap")
     conv, linear = net.convs[1], net.linears[0]
     for tensor, bound in (
@@ -118,7 +118,7 @@ PAIRS = [("convnet", "asap"), ("resnet18", "asap_k4"), ("resnet18", "kp")]
 
 @pytest.mark.parametrize(("model", "mode"), PAIRS)
 def test_b_follows_its_exact_recursion(model: str, mode: str) -> None:
-    """W - B against B trained as a parameter of its own, and against the scalars of section 5."""
+    """W - B against B trained as a parameter of its own, and against its scalars (asap, 5)."""
     torch.manual_seed(1)
     net = build(model, mode, width=0.04, size=16).double()
     start = {n: (W - B).detach().clone() for n, (W, B) in net.learned_feedback().items()}
@@ -154,7 +154,7 @@ def test_b_follows_its_exact_recursion(model: str, mode: str) -> None:
 
 
 def test_under_adam_b_stays_as_far_as_it_was() -> None:
-    """Defect D18: no decay, no alignment."""
+    """Defect (asap, D18): no decay, no alignment."""
     net = build("convnet", "asap", width=0.04, size=16).double()
     start = [(W - B).detach().clone() for W, B in net.learned_feedback().values()]
     learner = Learner(net, adam(0.003))
@@ -205,7 +205,7 @@ def test_the_learning_rate_is_half_a_cosine() -> None:
 
 
 def test_original_slip_and_its_correction() -> None:
-    """Defect D3: resnet18_not without shortcuts in every mode, or resnet18 in three of them."""
+    """(asap, D3): resnet18_not without shortcuts in every mode, or resnet18 in three of them."""
     images = torch.randn(2, 3, 32, 32)
     for mode in ("bp", "fa", "dfa", "asap"):
         nets = []

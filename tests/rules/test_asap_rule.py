@@ -69,7 +69,7 @@ def test_sharing_convolution_learns_from_the_shared_activation(shared: Any, grou
 
 
 def naive_match(s: np.ndarray, shape: Any) -> np.ndarray:
-    """Section 5, step 2, one number at a time (windows as adaptive pooling has them)."""
+    """Step 2 (asap, 5), one number at a time (windows as adaptive pooling has them)."""
     n, channels, h, w = shape
     height, width = s.shape[2:]
     a = np.empty(shape)

@@ -42,7 +42,7 @@ def batch(n: int) -> tuple:
 
 @pytest.mark.parametrize("kind", ["dense", "conv"])
 def test_with_one_round_and_no_clipping_the_update_is_delta_times_the_gradient_of_log_p(kind):
-    """The closed form of specification 5.5: a sign, a rate or a transpose wrong shows here.
+    """The closed form (brainprop, 5.5): a sign, a rate or a transpose wrong shows here.
 
     In conv layers feedback is averaged over patches, so only the last conv's gradient is exact.
     """
@@ -140,7 +140,7 @@ def test_feedback_to_a_pixel_is_the_mean_over_the_patches_that_hold_it(padding):
 
 @pytest.mark.parametrize("double", [False, True], ids=["corrected", "original"])
 def test_exploration_draws_from_p_or_as_the_original_from_its_softmax(double):
-    """Defect 20: a second softmax makes exploration nearly uniform."""
+    """Defect (brainprop, D20): a second softmax makes exploration nearly uniform."""
     q = tf.constant([[0.0, 2.0, 4.0]])
     seen = []
 

@@ -1,4 +1,4 @@
-"""The networks of BrainProp against the specification's counts and recipe (sections 4 and 6)."""
+"""The networks of BrainProp against counts and recipe (brainprop, 4, 6)."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def test_all_pairs_are_counted():
 
 
 def test_kernels_of_equal_shape_start_different_and_from_the_seed():
-    """Defect 3: one initialiser object makes twins of equal layers, which then learn the same."""
+    """(brainprop, D3): one initialiser makes twins of equal layers, which then learn the same."""
     net = build("deep", (16, 16, 3), 10, seed=4, widths={128: 64})
     kernels = [np.asarray(x.kernel) for x in net.layers if x.name.startswith("conv")][1:]
     assert len({k.tobytes() for k in kernels}) == 6

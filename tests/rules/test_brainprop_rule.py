@@ -131,7 +131,7 @@ def test_boltzmann_draws_follow_the_softmax():
 
 
 def test_an_action_of_value_zero_still_earns_its_error():
-    """Defect 9: with dead hidden units every value is 0 and nothing is learnt for good."""
+    """(brainprop, D9): with dead hidden units every value is 0 and nothing is learnt for good."""
     q, labels = tf.zeros((2, 3)), tf.constant([0, 1], tf.int64)
     s = tf.constant([0, 0], tf.int64)
     assert rule.prediction_error(q, s, labels).numpy().tolist() == [1.0, 0.0]
@@ -143,7 +143,7 @@ def test_an_action_of_value_zero_still_earns_its_error():
 
 
 def test_a_smaller_batch_is_divided_by_the_nominal_size_and_backprop_by_its_own():
-    """Defect 10: the last batch of an epoch counts too much, or in the twin too little."""
+    """(brainprop, D10): the last batch of an epoch counts too much, or in the twin too little."""
     for algorithm, partial, divisor in (("BrainProp", "nominal", 8), ("BrainProp", "mean", 4),
                                         ("EBP", "nominal", 4)):  # fmt: skip
         net = narrow("dense", algorithm)
@@ -160,7 +160,7 @@ def test_a_smaller_batch_is_divided_by_the_nominal_size_and_backprop_by_its_own(
 
 
 def test_evaluation_counts_half_a_wrong_answer_and_the_short_batch_less():
-    """Defects 10 and 11: val_loss of the original, on one large batch instead of many."""
+    """(brainprop, D10, D11): val_loss of the original, on one large batch instead of many."""
     net = narrow("dense", dtype="float32")
     images, labels = examples(net, 11)
     right = np.asarray(net(images, training=False)).argmax(1) == labels.numpy()
@@ -173,7 +173,7 @@ def test_evaluation_counts_half_a_wrong_answer_and_the_short_batch_less():
 
 
 def test_rewards_are_counted_where_values_are_negative():
-    """Defect 8: training accuracy of an untrained net is that of class 0."""
+    """Defect (brainprop, D8): training accuracy of an untrained net is that of class 0."""
     q, labels = tf.constant([[-3.0, -1.0, -2.0]]), tf.constant([1], tf.int64)
     s = tf.argmax(q, 1)
     assert int(rule.accuracy_as_the_original(q, s, labels)) == 0
@@ -225,7 +225,7 @@ def test_with_other_feedback_only_what_lies_below_changes():
 
 
 def test_moving_variance_is_unbiased_where_keras_is_biased():
-    """Defect 4: evaluation drifts from training on small maps."""
+    """Defect (brainprop, D4): evaluation drifts from training on small maps."""
     x = tf.constant(np.random.RandomState(0).rand(3, 2, 2, 5), tf.float32)
     batch = np.asarray(x).reshape(-1, 5)
     for kind, ddof in (("unbiased", 1), ("biased", 0)):

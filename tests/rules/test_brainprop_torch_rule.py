@@ -49,7 +49,7 @@ def test_the_loss_teaches_the_selected_unit_alone_by_its_prediction_error():
 
 
 def test_a_value_of_exactly_zero_teaches_unless_the_original_is_asked_for():
-    """Defect 9: with all hidden units dead the original learns nothing, for ever."""
+    """Defect (brainprop, D9): with all hidden units dead the original learns nothing, for ever."""
     q = torch.zeros(1, 3, requires_grad=True)
     one = torch.tensor([1])
     for original, expected in ((False, -0.5), (True, 0.0)):
@@ -69,7 +69,7 @@ def test_draws_follow_the_softmax_and_happen_at_the_rate_epsilon():
 
 
 def test_training_accuracy_as_the_original_counts_the_first_zero():
-    """Defect 8: where the value taken is negative, the argmax of its output is another class."""
+    """(brainprop, D8): where the value taken is negative, its output's argmax is another class."""
     q = torch.tensor([[-2.0, -1.0, -3.0], [1.0, 2.0, 0.0]])
     selected = torch.tensor([1, 1])
     assert accuracy_as_the_original(q, selected, torch.tensor([0, 1])) == 1.0
@@ -77,7 +77,7 @@ def test_training_accuracy_as_the_original_counts_the_first_zero():
 
 
 def test_a_short_last_batch_counts_less_in_the_evaluation_loss():
-    """The original's 200 samples with accuracy 0.11 gave 0.3706, not 0.445 (specification, 5.2)."""
+    """The original's 200 samples with accuracy 0.11 gave 0.3706, not 0.445 (brainprop, 5.2)."""
     q, labels = F.one_hot(torch.zeros(200, dtype=torch.int64), 10).double(), torch.ones(200).long()
     labels[:22] = 0
     assert evaluation_loss(q, labels, batch_size=128).item() == pytest.approx(
@@ -116,7 +116,7 @@ def test_every_position_multiplies_its_own_patch_by_its_own_kernel(padding, stri
 
 @pytest.mark.parametrize("variance", ["unbiased", "biased"])
 def test_the_running_variance_is_the_one_asked_for(variance):
-    """Defect 4: N / (N - 1) apart, three digits that evaluation mode sees."""
+    """Defect (brainprop, D4): N / (N - 1) apart, three digits that evaluation mode sees."""
     net = build("conv", (4, 4, 1), 3, widths={32: 2, 500: 3}, variance=variance)
     x = torch.randn(3, 4, 4, 1)
     kernel = arrays(net)["conv1.kernel"]
@@ -156,7 +156,7 @@ def test_weights_go_out_in_keras_layout_and_come_back():
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_parameters_are_as_many_as_in_the_original(architecture):
-    """Section 4's table: a bias, or a padding, too many shows here."""
+    """The table (brainprop, 4): a bias, or a padding, too many shows here."""
     counts = {"dense": 3_181_000, "conv": 3_150_760, "loccon": 3_831_048, "deep": 1_734_216}
     shape = (32, 32, 3) if architecture == "deep" else (28, 28, 1)
     assert (

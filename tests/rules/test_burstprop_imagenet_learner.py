@@ -43,7 +43,7 @@ def test_the_published_nets_have_their_counts(feedback, forward, biases, trainab
 
 
 @pytest.mark.parametrize("std", [0.05, 0.0])
-def test_first_weights_have_the_spread_of_the_specification(std: float) -> None:
+def test_first_weights_have_the_published_spread(std: float) -> None:
     """Fan in for fan out: the signal of the low layers is another."""
     net = imagenet(weight_fa_std=std)
     for layer in net.layers:

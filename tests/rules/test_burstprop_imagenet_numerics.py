@@ -1,4 +1,4 @@
-"""What float32 makes of the published ImageNet net's first update (specification, D11)."""
+"""What float32 makes of the published ImageNet net's first update (burstprop, D11)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Rectified units and the softmax output, against what section 5.4 says of them."""
+"""Rectified units and the softmax output, against their equations (burstprop, 5.4)."""
 
 import numpy as np
 import pytest

@@ -62,7 +62,7 @@ def mean_direction(net: BurstNetwork, make: Any, mode: str, images: Any, target:
 
 @pytest.mark.parametrize("conv", [False, True])
 def test_noise_that_reaches_the_output_finds_the_gradient_of_every_layer(conv: bool) -> None:
-    """D7: hidden layers that do a random walk. The size is right too: E is a mean."""
+    """(burstprop, D7): hidden layers that do a random walk. The size is right too: E is a mean."""
     net, (images, target) = small(conv), batch(conv)
     true = gradients(net, images, target)
     for mode, n, least in (("layers", 300, 0.9), ("all", 1000, 0.5)):
@@ -74,7 +74,7 @@ def test_noise_that_reaches_the_output_finds_the_gradient_of_every_layer(conv: b
 
 
 def test_in_the_original_only_the_output_hears_of_the_error() -> None:
-    """D7 as it is: the switch must change something, and only there."""
+    """(burstprop, D7) as it is: the switch must change something, and only there."""
     net, (images, target) = small(), batch(False)
     true = gradients(net, images, target)
     found = mean_direction(net, OriginalPerturbation, "all", images, target, 1000)
@@ -84,7 +84,7 @@ def test_in_the_original_only_the_output_hears_of_the_error() -> None:
 
 @pytest.mark.parametrize("conv", [False, True])
 def test_one_unit_at_a_time_adds_up_to_the_gradient(conv: bool) -> None:
-    """Units that are left out (D8), or perturbed twice in a round."""
+    """Units that are left out (burstprop, D8), or perturbed twice in a round."""
     net, (images, target) = small(conv), batch(conv)
     units = sum(e[0].numel() for e in clean_pass(net, images).rates)
     rounds = 8
@@ -96,7 +96,7 @@ def test_one_unit_at_a_time_adds_up_to_the_gradient(conv: bool) -> None:
 
 
 def test_the_walk_visits_every_unit_and_the_originals_counts_dimensions() -> None:
-    """D8: of C x H x W units the original visits C + H + W, and skips a batch a layer."""
+    """(burstprop, D8): of C x H x W units the original visits C + H + W, and skips batches."""
     net, (images, target) = small(conv=True), batch(True)
     sizes = [e[0].numel() for e in clean_pass(net, images).rates]
     ours = Perturbation(net, "units", Noise(), 0.001)
@@ -117,7 +117,7 @@ def test_the_walk_visits_every_unit_and_the_originals_counts_dimensions() -> Non
 
 
 def test_differences_keep_the_digits_that_float32_loses() -> None:
-    """D9: E' - E in float32 against float64."""
+    """(burstprop, D9): E' - E in float32 against float64."""
     net = networks.stack([], [30, 40, 40, 10], feedback=None)
     images, target = torch.randn(32, 30), torch.eye(10)[torch.randint(10, (32,))]
     noise = [torch.randn(32, n) * 1e-3 for n in (40, 40, 10)]
@@ -142,7 +142,7 @@ def test_differences_keep_the_digits_that_float32_loses() -> None:
 @pytest.mark.parametrize("original", [False, True])
 @pytest.mark.parametrize("mode", MODES)
 def test_every_mode_updates_as_often_as_it_should(mode: str, original: bool) -> None:
-    """Momentum and decay L times a batch where once was meant, or the reverse (D8)."""
+    """Momentum and decay L times a batch where once was meant, or the reverse (burstprop, D8)."""
     net, (images, target) = small(), batch(False)
     form = OriginalPerturbation if original else Perturbation
     learner = PerturbationLearner(

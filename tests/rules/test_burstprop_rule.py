@@ -262,7 +262,7 @@ def test_delta_angles_cost_no_bits_and_are_measured_before_the_update() -> None:
 
 
 def test_matched_backprop_differs_from_burstprop_in_hidden_layers_alone() -> None:
-    """A controlled comparison that is none (D12)."""
+    """A controlled comparison that is none (burstprop, D12)."""
     nets = [small(p_baseline=0.3) for _ in range(2)]
     nets[1].load_state_dict(nets[0].state_dict())
     burst = BurstLearner(nets[0], BurstUpdate(nets[0], [0.5] * 3, weight_decay=0.1))
@@ -304,7 +304,7 @@ def test_credit_is_the_rules_direction_and_the_losss_gradient() -> None:
 
 
 def test_published_sizes() -> None:
-    """The parameter counts of section 4."""
+    """The parameter counts (burstprop, 4)."""
     for hidden, trainable in enumerate((7_840, 397_000, 647_000, 897_000)):
         net = networks.mnist(hidden, feedback=None)
         biases = sum(len(layer.bias) for layer in net.layers)

@@ -1,7 +1,7 @@
 """Units that go together learn backprop's direction at Y = W; those that do not are refused.
 
-Where errors and burst rates are small, section 5.1.5 and 5.4.4 give every hidden layer backprop's
-delta, scaled by one number: sigmoid'(0) = 1/4 a layer.
+Where errors and burst rates are small, the equations (burstprop, 5.1.5, 5.4.4) give every
+hidden layer backprop's delta, scaled by one number: sigmoid'(0) = 1/4 a layer.
 """
 
 from dataclasses import dataclass

@@ -126,7 +126,7 @@ FORMS: dict[str, tuple[dict[str, Any], Callable[[], Any]]] = {
         ),
     ),
     "half gamma": ({"gamma": 0.5}, lambda: adamw(0.01, 0.3)),
-    "defect 1": (
+    "transposed E": (
         {"transposed_e": True, "sizes": [7, 6, 6, 6, 4]},
         lambda: adamw(0.01, 0.3, rebuilt=True),
     ),
@@ -181,7 +181,7 @@ def test_fixed_error_weights_stay_while_w_learns():
 
 
 def test_rebuilt_optimiser_takes_softened_sign_steps():
-    """Catches defect 2 reproduced with moments that linger, or with other constants than Keras'."""
+    """Catches (lra_e, D2) reproduced with moments that linger, or with constants unlike Keras'."""
     optimiser = adamw(0.001, rebuilt=True)
     variable = keras.Variable(np.array([1.0, -2.0, 3.0]), dtype="float64", name="theta")
     gradient = np.array([1e-3, -1e-7, 0.0])
@@ -281,7 +281,7 @@ def test_looking_at_credit_and_feedback_changes_nothing(rule):
 
 
 def test_report_after_the_update_is_what_evaluation_says():
-    """Catches defect 6 in the wrong direction: a report after the update that is from before it."""
+    """Catches (lra_e, D6) the wrong way round: a report after the update that is from before it."""
     learner = Learner(make_model(), adamw(0.05), report_after_update=True)
     plain = Learner(make_model(), adamw(0.05))
     after, before = learner.train_step(*batch()), plain.train_step(*batch())

@@ -181,7 +181,7 @@ def test_backward_is_one_step_of_gradient_descent():
 
 
 def test_the_report_after_the_update_is_what_evaluation_says():
-    """Defect 6 the wrong way round."""
+    """Defect (lra_e, D6) the wrong way round."""
     model = MLP(SIZES, **DOUBLE)
     learner = Learner(copy.deepcopy(model), adamw(0.05), report_after_update=True)
     plain = Learner(model, adamw(0.05))
@@ -209,7 +209,7 @@ def test_a_wrong_setting_is_named(settings, part):
 
 
 def test_a_transposed_update_of_e_needs_equal_widths():
-    """Defect 1 was hidden because all hidden layers were square."""
+    """Defect (lra_e, D1) was hidden because all hidden layers were square."""
     model = MLP([5, 4, 3, 2], transposed_e=True, **DOUBLE)
     with pytest.raises(UsageError, match="equal hidden widths"):
         model.compute_lra_update(*batch(sizes=[5, 2]))

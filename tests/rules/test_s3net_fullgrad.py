@@ -42,7 +42,7 @@ def images(n: int = 3, size: int = 14) -> torch.Tensor:
 
 
 def literal(model: Any, x: torch.Tensor, target: int) -> torch.Tensor:
-    """Section 5 word by word for one image: every product, psi and enlargement formed."""
+    """Word by word (s3net, interpretability 5) for one image: every product and enlargement."""
     kept: dict[Any, torch.Tensor] = {}
     x = x.clone().requires_grad_()
     for module in model:

@@ -7,11 +7,11 @@ from common.errors import UserError
 from s3net.expressibility import compare, kernel, universality
 from s3net.expressibility.data import Data, load, split, standardised
 
-# Specification, section 8: MSE on diabetes, B -> (residual, proposed, with the identity branch).
+# MSE on diabetes (s3net, ntk 8), B -> (residual, proposed, with the identity branch).
 KNOWN = {2: (3483.3, 3452.4, 3467.2), 5: (3416.9, 3354.7, 3364.7), 8: (3340.6, 3272.7, 3279.1)}
 
 
-def test_the_study_finds_the_numbers_of_the_specification() -> None:
+def test_the_study_finds_the_recorded_numbers() -> None:
     """Another split, a missing or added branch, an error that is divided twice."""
     rows = compare.measure(load("diabetes"), ("residual", "proposed"), KNOWN, (13,), identity=True)
     for row in rows:

@@ -1,4 +1,4 @@
-"""Tiny ImageNet's comparison models beyond what their traces hold (s3net_tinyimagenet.md, 4)."""
+"""Tiny ImageNet's comparison models beyond what their traces hold (s3net, tinyimagenet 4)."""
 
 import json
 from pathlib import Path

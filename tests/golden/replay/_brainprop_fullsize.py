@@ -12,7 +12,7 @@ SHAPES = {"MNIST": (28, 28, 1), "CIFAR10": (32, 32, 3), "CIFAR100": (32, 32, 3),
           "TinyImageNet": (64, 64, 3)}  # fmt: skip
 CLASSES = {"MNIST": 10, "CIFAR10": 10, "CIFAR100": 100, "TinyImageNet": 200}
 SAMPLES, LR = 4, 0.01
-# float32 with a batch of four: some kernels' norms move by up to one percent (specification, 11).
+# float32 with a batch of four: some kernels' norms move by up to one percent (brainprop, 11).
 LOSS, STATISTICS, OUTPUTS = 5e-4, 0.02, 5e-3
 
 

@@ -13,7 +13,7 @@ from tests.golden.trace import Trace
 
 
 class Tolerance(NamedTuple):
-    """Absolute, as the specification has it (section 11, "Check done"), with some room."""
+    """Absolute, what was measured (brainprop, 11), with some room."""
 
     outputs: float
     parameters: float

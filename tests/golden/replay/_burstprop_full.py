@@ -33,7 +33,7 @@ def replay_full_size(trace: Trace) -> None:
 
 
 def replay_tag(trace: Trace, tag: str, net: BurstNetwork, mnist: bool) -> None:
-    """One step of one net, everything drawn as section 11 says."""
+    """One step of one net, everything drawn as recorded (burstprop, 11)."""
     draw = np.random.RandomState(trace.integer("meta.seed"))
     fill(net, draw, gain=1.0 if mnist else 3.6)
     shape, batch = ((1, 28, 28), 4) if mnist else ((3, 32, 32), 2)

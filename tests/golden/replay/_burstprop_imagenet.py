@@ -1,11 +1,11 @@
-"""Replays burstprop's ImageNet traces (section 11 of its specification) by its ImageNet learner.
+"""Replays burstprop's ImageNet traces (burstprop, 11) by its ImageNet learner.
 
 imagenet_burst_*        small nets, a few steps, everything recorded
 ImageNetConvNet_<tag>.  of fullsize_checksums: the published net, weights by formula, statistics
 
 What was recorded in float64 is replayed in both forms of the rule: on paper they are one. What was
-recorded in float32 is noise in the low layers (defect D11); it is computed as the original does,
-held to rounding where the specification says that it is more than noise, and elsewhere to its size.
+recorded in float32 is noise in the low layers (burstprop, D11); it is computed as the original
+does, held to rounding where it is more than noise, and elsewhere to its size.
 """
 
 import ast
@@ -166,7 +166,7 @@ def _replay_tag(trace: Trace, tag: str, single: bool) -> None:
 
 
 def full_size(seed: int, learned: bool, exact: bool) -> tuple[Any, Any, Any]:
-    """Network in float64, images (2, 3, 224, 224) and labels (2,), drawn as section 11 says."""
+    """Network in float64, images (2, 3, 224, 224), labels (2,), drawn as told (burstprop, 11)."""
     import torch
 
     from burstprop.imagenet.networks import imagenet

@@ -17,7 +17,7 @@ from tests.oracles.lra_e_learners import make_learner
 from tests.oracles.lra_e_numpy import Array, Net
 from tests.oracles.lra_e_settings import Recipe, Rule
 
-# The recipes of section 3; a file that states a number is believed instead.
+# The programs' constants (lra_e, 3); a file that states a number is believed instead.
 RECIPES = {
     "torch": Recipe("torch_adamw", 0.001, eps=1e-8, weight_decay=0.01),
     "tfnew": Recipe("keras_adamw", 0.001, eps=1e-7, weight_decay=0.004, rebuilt=True),

@@ -88,7 +88,7 @@ def read_recipe(trace: Trace, family: str) -> Recipe:
 
 
 def read_rule(trace: Trace, family: str, error_form: str) -> Rule:
-    """The rule with its constants, and with the program's own defects 1 and 4."""
+    """The rule with its constants, and the program's own defects (lra_e, D1, D4)."""
     batch = trace.shape("x")[1]
     divisor = trace.integer("batch_divisor", 1 if family == "tfold" else batch)
     assert divisor in (1, batch), f"{trace!r}: batch_divisor {divisor} is neither 1 nor {batch}"

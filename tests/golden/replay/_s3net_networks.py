@@ -231,7 +231,7 @@ class NamedStatistics:
 
 
 def fill(net: Any, seed: int) -> None:
-    """The procedural fill of section 11, in the order in which things were registered."""
+    """The procedural fill (s3net, 11), in the order in which things were registered."""
     import torch
 
     for j, (name, parameter) in enumerate(net.named_parameters()):

@@ -1,4 +1,4 @@
-"""Replays the ASAP traces (section 11 of its specification) by `asap.learner`.
+"""Replays the ASAP traces (asap, 11) by `asap.learner`.
 
 <net>_<mode>       small nets in float64: four steps of training, everything recorded
 full_<net>_<mode>  full size, one forward and backward, weights by formula, statistics only
@@ -212,7 +212,7 @@ def _compare_gradients(trace: Trace, net: Any, names: dict[str, str], config: An
 
 
 def tied(net: Any) -> bool:
-    """Whether feedback weights of convolutions are the forward weights at all times (defect D1)."""
+    """Whether feedback weights of convolutions are the forward weights at all times (asap, D1)."""
     return net.mode == "fa" and net.fa_feedback == "tied"
 
 
@@ -272,7 +272,7 @@ def _replay_full(trace: Trace, config: dict[str, str]) -> None:
 
 
 def _fill(name: str, leaf: str, tensor: Any, net: Any) -> None:
-    """The formula of section 11."""
+    """The full-size files' formula (asap, 11)."""
     import torch
 
     draw = np.random.RandomState(crc32(name.encode()) % 2**32)

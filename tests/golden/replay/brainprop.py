@@ -1,4 +1,4 @@
-"""Replays the BrainProp traces (section 11 of its specification).
+"""Replays the BrainProp traces (brainprop, 11).
 
 A file's name says what it is; everything else is in its keys, above all in cfg_json:
 

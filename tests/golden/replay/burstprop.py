@@ -1,4 +1,4 @@
-"""Replays the Burstprop traces (section 11 of its specification).
+"""Replays the Burstprop traces (burstprop, 11).
 
 {fc,mnistconv,cifarconv}_burst_*   burstprop, every quantity of the first step and all weights
 *_bp, *_np_*                       backprop; node perturbation with the noise that was recorded

@@ -1,4 +1,4 @@
-"""Replays the LRA-E traces (section 11 of its specification) by every implementation that we have.
+"""Replays the LRA-E traces (lra_e, 11) by every implementation that we have.
 
 A file's name says which program it comes from; sizes, rates, optimiser and layouts are in its keys:
 

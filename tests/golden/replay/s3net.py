@@ -1,4 +1,4 @@
-"""Replays the S3Net traces (section 11 of its specification).
+"""Replays the S3Net traces (s3net, 11).
 
 cifar_s3_*, tiny_s3_*, imagenet_s3_*   small nets: forward, backward and four steps of SGD
 s3_fullsize_checksums                  the published sizes, weights by formula, statistics only
