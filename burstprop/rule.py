@@ -9,7 +9,7 @@ There are two phases: a baseline and, once a teacher acts on the output, a teach
 sent down for the one and the other lies in one tensor (2, B, ...), so that it travels through Y in
 one product. Nothing here is differentiated, nothing is divided by the batch size, and none of these
 functions knows a module or a file. Payeur et al. 2021 (burstprop, 5.1). ReLU units have a file of
-their own, `relu_rule`.
+their own, `imagenet.rule`.
 """
 
 from dataclasses import dataclass

@@ -177,10 +177,8 @@ class FilePath(click.ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path | None:
         path = home(value) if str(value) else None
-        own = getattr(param, "default", None)
-        if path is None and (
-            getattr(param, "nargs", 1) != 1 or isinstance(own, str | Path) and own
-        ):
+        own, many = getattr(param, "default", None), getattr(param, "nargs", 1) != 1
+        if path is None and (many or isinstance(own, str | Path) and own):
             refuse(param, ctx, value, "must be a path")
         if self.exists and path is not None and not path.is_file():
             refuse(param, ctx, value, "must be an existing file")
