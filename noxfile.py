@@ -5,12 +5,15 @@
 """creditlab's sessions. `nox -l` lists them; `uv run noxfile.py -s demo` needs not even nox.
 
 Each paper has a session with an environment of its own, from that paper's extra alone: it proves
-that the paper runs without the others' frameworks. `tests` holds everything in one environment.
+that the paper, and what all share, runs without the others' frameworks (`--paper`, see
+tests/conftest.py). `tests` holds everything in one environment; `quick` needs no framework.
 Words after `--` go to the command that the session runs: `nox -s tests -- -k golden`.
 All versions come from constraints.txt; `CREDITLAB_DATA` names a folder that has data already.
 """
 
 import tempfile
+from pathlib import Path
+from zipfile import ZipFile
 
 import nox
 
@@ -53,6 +56,20 @@ def tests(session: nox.Session) -> None:
     pytest(session, "-n", "2", "--dist", "loadfile", "--durations=25")
 
 
+# What is tested without a framework, in about a minute on two quiet cores.
+QUICK = ("tests/data", "tests/reports", "tests/golden/test_machinery.py",
+         "tests/cli/test_switches.py", "tests/runs/test_position.py", "tests/runs/test_sums.py",
+         "tests/house/test_declared.py", "tests/house/test_errors.py", "tests/house/test_sizes.py",
+         "tests/house/test_tree.py")  # fmt: skip
+
+
+@nox.session
+def quick(session: nox.Session) -> None:
+    """Data, reports, a run's bookkeeping and the house's rules, where no framework is installed."""
+    install(session, groups=("test",))
+    pytest(session, "-n", "2", "--dist", "loadfile", *QUICK)
+
+
 @nox.session
 def avx2(session: nox.Session) -> None:
     """The torch papers' runs, on the path of processors that have AVX2 and no AVX-512."""
@@ -66,7 +83,7 @@ def avx2(session: nox.Session) -> None:
 def asap(session: nox.Session) -> None:
     """ASAP: its tests and its scripts, in an environment without TensorFlow."""
     install(session, "asap", groups=("test",))
-    pytest(session, "-k", "asap")
+    pytest(session, "--paper=asap")
     smoke(session, "asap.train")
     session.run("python", "-m", "asap.eval", "--data", "digits", env=ENVIRONMENT)
 
@@ -75,7 +92,7 @@ def asap(session: nox.Session) -> None:
 def brainprop(session: nox.Session) -> None:
     """BrainProp: its tests and its scripts, in an environment without PyTorch."""
     install(session, "brainprop", groups=("test",))
-    pytest(session, "-k", "brainprop")
+    pytest(session, "--paper=brainprop")
     smoke(session, "brainprop.main", "brainprop.gain_modulation")
     session.run("python", "-m", "brainprop.evaluate", "--data", "digits", env=ENVIRONMENT)
 
@@ -92,7 +109,7 @@ LRA_E_TF = tuple(
 def lra_e(session: nox.Session) -> None:
     """LRA-E: its tests and its six scripts, PyTorch and TensorFlow in one environment."""
     install(session, "lra-e", groups=("test",))
-    pytest(session, "-k", "lra_e")
+    pytest(session, "--paper=lra_e")
     smoke(session, *LRA_E_TORCH, *LRA_E_TF)
 
 
@@ -100,7 +117,7 @@ def lra_e(session: nox.Session) -> None:
 def lra_e_torch(session: nox.Session) -> None:
     """LRA-E's PyTorch scripts in an environment without TensorFlow."""
     install(session, "lra-e-torch", groups=("test",))
-    pytest(session, "-k", "lra_e")
+    pytest(session, "--paper=lra_e")
     smoke(session, *LRA_E_TORCH)
 
 
@@ -108,7 +125,7 @@ def lra_e_torch(session: nox.Session) -> None:
 def lra_e_tf(session: nox.Session) -> None:
     """LRA-E's TensorFlow scripts in an environment without PyTorch."""
     install(session, "lra-e-tf", groups=("test",))
-    pytest(session, "-k", "lra_e")
+    pytest(session, "--paper=lra_e")
     smoke(session, *LRA_E_TF)
 
 
@@ -120,7 +137,7 @@ TINY = ("S3Net", "MobileNetV2", "EfficientNet", "GhostNet", "SEResNet", "OctResN
 def s3net(session: nox.Session) -> None:
     """S3Net: its tests and its scripts, PyTorch and JAX (which brings TensorFlow along)."""
     install(session, "s3net", groups=("test",))
-    pytest(session, "-k", "s3net")
+    pytest(session, "--paper=s3net")
     with tempfile.TemporaryDirectory() as folder:
         digits = ("--data", "digits", "--model", "s3net_small", "--image-size", "32", "--quiet")
         train = ("s3net.tinyimagenet.train", *digits, "--epochs", "1", "--limit-train", "200")
@@ -151,9 +168,40 @@ def s3net(session: nox.Session) -> None:
 def burstprop(session: nox.Session) -> None:
     """Burstprop: its tests, its notebook and its scripts, in an environment without TensorFlow."""
     install(session, "burstprop", groups=("test",))
-    pytest(session, "-k", "burstprop")
+    pytest(session, "--paper=burstprop")
     smoke(session, *(f"burstprop.train_{data}" for data in ("mnist", "cifar10", "imagenet")))
     session.run("python", "-m", "burstprop.evaluate", "--data", "digits", env=ENVIRONMENT)
+
+
+WHEEL = {
+    # extra: the first command that its paper's page shows, short
+    "asap": ("asap.train", "--data", "digits"),
+    "brainprop": ("brainprop.main", "MNIST", "dense", "BrainProp", "--data", "digits"),
+    "burstprop": ("burstprop.train_mnist", "--data", "digits"),
+    "lra-e-torch": ("lra_e.mnist.mnist_torch", "--data", "digits"),
+    "lra-e-tf": ("lra_e.mnist.mnist_newTF", "--data", "digits"),
+    "s3net": ("s3net.cifar100.train_S3Net", "--data", "digits"),
+}
+
+
+@nox.session(default=False, reuse_venv=False)
+@nox.parametrize("extra", [nox.param(extra, id=extra) for extra in WHEEL])
+def wheel(session: nox.Session, extra: str) -> None:
+    """The built wheel with one paper's extra, away from this folder: `nox -s "wheel(asap)"`."""
+    with tempfile.TemporaryDirectory() as folder:
+        session.install("-c", "constraints.txt", "hatchling")
+        session.run("hatchling", "build", "-t", "wheel", "-d", folder)
+        (built,) = Path(folder).glob("*.whl")
+        stray = [name for name in ZipFile(built).namelist() if "/results/" in name]
+        if stray:
+            session.error(f"the wheel holds results: {stray[:3]}")
+        session.install("-c", "constraints.txt", f"creditlab[{extra}] @ {built.as_uri()}")
+        session.chdir(folder)
+        module, *words = WHEEL[extra]
+        few = ("--epochs", "1", "--limit-train", "200", "--quiet", "--out", f"{folder}/run")
+        session.run("python", "-m", module, *words, *few, env=ENVIRONMENT)
+        if not Path(folder, "run", "summary.json").is_file():
+            session.error(f"{module} left no summary.json")
 
 
 @nox.session

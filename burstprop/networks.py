@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from burstprop import fit
 from burstprop.layers import BurstConv2d, BurstLayer, BurstLinear
 from burstprop.rule import SigmoidOutput
+from common.backends import torch_backend
 from common.doors.arguments import integer
 from common.doors.sizes import integers
 from common.doors.torch_labels import rows
@@ -98,7 +99,7 @@ class BurstNetwork(nn.Module):
             raise ArgumentError("x", f"({x.dtype}) must be floating-point: scale images first")
         if x.device != like.device:
             raise ArgumentError("x", f"is on {x.device}, and the network on {like.device}")
-        if x.dtype == like.dtype or torch.is_autocast_enabled(x.device.type):
+        if x.dtype == like.dtype or torch_backend.autocasts(x.device):
             return x
         return x.to(like.dtype)
 
@@ -157,10 +158,10 @@ class BurstNetwork(nn.Module):
             if W.dtype in NARROW:
                 raise ArgumentError("net", f"must not be taught in {W.dtype}, which leaves nothing "
                                     "of its updates: keep its weights in float32")  # fmt: skip
-            kind = W.device.type
-            if torch.is_autocast_enabled(kind) and not units.differences:
+            if torch_backend.autocasts(W.device) and not units.differences:
+                dtype = torch.get_autocast_dtype(W.device.type)
                 raise ArgumentError("units", f"of {name} (={units!r}) must not be taught under "
-                                    f"autocast to {torch.get_autocast_dtype(kind)}: the two "
+                                    f"autocast to {dtype}: the two "
                                     "phases' rates differ by less than it can tell")  # fmt: skip
 
     @torch.no_grad()

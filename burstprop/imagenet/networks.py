@@ -40,7 +40,7 @@ def imagenet(
     """The network, drawn: wide where feedback is "fixed", without any Y where it is None.
 
     width: factor of the channels of all convolutions. weight_fa_std, p_baseline, kappa, exact: as
-    in `draw` and `imagenet.rule`.
+    in `draw` and `burstprop.imagenet.rule`.
     """
     integer("classes", classes), integer("image_size", image_size)
     number("width", width, above=0), number("weight_fa_std", weight_fa_std)

@@ -9,7 +9,7 @@ without and with it, and a layer learns from delta = (E' - E) xi / std^2. Which 
 
 `Perturbation` is what the paper means: noise reaches the output through the layers above it, every
 sample has its own error difference, each batch makes one update. What the program does instead is
-in `original_perturbation` (burstprop, D7, D8, D9).
+in `perturbation.original` (burstprop, D7, D8, D9).
 """
 
 from collections.abc import Callable, Iterator, Sequence

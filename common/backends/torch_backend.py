@@ -4,7 +4,7 @@ import hashlib
 import random
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +150,15 @@ def kept_buffers(net: torch.nn.Module) -> Iterator[None]:
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager:
     """Mixed precision where `precision` is bfloat16, nothing otherwise."""
+    if not torch.amp.is_autocast_available(device.type):  # as on "meta"
+        return nullcontext()
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def autocasts(device: torch.device) -> bool:
+    """Whether autocast is on for a device; a device that has none, such as "meta", has it off."""
+    kind = device.type
+    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
 
 
 def synchronise() -> None:

@@ -177,10 +177,8 @@ class FilePath(click.ParamType):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path | None:
         path = home(value) if str(value) else None
-        own = getattr(param, "default", None)
-        if path is None and (
-            getattr(param, "nargs", 1) != 1 or isinstance(own, str | Path) and own
-        ):
+        own, many = getattr(param, "default", None), getattr(param, "nargs", 1) != 1
+        if path is None and (many or isinstance(own, str | Path) and own):
             refuse(param, ctx, value, "must be a path")
         if self.exists and path is not None and not path.is_file():
             refuse(param, ctx, value, "must be an existing file")
@@ -215,12 +213,7 @@ factor = Number(float, 0, above=True, most=bounds.LARGEST_FACTOR)
 threads = Number(int, 1, most=bounds.MOST_PROCESSES)
 workers = Number(int, 0, most=bounds.MOST_PROCESSES)
 choice = Choice
-_TYPES: dict[Any, click.ParamType] = {
-    int: Number(int),
-    float: Number(float),
-    bool: boolean,
-    Path: path,
-}
+_TYPES = {int: Number(int), float: Number(float), bool: boolean, Path: path}
 
 
 class _Refusing:

@@ -161,8 +161,7 @@ def _panel(ylabel: str) -> tuple["Figure", "Axes"]:
 
     figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.add_subplot()
-    axes.set_xlabel("epochs")
-    axes.set_ylabel(ylabel)
+    axes.set(xlabel="epochs", ylabel=ylabel)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.grid(axis="x", visible=False)
     return figure, axes
@@ -243,9 +242,8 @@ def _layers(one: Series, kind: str, what: str, unit: str) -> "Figure | None":
             axes.set_ylim(min(-0.08, low - 0.05), 1.04)
         axes.axhline(90 if degrees else 0, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
         axes.set_title(one.label, loc="left", fontsize=11)
-        if kind == "credit" and (
-            said := measured([line for run in one.runs for line in run.audits])
-        ):
+        said = measured([line for run in one.runs for line in run.audits])
+        if kind == "credit" and said:
             axes.set_xlabel(f"epochs ({said})")
         _label_ends(axes, ends)
     return figure

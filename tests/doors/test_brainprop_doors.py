@@ -131,6 +131,7 @@ def shown(n: int, classes: int = 4):
 @pytest.mark.parametrize("n", [4, 6])  # 4: as many as there are classes
 def test_the_loss_gives_one_value_a_sample(n):
     """(n, C) looks like n losses of a sequence: weights of samples act on actions instead."""
+    pytest.importorskip("tensorflow")
     from brainprop.loss import BrainPropLoss
 
     labels, y = shown(n)

@@ -70,8 +70,7 @@ def test_an_empty_batch_says_that_it_is_empty(door):
 
 def test_soft_rows_stay_what_they_are_and_must_be_distributions():
     """Label smoothing that is cut to classes; rows that sum to 3."""
-    import torch
-
+    torch = pytest.importorskip("torch")
     from common.doors.torch_labels import classes, rows
     from common.errors import ArgumentError
 
@@ -87,8 +86,7 @@ def test_soft_rows_stay_what_they_are_and_must_be_distributions():
 
 def test_rates_are_what_each_unit_is_to_give():
     """A multi-label target refused, a single unit's target taken for a class."""
-    import torch
-
+    torch = pytest.importorskip("torch")
     from common.doors.torch_labels import rows
     from common.errors import ArgumentError
 
@@ -103,8 +101,7 @@ def test_rates_are_what_each_unit_is_to_give():
 
 def test_the_door_waits_for_no_device():
     """`.item()` on a GPU stops the training loop once a step; a meta tensor has no values."""
-    import torch
-
+    torch = pytest.importorskip("torch")
     from common.doors.torch_labels import classes, rows
 
     q = outputs(3, device="meta")
@@ -115,8 +112,7 @@ def test_the_door_waits_for_no_device():
 
 def test_compiling_breaks_no_graph_and_still_looks():
     """A rule that cannot be compiled whole, or that takes everything once it is."""
-    import torch
-
+    torch = pytest.importorskip("torch")
     from common.doors.torch_labels import classes, rows
 
     def both(labels, q):
