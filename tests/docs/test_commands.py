@@ -62,7 +62,9 @@ def parse(script: list[str], folder: Path) -> None:
 
 
 def read_by_argparse(module: ModuleType, given: list[str]) -> None:
-    """The one program whose options are argparse's; it has a function that makes the parser."""
+    """A program whose options are argparse's; it has a function that makes the parser."""
+    if hasattr(module, "__path__"):  # a package: `python -m` runs its __main__
+        module = importlib.import_module(f"{module.__name__}.__main__")
     module.parser().parse_args(given)
 
 

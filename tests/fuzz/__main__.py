@@ -117,8 +117,8 @@ class Fuzz:
         print(f"FAULT --seed {self.seed} --case {number}", line, flush=True)
 
 
-def main(words: list[str] | None = None) -> int:
-    """1 if there is a fault."""
+def parser() -> argparse.ArgumentParser:
+    """The options."""
     parser = argparse.ArgumentParser("python -m tests.fuzz", description=ABOUT)
     parser.add_argument("--cases", type=int, default=200, help="how many")
     parser.add_argument("--seed", type=int, default=0)
@@ -127,7 +127,12 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--kind", choices=KINDS, action="append", help="only of this kind")
     parser.add_argument("--folder", type=Path, help="keep everything here (default: a temporary)")
     parser.add_argument("--show", action="store_true", help="a line a case")
-    options = parser.parse_args(words)
+    return parser
+
+
+def main(words: list[str] | None = None) -> int:
+    """1 if there is a fault."""
+    options = parser().parse_args(words)
     numbers = options.case or range(options.first, options.first + options.cases)
     folder = options.folder or Path(tempfile.mkdtemp(prefix="creditlab-fuzz-"))
     try:
