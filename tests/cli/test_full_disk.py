@@ -166,7 +166,7 @@ TRAINERS = {
     "burstprop.train_imagenet": ["{out}", "--data", "digits", "--limit-train", 8, "--limit-test",
                                  8, "-batch_size", 4, "--width", 0.1, "--workers", 0],
     "burstprop.train_mnist": ["{out}", "--data", "digits", "--limit-train", 20, "--limit-test", 8,
-                              "--epochs", 1],
+                              "-batch_size", 10, "--epochs", 1],
     "lra_e.mnist.mnist_torch": ["--out", "{out}", "--data", "digits", "--limit-train", 100,
                                 "--epochs", 1],
 }  # fmt: skip
