@@ -198,12 +198,13 @@ class MLP:
 
     def apply_update(self, update: Update, optimiser: keras.optimizers.Optimizer) -> None:
         """Hand an update to any Keras optimiser and step; what has no update, or is frozen
-        (trainable=False), is not handed over.
+        (trainable=False), is not handed over, nor is E with gamma = 0, which a weight decay moves.
 
         An optimiser that is not yet built is built on what this update holds.
         """
         pairs = [*zip(self.W, update.gW, strict=True)]
-        for more, given in ((self.E, update.gE), (self.b, update.gb)):
+        gE = update.gE if self.gamma else None
+        for more, given in ((self.E, gE), (self.b, update.gb)):
             pairs += zip(more or (), given or (), strict=given is not None)
         pairs = [(variable, g) for variable, g in pairs if variable.trainable]
         if pairs:

@@ -220,11 +220,12 @@ class MLP(nn.Module):
     def apply_update(self, update: Update, optimiser: torch.optim.Optimizer) -> None:
         """Hand an update to any torch optimiser as `.grad` and step; no update, no `.grad`.
 
-        A frozen tensor (requires_grad=False) has none, so that optimisers leave it as it is.
+        A frozen tensor (requires_grad=False) has none, nor has E with gamma = 0: optimisers leave
+        them as they are, their weight decay included.
         """
         for parameters, gradients in (
             (self.W, update.gW),
-            (self.E, update.gE),
+            (self.E, update.gE if self.gamma else None),
             (self.b, update.gb),
         ):
             for i, parameter in enumerate(parameters or ()):

@@ -134,6 +134,16 @@ def test_an_empty_batch_is_refused(framework):
             getattr(model, method)(IMAGES[:0].astype(np.float32), LABELS[:0])
 
 
+def test_error_weights_that_do_not_learn_do_not_decay_either(framework):
+    """E under gamma = 0 shrank by AdamW's decay, for a zero gradient was handed over."""
+    model = framework.MLP(SIZES, gamma=0.0)
+    before = {name: framework.array(t).copy() for name, t in parts(model).items()}
+    update = model.compute_lra_update(np.full((4, SIZES[0]), 0.5, np.float32), [0, 1, 2, 1])
+    model.apply_update(update, framework.sgd(model))
+    same = {n: bool((framework.array(t) == before[n]).all()) for n, t in parts(model).items()}
+    assert not same["W0"] and all(same[name] for name in same if name[0] == "E")
+
+
 @pytest.mark.parametrize("frozen", ["W0", "W2", "E1", "b0", "all W"])
 def test_frozen_tensors_keep_their_bits(framework, frozen):
     """A layer that a user froze goes on learning, or decays."""
