@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from common.data.datasets import Dataset, Split, enlarge, load
-from common.errors import ArgumentError
+from common.errors import ArgumentError, UserError
 
 
 class Recipe(NamedTuple):
@@ -66,4 +66,9 @@ def load_task(options: Any) -> Task:
     second = data.test.limit(options.limit_test, "limit_test")
     if options.dataset == "digits":
         first, second = enlarge(first, recipe.size), enlarge(second, recipe.size)
+    if (sides := first.images.shape[1:3]) != (recipe.size, recipe.size):
+        raise UserError(
+            f"{options.dataset}: its images are {sides[0]} x {sides[1]}, and the networks take "
+            f"{recipe.size} x {recipe.size}"
+        )
     return Task(data, first, second, recipe)

@@ -104,7 +104,7 @@ _PART = {"time": maybe(TEXT), "git_commit": maybe(TEXT), "git_dirty": maybe(FLAG
 ENVIRONMENT = loose(
     python=TEXT, platform=TEXT, processor=TEXT, cores=maybe(COUNT), hardware=maybe(table()),
     threads=maybe(COUNT), packages=table(TEXT), device=TEXT, precision=TEXT, deterministic=FLAG,
-    data=table(), **_PART,
+    data=table(), unverified=many(TEXT), **_PART,
     resumed=many(loose(step=COUNT, differences=many(TEXT), **_PART)),
 )  # fmt: skip
 

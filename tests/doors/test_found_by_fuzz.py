@@ -3,12 +3,14 @@
 import hashlib
 import importlib
 import json
+import math
 import os
 import pickle
 import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -352,3 +354,22 @@ def test_an_empty_path_is_none_where_there_may_be_none():
 
     with main.make_context("evaluate", ["--export", "", "--data-dir", ""]) as context:
         assert context.params["export"] is None and context.params["data_dir"] is None
+
+
+def test_images_of_another_size_than_the_networks_are_told(monkeypatch):
+    """`mat1 and mat2 shapes cannot be multiplied`: MNIST's files that hold images of 1 x 1."""
+    pytest.importorskip("torch")
+    from asap import recipes
+    from common.data.datasets import load
+
+    monkeypatch.setattr(recipes, "load", lambda *_, **__: load("digits"))
+    asked = SimpleNamespace(dataset="mnist", data_dir=None, no_download=True, limit_test=None)
+    with pytest.raises(UserError, match="mnist: its images are 8 x 8, and the networks take 28"):
+        recipes.load_task(asked)
+
+
+def test_what_an_environment_says_of_unverified_files_is_a_list_of_names():
+    """NaN there: `Out of range float values are not JSON compliant` at the next writing."""
+    for wrong in (math.nan, "mnist", [1], {"a": 1}):
+        assert documents.fault({"unverified": wrong}, documents.ENVIRONMENT, "environment")
+    assert not documents.fault({"unverified": ["mnist"]}, documents.ENVIRONMENT, "environment")
