@@ -66,9 +66,10 @@ def load_task(options: Any) -> Task:
     second = data.test.limit(options.limit_test, "limit_test")
     if options.dataset == "digits":
         first, second = enlarge(first, recipe.size), enlarge(second, recipe.size)
-    if (sides := first.images.shape[1:3]) != (recipe.size, recipe.size):
+    sides = first.images.shape[1:3]
+    if options.model == "convnet" and sides != (recipe.size, recipe.size):  # ResNets pool them all
         raise UserError(
-            f"{options.dataset}: its images are {sides[0]} x {sides[1]}, and the networks take "
+            f"{options.dataset}: its images are {sides[0]} x {sides[1]}, and convnet takes "
             f"{recipe.size} x {recipe.size}"
         )
     return Task(data, first, second, recipe)

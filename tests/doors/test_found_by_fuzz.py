@@ -363,8 +363,10 @@ def test_images_of_another_size_than_the_networks_are_told(monkeypatch):
     from common.data.datasets import load
 
     monkeypatch.setattr(recipes, "load", lambda *_, **__: load("digits"))
-    asked = SimpleNamespace(dataset="mnist", data_dir=None, no_download=True, limit_test=None)
-    with pytest.raises(UserError, match="mnist: its images are 8 x 8, and the networks take 28"):
+    asked = SimpleNamespace(
+        dataset="mnist", model="convnet", data_dir=None, no_download=True, limit_test=None
+    )
+    with pytest.raises(UserError, match="mnist: its images are 8 x 8, and convnet takes 28 x 28"):
         recipes.load_task(asked)
 
 

@@ -73,7 +73,7 @@ MUTATIONS = (
     Mutation(
         "the error weights get no update",
         RULE,
-        "(self.E, update.gE),",
+        "(self.E, update.gE if self.gamma else None),",
         "(self.E, None),",
     ),
     Mutation(
