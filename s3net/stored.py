@@ -12,6 +12,7 @@ from common.backends.torch_files import (
     read_pth,
     read_safetensors,
     refuse_nan,
+    tensors,
     write_safetensors,
 )
 from common.errors import UserError
@@ -64,10 +65,9 @@ def export(stored: Stored, more: dict[str, Any], path: Path) -> None:
 def _pth(path: Path) -> Stored:
     found = read_pth(path)
     state = found.get("state_dict", found) if isinstance(found, dict) else found
-    if not isinstance(state, dict) or not all(isinstance(t, Tensor) for t in state.values()):
-        raise UserError(f"{path}: holds neither a state dict nor a checkpoint with one")
+    state = tensors(state, path)
     refuse_nan(path, state)
-    return Stored({n.removeprefix("module."): t for n, t in state.items()}, {})
+    return Stored(state, {})
 
 
 def _run(path: Path) -> Stored:

@@ -15,12 +15,9 @@ from typing import Any
 from common.errors import UserError
 from common.files import documents
 from common.files.paths import home
-from common.files.writing import sync, write_json, write_text, writing
-
-__all__ = ["load", "newest", "of_run", "read_json", "save", "write_json", "write_text"]
+from common.files.writing import sync, write_json, writing
 
 FORMAT = 2
-read_json = documents.read
 
 
 def save(run: Path, step: int, learner: Any, document: dict, links: tuple[str, ...]) -> Path:

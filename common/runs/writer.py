@@ -7,6 +7,7 @@ from typing import Any
 import click
 import filelock
 
+from common.files.writing import write_json
 from common.runs import checkpoint, directory, environment
 from common.runs.event_file import Events
 from common.runs.metrics_file import Metrics
@@ -60,7 +61,7 @@ class Writer:
         kept = remembered["metrics_bytes"] if remembered else 0
         self._metrics = Metrics(self.directory / "metrics.jsonl", kept, write=self.main)
         if self.main:
-            checkpoint.write_json(self.directory / "config.json", document)
+            write_json(self.directory / "config.json", document)
             self._describe(at.step if remembered else None)
             self._events = Events(self.directory, at.epoch + 1 if remembered else None)
         if not remembered:
@@ -126,4 +127,4 @@ class Writer:
             "final": self.history[-1] if self.history else None,
             "best": at.best,
         }
-        checkpoint.write_json(self.directory / "summary.json", summary)
+        write_json(self.directory / "summary.json", summary)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from common.errors import UsageError, UserError
+from common.files import documents
 from common.runs import checkpoint
 from common.runs.event_file import Events
 
@@ -126,7 +127,7 @@ def test_tied_tensors_are_stored_once_and_memory_formats_noted(tmp_path):
     folder = checkpoint.save(tmp_path, 5, learner, {"epoch": 1}, ("last",))
     stored = learner.backend.load_tensors(folder / "tensors.safetensors")
     assert {"a.W", "b.W"} & stored.keys() == {"a.W"}
-    notes = checkpoint.read_json(folder / "state.json")["tensors"]
+    notes = documents.read(folder / "state.json")["tensors"]
     assert notes["kernel"]["memory_format"] == "channels_last"
     assert checkpoint.load(folder, learner) == {"epoch": 1}
     assert learner.loaded["b.W"].equal(learner.w) and learner.loaded["t"] == 3
