@@ -97,9 +97,9 @@ def arm(backend, learner):
     elif place == "link":
         trap(os, "replace", lambda source, target: str(target).endswith("last"))
     elif place == "summary":
-        from common.runs import checkpoint
+        from common.runs import writer
 
-        trap(checkpoint, "write_json", lambda path, document: path.name == "summary.json")
+        trap(writer, "write_json", lambda path, document: path.name == "summary.json")
     elif place == "metrics":
         from common.runs.metrics_file import Metrics
 
