@@ -6,6 +6,7 @@ a line a layer, the input's side dark. Where one of the two is too small to have
 line has a gap. Bands are the spread over the batches of an audit.
 """
 
+from dataclasses import dataclass
 from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,10 +107,18 @@ def draw(runs: list[Record]) -> "Figure":
     return figure
 
 
-@command(paper="asap", name="alignment")
-@argument("runs", type=path, nargs=-1, required=True, help="run directories with audits")
-@option("--out", type=path, default=Path("alignment.png"), help="Where the figure goes.")
-def main(options: Options) -> None:
+@dataclass(frozen=True, kw_only=True)
+class AlignmentOptions(Options):
+    """What `alignment` takes."""
+
+    runs: tuple[Path, ...] = argument(
+        type=path, nargs=-1, required=True, help="run directories with audits"
+    )
+    out: Path = option(type=path, default=Path("alignment.png"), help="Where the figure goes.")
+
+
+@command(AlignmentOptions, paper="asap", name="alignment")
+def main(options: AlignmentOptions) -> None:
     """Draw how forward and feedback weights, updates and gradients align."""
     write_figure(draw(read_runs(options.runs)), options.out, dpi=110)
     click.echo(options.out)

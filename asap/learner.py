@@ -30,7 +30,7 @@ MakeOptimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 class Learner:
     """A learner (see `common.runs.run`) around one of the paper's networks.
 
-    net              as `networks.build` makes it, on its device and in its precision
+    net              as `networks.make_network` makes it, on its device and in its precision
     make_optimiser   parameters -> torch optimiser: `sgd` or `adam` below
     precision        "bfloat16": autocast
     compile          torch.compile the forward and backward

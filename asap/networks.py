@@ -333,7 +333,7 @@ class ResNet(Network):
         return sum(carries, start=x)
 
 
-def build(
+def make_network(
     model: str, mode: str, *, width: float = 1.0, shortcut_slip: bool = False, **options: Any
 ) -> Network:
     """A network of MODELS in a mode; `options` are those of ConvNet and ResNet.
@@ -405,4 +405,4 @@ def sharing(net: Network, images: Tensor) -> list[dict[str, Any]]:
 
 
 __all__ = ["BLOCKS", "FA_FEEDBACK", "MODELS", "MODES", "Block", "ConvNet", "Network", "ResNet",
-           "build", "sharing"]  # fmt: skip
+           "make_network", "sharing"]  # fmt: skip

@@ -19,15 +19,17 @@ NAME = "torch"
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
 
-def set_up(options: Any) -> torch.device:
-    """Threads, determinism, seeds and device as the common options say; the device is returned."""
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    if options.deterministic:
+def set_up(
+    device: str | int, seed: int, threads: int | None = None, deterministic: bool = False
+) -> torch.device:
+    """Threads (None: the framework's own), determinism and seeds of this process; the device."""
+    if threads:
+        torch.set_num_threads(threads)
+    if deterministic:
         torch.use_deterministic_algorithms(True)
         torch.backends.cudnn.benchmark = False
-    seed(options.seed)
-    return choose_device(options.device)
+    seed_all(seed)
+    return choose_device(device)
 
 
 def choose_device(name: str | int) -> torch.device:
@@ -44,7 +46,7 @@ def choose_device(name: str | int) -> torch.device:
     return torch.device("cuda", int(index))
 
 
-def seed(value: int) -> None:
+def seed_all(value: int) -> None:
     """Seed Python's, numpy's and torch's generators (all devices)."""
     random.seed(value)
     np.random.seed(value % 2**32)

@@ -1,28 +1,17 @@
 """`--resume DIR`: the values of a run's config.json, and what a command line may change in them."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 
+from common.cli.options import NOT_RECORDED, plain
 from common.cli.params import Boolean, Device, FilePath, Layers, Number, label
 from common.errors import UsageError, UserError, unknown
 from common.files import documents
 from common.files.paths import home
 
 UNSET = click.Option(["--x"]).default  # click's word for an option without a default
-# How a run was started, not what it is: never taken from config.json.
-NOT_RECORDED = ("resume", "allow_change")
-
-
-def plain(value: Any) -> Any:
-    """`value` as JSON has it: paths are text, tuples are lists."""
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return value
 
 
 def kind_of(param: click.Parameter) -> documents.Kind:

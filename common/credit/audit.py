@@ -34,10 +34,9 @@ class Sampled(Protocol):
 class Audits:
     """When a run audits, and of what: `--audit`, `--audit-every`, `--audit-images`."""
 
-    def __init__(self, options: Any, learner: Any) -> None:
-        self.every: int | None = getattr(options, "audit_every", None)
-        self.asked = bool(getattr(options, "audit", False) or self.every)
-        self.images: int = getattr(options, "audit_images", None) or 512
+    def __init__(self, asked: bool, every: int | None, images: int, learner: Any) -> None:
+        self.every, self.images = every, images
+        self.asked = bool(asked or every)
         self._learner = learner
         self._sample: Any = None
 

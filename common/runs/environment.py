@@ -12,6 +12,7 @@ from typing import Any
 import common
 from common.files import documents
 from common.files.writing import write_json
+from common.runs.settings import RunSettings
 
 PACKAGES = (
     "numpy torch torchvision tensorflow keras jax jaxlib neural-tangents scikit-learn safetensors"
@@ -21,7 +22,7 @@ PARTS = ("time", "git_commit", "git_dirty", "command")  # what each part of a re
 EXACT = ("python", "packages", "hardware", "precision", "deterministic", "data")
 
 
-def now(options: Any, backend: Any, device: Any, data: Any) -> dict:
+def now(settings: RunSettings, backend: Any, device: Any, data: Any) -> dict:
     """What environment.json holds. data: has `checksums`, and `unverified` where it knows."""
     return {
         "python": platform.python_version(),
@@ -32,8 +33,8 @@ def now(options: Any, backend: Any, device: Any, data: Any) -> dict:
         "threads": backend.hardware(device)["threads"],
         "packages": {name: v for name in PACKAGES if (v := _installed(name))},
         "device": str(device),
-        "precision": options.precision,
-        "deterministic": options.deterministic,
+        "precision": settings.precision,
+        "deterministic": settings.deterministic,
         "data": dict(data.checksums),
         "unverified": sorted(getattr(data, "unverified", data.checksums)),
         **_git(),

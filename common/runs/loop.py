@@ -12,6 +12,7 @@ from common.errors import UserError
 from common.runs import checkpoint
 from common.runs.position import Position
 from common.runs.running import READ_EVERY, Sums
+from common.runs.settings import RunSettings
 from common.runs.signals import Signals
 from common.runs.writer import Writer
 
@@ -31,7 +32,7 @@ class Loop:
 
     def __init__(
         self,
-        options: Any,
+        settings: RunSettings,
         learner: Any,
         world: Any,
         files: Writer,
@@ -39,16 +40,16 @@ class Loop:
         best: str,
         tags: Mapping[str, str],
     ) -> None:
-        self._options, self._learner, self._world = options, learner, world
+        self._settings, self._learner, self._world = settings, learner, world
         self._files, self._at, self._metric, self._tags = files, at, best, tags
         self._started = 0.0  # when the clock was read last
         self.images = 0  # of the batch that the script has in hand
         self.signals = Signals(world)
-        self.audits = Audits(options, learner)
+        self.audits = Audits(settings.audit, settings.audit_every, settings.audit_images, learner)
 
-    def epochs(self, total: int) -> Iterator[int]:
+    def epochs(self) -> Iterator[int]:
         """As `common.runs.run.Run.epochs`."""
-        at = self._at
+        at, total = self._at, self._settings.epochs
         if at.step == 0 and at.line:
             self._end_line({})
         while at.epoch < total and not at.stopped:
@@ -60,14 +61,14 @@ class Loop:
 
     def batches(self, train: Epochs) -> Iterator[tuple[Any, Any]]:
         """As `common.runs.run.Run.batches`."""
-        at, audits, every = self._at, self.audits, self._options.checkpoint_every
+        at, audits, every = self._at, self.audits, self._settings.checkpoint_every
         self._started, total = time.perf_counter(), len(train)
         bar = tqdm(
             self._reading(train.epoch(at.epoch, at.batch), "training", save=True),
             desc=f"epoch {at.epoch + 1}",
             initial=at.batch,
             total=total,
-            disable=True if self._options.quiet or not self._files.main else None,
+            disable=True if self._settings.quiet or not self._files.main else None,
             leave=False,
             mininterval=0.5,
         )

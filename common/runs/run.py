@@ -2,8 +2,9 @@
 
 In outline (`lra_e/torch_program.py` is a whole program):
 
-    with Run(options, learner, data=data, device=device) as run:
-        for epoch in run.epochs(options.epochs):
+    settings = RunSettings.of(options)
+    with Run(settings, options.record(), learner, data=data, device=device) as run:
+        for epoch in run.epochs():
             for images, labels in run.batches(train):
                 run.add(learner.train_step(images, labels))
             run.evaluate("test", test)
@@ -27,15 +28,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from common.backends.single_process import Alone
+from common.runs.directory import Configuration
 from common.runs.loop import Epochs, Loop
 from common.runs.position import Position
 from common.runs.running import Counting
+from common.runs.settings import RunSettings
 from common.runs.writer import Writer
 
 
 class Run:
     """A run directory and where the run stands in it; see the module's docstring.
 
+    settings, configuration   how the run is kept; what config.json records: name -> value of every
+           option, as JSON has it
     name   of the run, beside the script's: usually script and rule
     best   metric of the epoch's line whose highest value the link `best` keeps
            (a leading "-": whose lowest)
@@ -55,7 +60,8 @@ class Run:
 
     def __init__(
         self,
-        options: Any,
+        settings: RunSettings,
+        configuration: Configuration,
         learner: Any,
         *,
         data: Any,
@@ -67,13 +73,13 @@ class Run:
         world: Any = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        self.options, self.learner, self.name = options, learner, name or options.name
+        self.learner, self.name = learner, name or settings.name
         world = world or Alone()
         self._counting = Counting(learner, world)
         known = {"metric": best.lstrip("-"), "value": start_best, "epoch": start_epoch}
         self._at = Position(self._counting, start_epoch, None if start_best is None else known)
-        self._files = Writer(options, learner, data, device, self.name, world)
-        self._loop = Loop(options, learner, world, self._files, self._at, best, tags or {})
+        self._files = Writer(settings, configuration, learner, data, device, self.name, world)
+        self._loop = Loop(settings, learner, world, self._files, self._at, best, tags or {})
         self.main, self.directory = self._files.main, self._files.directory
         self.audits = self._loop.audits
 
@@ -126,10 +132,10 @@ class Run:
         """Spent in training batches so far, resumed parts included."""
         return self._at.seconds + self._at.epoch_seconds
 
-    def epochs(self, total: int) -> Iterator[int]:
-        """Epoch indices from where the run stands to total - 1; each one ends with its line,
-        its checkpoint and the answer to signals."""
-        return self._loop.epochs(total)
+    def epochs(self) -> Iterator[int]:
+        """Epoch indices from where the run stands to the last one; each one ends with its line, its
+        checkpoint and the answer to signals."""
+        return self._loop.epochs()
 
     def batches(self, train: Epochs) -> Iterator[tuple[Any, Any]]:
         """The training batches of this epoch, from where the run stands."""

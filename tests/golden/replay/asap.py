@@ -48,11 +48,11 @@ def _check_inputs(trace: Trace) -> None:
 def _make(config: dict[str, str], sizes: dict[str, Any]) -> Any:
     import torch
 
-    from asap.networks import build
+    from asap.networks import make_network
 
     mnist = config["dataset"] == "mnist"
     fa = config.get("fa_mode", "copy")
-    net = build(
+    net = make_network(
         config["arch"],
         config["feedback"],
         wt=config["wt"] == "True",
