@@ -380,12 +380,14 @@ RANGES: list[tuple[str, Any, list[Any]]] = [
     ("classes", lambda v: network("convnet", classes=v, mode="bp", width=0.1), [0, -1, 2.5, "a"]),
     ("channels", lambda v: network("resnet18", channels=v, mode="bp", width=0.1), [0, -1, 1.5]),
     ("size", lambda v: network("convnet", size=v, mode="bp", width=0.1), [0, -1, 8.5]),
-    ("widths", lambda v: network("convnet", "bp", widths=v), [(), (8, 8), (0, 8, 8), 8, (8, 8, NAN)]),
+    ("widths", lambda v: network("convnet", "bp", widths=v), 
+     [(), (8, 8), (0, 8, 8), 8, (8, 8, NAN)]),
     ("widths", lambda v: network("resnet18", "asap", widths=v), [(8, 8, 12, 16), (8, 8)]),
     ("hidden", lambda v: network("convnet", "bp", hidden=v, widths=(8, 8, 8)), [0, -1, NAN]),
     ("width", lambda v: network("resnet18", "bp", width=v), [0, -1, NAN, INF, "a"]),
     ("fa_feedback", lambda v: network("convnet", "fa", fa_feedback=v, width=0.1), ["nope", None]),
-    ("feedback_init", lambda v: network("convnet", "fa", feedback_init=v, width=0.1), ["nope", None]),
+    ("feedback_init", lambda v: network("convnet", "fa", feedback_init=v, width=0.1),
+     ["nope", None]),
     ("model", lambda v: network(v, "fa"), ["nope", None]),
     ("feedback", lambda v: network("convnet", v, width=0.1), ["nope", None]),
     ("lr", sgd, [-0.1, NAN, INF, "a", [0.1]]),
@@ -402,7 +404,7 @@ def test_a_value_out_of_its_range_is_refused_where_it_enters(
     """A network of nothing, or an error of torch's in the first step."""
     for value in values:
         with pytest.raises(UserError, match=rf"^{argument} \(="):
-            network(value)
+            make(value)
 
 
 @pytest.mark.parametrize("feedback", ["uniform", "batchwise", "frozen"])
