@@ -90,7 +90,7 @@ RESUMES = (
     Mutation(
         "the sums of an epoch that has begun are lost",
         POSITION,
-        'self.sums.load_states(self.counting.own(remembered["sums"]))',
+        'self.metrics.load_states(self.counting.own(remembered["sums"]))',
         "pass",
     ),
     Mutation(
@@ -114,7 +114,7 @@ RESUMES = (
     Mutation(
         "what a checkpoint remembers is not checked",
         WRITER,
-        'at.check(remembered, f"{found}/state.json: run")',
+        'at.check(remembered, f"{last}/state.json: run")',
         "pass",
     ),
     Mutation(
@@ -194,8 +194,8 @@ RECORDS = (
     Mutation(
         "the third run takes the second one's directory",
         RUNDIR,
-        "while found.exists():\n        again += 1",
-        "if found.exists():\n        again += 1",
+        "while free.exists():\n        again += 1",
+        "if free.exists():\n        again += 1",
     ),
     Mutation(
         "the second resume forgets the first",
@@ -244,13 +244,13 @@ LOOP = (
     Mutation(
         "every test batch counts the same",
         ITERATORS,
-        "sums.add(self._learner.eval_step(images, labels), len(labels))",
-        "sums.add(self._learner.eval_step(images, labels), 1)",
+        "metrics.add(self._learner.eval_step(images, labels), len(labels))",
+        "metrics.add(self._learner.eval_step(images, labels), 1)",
     ),
     Mutation(
         "a loss that is not finite trains on",
         ITERATORS,
-        "if sums.images and not math.isfinite(sums.loss):",
+        "if metrics.images and not math.isfinite(metrics.loss):",
         "if not sums.images:",
     ),
     Mutation(
