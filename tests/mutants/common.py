@@ -251,7 +251,7 @@ LOOP = (
         "a loss that is not finite trains on",
         ITERATORS,
         "if metrics.images and not math.isfinite(metrics.loss):",
-        "if not sums.images:",
+        "if not metrics.images:",
     ),
     Mutation(
         "the summary tells the first epoch for the last",
@@ -337,7 +337,7 @@ NUMBERS = (
 
 SUITE = Suite(
     tests=(
-        "tests/runs/test_sums.py",
+        "tests/runs/test_running_metrics.py",
         "tests/reports/test_report.py::test_interval_is_the_t_interval_of_the_mean",
         "tests/reports/test_report.py::test_seeds_are_joined_and_other_recipes_are_not",
         "tests/reports/test_report.py::test_every_number_in_the_table_is_the_one_in_the_files",
