@@ -172,7 +172,7 @@ def load_original(net: Network, state: Mapping[str, Tensor], where: str) -> None
     The originals also hold feedback weights that their mode never uses (of a first convolution, of
     dfa's layers): those are passed over. UserError that says which names or shapes do not match.
     """
-    ours = {old: name for name, old in _originalsof_state(net).items()}
+    ours = {old: name for name, old in _original_names(net).items()}
     mine = net.state_dict()
     spare = {k for k in state if k.endswith(".weight_fa") and k not in ours}
     absent = sorted(set(ours) - set(state))
@@ -192,7 +192,7 @@ def load_original(net: Network, state: Mapping[str, Tensor], where: str) -> None
     net.load_state_dict({n: state[old].reshape(mine[n].shape) for old, n in ours.items()})
 
 
-def _originalsof_state(net: Network) -> dict[str, str]:
+def _original_names(net: Network) -> dict[str, str]:
     names = original_modules(net)
     split = [name.rpartition(".") for name in net.state_dict()]
     return {f"{module}.{leaf}": f"{names[module]}.{leaf}" for module, _, leaf in split}
