@@ -1,24 +1,16 @@
 """Training a network of the paper: one forward, one backward, one fused optimiser call.
 
-W and B of a sharing layer get the same gradient, so momentum and decay act on their difference
-alone, whatever the data (asap, 5):
-
-    u <- momentum u + decay c,   c <- c - lr u,   B = W - c (W_0 - B_0)
-
-B therefore needs neither gradient nor momentum: a step moves it with W. Adam has no decay here, and
-leaves the difference as it was.
+W and B of a sharing layer get the same gradient (asap, 5), which autograd therefore computes once.
+The optimiser moves B as it moves W, with a momentum of B's own; what is left of W - B decays.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from asap.layers import FeedbackConv2d, FeedbackLinear, backprop
 from asap.networks import Network
-from common.backends import torch_optim
-from common.backends.protocols import State
 from common.backends.torch_distributed import World
 from common.backends.torch_learner import Pairs, TorchLearner
 from common.doors.arguments import number
@@ -34,8 +26,7 @@ class Learner(TorchLearner[Network]):
     make_optimiser   parameters -> torch optimiser: `sgd` or `adam` below
     precision, compile, world   as in `TorchLearner`
     What `requires_grad` freezes keeps its bits, and with a W its B and its bias; freeze it before
-    (ArgumentError in a step that finds it otherwise, or in another type or place). A state that is
-    loaded into the network later is noticed.
+    (ArgumentError in a step that finds it otherwise, or in another type or place).
 
     The network's memory format becomes channels-last where it is at least 16 channels wide.
     """
@@ -58,14 +49,12 @@ class Learner(TorchLearner[Network]):
         super().__init__(
             net,
             _memory_format(net),
-            make_optimiser([*learning, *self._decaying]),
+            make_optimiser([*learning, *self._decaying, *(B for _, B in self._pairs.values())]),
             precision=precision,
             compile=compile,
             world=world,
         )
-        for bias in self._decaying:
-            bias.grad = torch.zeros_like(bias)
-        self._read_feedback()
+        self._zeros = [torch.zeros_like(bias) for bias in self._decaying]
         self._begun_with = self._conditions()
 
     def update(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -73,10 +62,15 @@ class Learner(TorchLearner[Network]):
         if self._conditions() != self._begun_with:
             raise ArgumentError("net", "was frozen, unfrozen, moved or given another type after "
                                 "its learner was made: make another one")  # fmt: skip
-        if self._written() != self._versions:  # somebody loaded a state
-            self._read_feedback()
-        logits = super().update(images, labels)
-        self._move_feedback()
+        return super().update(images, labels)
+
+    def differentiate(self, images: Tensor, labels: Tensor) -> Tensor:
+        """As `TorchLearner.differentiate`; B gets W's gradient, a bias that only decays zero."""
+        logits = super().differentiate(images, labels)
+        for W, B in self._pairs.values():
+            B.grad = W.grad
+        for bias, zero in zip(self._decaying, self._zeros, strict=True):
+            bias.grad = zero
         return logits
 
     def credit(self, images: Tensor, labels: Tensor) -> Pairs:
@@ -102,51 +96,9 @@ class Learner(TorchLearner[Network]):
         more = [*self._decaying, *(B for _, B in self._pairs.values())]
         return super().parameters() + sum(p.numel() for p in more)
 
-    def state(self) -> State:
-        """As `TorchLearner.state`, with learned B as its difference."""
-        state = super().state()
-        for name, difference in zip(self._pairs, self._differences, strict=True):
-            del state[f"{name}.weight_fa"]
-            state[f"{name}.difference"] = difference
-        return state | {"feedback.c": self._c, "feedback.u": self._u}
-
-    @torch.no_grad()
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Put back what `state` gave."""
-        mine = {f"{name}.weight_fa": B for name, (_, B) in self._pairs.items()}
-        super().load_state(mine | dict(state))
-        for name, difference in zip(self._pairs, self._differences, strict=True):
-            difference.copy_(state[f"{name}.difference"])
-        self._c, self._u = state["feedback.c"], state["feedback.u"]
-        self._place_feedback()
-
     def _conditions(self) -> list[tuple[bool, torch.dtype, torch.device]]:
-        """What the optimiser and the differences were made for."""
+        """What the optimiser was made for."""
         return [(p.requires_grad, p.dtype, p.device) for p in self.net.parameters()]
-
-    def _written(self) -> list[int]:
-        """How often each learned B has been written to."""
-        return [B._version for _, B in self._pairs.values()]
-
-    @torch.no_grad()
-    def _read_feedback(self) -> None:
-        """Begin with the W - B that are there; W's momentum is B's too."""
-        self._differences = [W - B for W, B in self._pairs.values()]
-        self._c, self._u = 1.0, 0.0
-        self._versions = self._written()
-
-    @torch.no_grad()
-    def _move_feedback(self) -> None:
-        group = self.optimiser.param_groups[0]
-        self._u = group.get("momentum", 0.0) * self._u + group["weight_decay"] * self._c
-        self._c -= group["lr"] * self._u
-        self._place_feedback()
-
-    @torch.no_grad()
-    def _place_feedback(self) -> None:
-        for (W, B), difference in zip(self._pairs.values(), self._differences, strict=True):
-            torch.add(W, difference, alpha=torch_optim.held(-self._c, W), out=B)
-        self._versions = self._written()
 
 
 def _memory_format(net: nn.Module) -> torch.memory_format:

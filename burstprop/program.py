@@ -64,7 +64,6 @@ def train(options: Any, script_name: str) -> None:
             teach(run, learner, train_set)
             report(run, learner, tests=test_set.epoch(epoch + 1))
             if world.main:
-                learner.state()  # settles what no step needs
                 stored.save_network(net, run.directory / "model.pth")
     if world.main:
         click.echo(f"Run: {run.directory}")

@@ -65,7 +65,6 @@ def replay_tag(trace: Trace, tag: str, net: BurstNetwork, mnist: bool) -> None:
     loss, _ = learner.train_step(images, y)
     trace.compare(f"{tag}.loss_step1", loss.numpy(), RELATIVE)
     trace.compare_each(f"{tag}.delta_angles_deg", learner.delta_angles.numpy(), DEGREES)
-    update.settle()
     for i, layer in enumerate(net.layers):
         for name, tensor in layer.state_dict().items():
             compare_statistics(trace, f"{tag}.L{i}.stats_{name}_after1", tensor)
