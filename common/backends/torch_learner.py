@@ -103,13 +103,9 @@ class TorchLearner(Generic[Net]):
         return torch_layout.laid(images, self.format)
 
     def differentiate(self, images: Tensor, labels: Tensor) -> Tensor:
-        """The mean loss's gradients, by autograd, where the optimiser reads them; the outputs.
-        A gradient that was put beside a parameter which has none of its own stays."""
+        """The mean loss's gradients, by autograd, where the optimiser reads them; the outputs."""
         self.net.train()
-        for group in self.optimiser.param_groups:
-            for parameter in group["params"]:
-                if parameter.requires_grad:
-                    parameter.grad = None
+        self.optimiser.zero_grad(set_to_none=True)
         outputs = self.outputs(images, self._in_training)
         torch.autograd.backward(self.loss(outputs, labels))
         return outputs

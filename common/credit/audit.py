@@ -94,7 +94,7 @@ def named(train: Sampled, images: int) -> Iterable[tuple[Any, Any]]:
 
 def audit(learner: Audited, batches: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
     """The angles "credit" and, where the learner has feedback weights, "feedback"
-    (`common.runs.run`).
+    (`common.backends.protocols`).
 
     The framework's generators are put back, so that a run with audits has the bits of one without.
     """

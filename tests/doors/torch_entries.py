@@ -262,6 +262,7 @@ ENTRIES: dict[str, Entry] = {
     "burstprop.imagenet.learner.Learner.credit": _learner(_burst_images, "credit", 3, 7, 7),
     "asap.learner.Learner.train_step": _learner(_asap, "train_step", 3, 16, 16),
     "asap.learner.Learner.update": _learner(_asap, "update", 3, 16, 16),
+    "asap.learner.Learner.differentiate": _learner(_asap, "differentiate", 3, 16, 16),
     "asap.learner.Learner.eval_step": _learner(_asap, "eval_step", 3, 16, 16),
     "asap.learner.Learner.credit": _learner(_asap, "credit", 3, 16, 16),
     **{
