@@ -64,7 +64,6 @@ def train(options: Any, script_name: str) -> None:
             teach(run, learner, train_set)
             report(run, learner, tests=test_set.epoch(epoch + 1))
             if world.main:
-                learner.state()  # settles what no step needs
                 stored.save_network(net, run.directory / "model.pth")
     if world.main:
         click.echo(f"Run: {run.directory}")
@@ -78,8 +77,8 @@ def teach(run: Run, learner: Learner, train_set: TorchBatches) -> None:
         learner.forget_angles()
     last = len(train_set) - 1
     for images, labels in run.batches(train_set):
-        if angles == "last" and run.batch == last:
-            learner.watch = True  # type: ignore[attr-defined]
+        if isinstance(learner, BurstLearner) and angles == "last" and run.batch == last:
+            learner.watch = True
         run.add(learner.train_step(images, labels))
 
 
@@ -175,11 +174,11 @@ def make_learner(
         world=world,
     )
     if rule == "backprop_matched":
-        return MatchedBackpropLearner(net, update, options.p_baseline, world)
+        return MatchedBackpropLearner(net, update, options.p_baseline)
     if rule == "node_perturbation":
         return PerturbationLearner(net, update, perturbation(options, net))
     average = options.switches.delta_angles == "epoch"
-    return BurstLearner(net, update, average=average, world=world)
+    return BurstLearner(net, update, average=average)
 
 
 def perturbation(options: Any, net: BurstNetwork) -> Perturbation | OriginalPerturbation:

@@ -19,6 +19,7 @@ from common.data.check_data import check
 from common.data.torch_stream import TorchStream
 from common.errors import UsageError
 from common.runs.run import Run
+from common.runs.schedules import steps
 
 TAGS = {
     f"{half}_{figure}": f"{half.title()}_{tag}"
@@ -54,8 +55,8 @@ def train(options: Any) -> None:
         if run.step == 0:
             test(run, learner, test_set)
         for epoch in run.epochs(options.epochs):
-            learner.set_lr([rate * decay(epoch) for rate in rates])
-            run.log(lr=rates[-1] * decay(epoch))
+            learner.set_lr([steps(rate, epoch) for rate in rates])
+            run.log(lr=steps(rates[-1], epoch))
             teach(run, learner, train_set)
             accuracy = test(run, learner, test_set)
             better, learner.best = accuracy > learner.best, max(accuracy, learner.best)
@@ -64,11 +65,6 @@ def train(options: Any) -> None:
     if world.main:
         click.echo(f"Run: {run.directory}")
     world.close()
-
-
-def decay(epoch: int) -> float:
-    """Factor of the learning rates in an epoch, from 0 (6.3)."""
-    return 0.1 ** (epoch // 30)
 
 
 def make_learner(
