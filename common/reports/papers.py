@@ -77,7 +77,7 @@ class Paper:
 
 def find_papers(folder: Path | None = None) -> list[Paper]:
     """Every paper below `folder` (see `paper_folders.folders`). UserError on a bad file."""
-    return [read_paper(path) for path in folders(folder)]
+    return [read_paper(path) for path in folders(folder or root())]
 
 
 def backprop_rules() -> set[str]:

@@ -142,6 +142,7 @@ def test_every_declared_version_is_pinned():
 
 def test_a_run_without_tensorboard_says_so_once_and_goes_on(tmp_path):
     """The base installation would end in a traceback after the data were read."""
+    pytest.importorskip("torch", reason="the toy trains with torch")
     script = (
         "from tests.runs.toy import main\n"
         f"main(['--data', 'digits', '--epochs', '2', '--out', {str(tmp_path / 'run')!r}])\n"
