@@ -6,7 +6,8 @@
 
 Each paper, which is a folder with a paper.toml, has a session with an environment of its own, from
 that paper's extra alone: it proves that the paper, and what all share, runs without the others'
-frameworks (`--paper`, see tests/conftest.py). `tests` holds everything in one environment; `quick` needs no framework.
+frameworks (`--paper`, see tests/conftest.py). `tests` holds everything in one environment; `quick`
+needs no framework; `oldest` has the lowest versions that pyproject.toml allows.
 Words after `--` go to the command that the session runs: `nox -s tests -- -k golden`.
 All versions come from constraints.txt; `CREDITLAB_DATA` names a folder that has data already.
 """

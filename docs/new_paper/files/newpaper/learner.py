@@ -28,7 +28,7 @@ class Learner:
         net: Network,
         rule: str = "drtp",
         *,
-        lr: float = 0.05,
+        lr: float = 0.02,
         momentum: float = 0.9,
         sum_over_batch: bool = False,
     ) -> None:

@@ -3,11 +3,11 @@
 from typing import Any
 
 import click
+from common.runs.settings import RunSettings
 
 from common.backends import torch_backend, torch_trial
 from common.data.torch_batches import TorchBatches
 from common.runs.run import Run
-from common.runs.settings import RunSettings
 from newpaper import recipes
 from newpaper.learner import Learner
 from newpaper.networks import make_network

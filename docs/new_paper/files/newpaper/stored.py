@@ -1,4 +1,4 @@
-"""Trained networks on disk: a run directory, or a safetensors file that `evaluate --export` made."""
+"""Trained networks on disk: a run directory, or a safetensors file that --export wrote."""
 
 import json
 from pathlib import Path

@@ -7,13 +7,6 @@ from typing import Any
 SIZES = [6, 4, 5]
 
 
-def _learner(rule: str = "drtp") -> Any:
-    from newpaper.learner import Learner
-    from newpaper.networks import make_network
-
-    return Learner(make_network(SIZES), rule)
-
-
 def _on_meta(rule: str) -> tuple[Any, tuple[int, ...]]:
     from newpaper.learner import Learner
     from newpaper.networks import make_network
@@ -30,11 +23,12 @@ META: dict[str, Callable[[], Any]] = {
 def _enter(method: str, labels: Any) -> list[Any]:
     import torch
 
+    from newpaper.learner import Learner
+    from newpaper.networks import make_network
     from tests.doors.torch_entries import flat, images
 
     torch.manual_seed(1)
-    learner = _learner()
-    learner.net.double()
+    learner = Learner(make_network(SIZES).double())
     return flat(getattr(learner, method)(images(SIZES[0]), labels), learner.state())
 
 

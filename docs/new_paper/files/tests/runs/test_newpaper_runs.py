@@ -29,10 +29,10 @@ def lines(run: Path, kind: str) -> list[dict]:
 def test_the_rule_learns_digits_and_the_audit_tells_it_from_backprop(tmp_path, capsys):
     """A rule that is backprop after all, or that learns nothing."""
     train(*SMALL, "--epochs", 15, "--audit", "--out", tmp_path / "run")
-    assert lines(tmp_path / "run", "epoch")[-1]["test_accuracy"] > 85
+    assert lines(tmp_path / "run", "epoch")[-1]["test_accuracy"] > 90
     credit = lines(tmp_path / "run", "audit")[-1]["credit"]
     assert credit["W3"]["angle"] < 1  # the output layer is backprop's
-    assert 20 < credit["W1"]["angle"] < 90  # on its side, and not the gradient
+    assert min(credit[layer]["angle"] for layer in ("W1", "W2")) > 20  # hidden ones are not
     capsys.readouterr()
     evaluate.main([str(tmp_path / "run")], standalone_mode=False)
     final = lines(tmp_path / "run", "epoch")[-1]["test_accuracy"]
