@@ -22,9 +22,9 @@ META: dict[str, Callable[[], Any]] = {
 
 def _enter(method: str, labels: Any) -> list[Any]:
     import torch
-
     from newpaper.learner import Learner
     from newpaper.networks import make_network
+
     from tests.doors.torch_entries import flat, images
 
     torch.manual_seed(1)
