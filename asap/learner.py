@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asap.layers import FeedbackConv2d, FeedbackLinear, backprop
-from asap.networks import Network
+from asap.modes import Network
 from common.backends import torch_backend, torch_distributed, torch_layout, torch_optim
 from common.doors import torch_labels
 from common.doors.arguments import number
@@ -30,7 +30,7 @@ MakeOptimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 class Learner:
     """A learner (see `common.runs.run`) around one of the paper's networks.
 
-    net              as `networks.build` makes it, on its device and in its precision
+    net              as `networks.make_network` makes it, on its device and in its precision
     make_optimiser   parameters -> torch optimiser: `sgd` or `adam` below
     precision        "bfloat16": autocast
     compile          torch.compile the forward and backward

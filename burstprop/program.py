@@ -139,7 +139,7 @@ def network(options: Any, script: Script, rule: str, device: torch.device) -> Bu
     else:
         net = networks.mnist(options.n_hidden_layers, **how)
     own = script.gain if bursting or rule == "backprop_matched" else BASELINE_GAIN
-    torch_backend.seed(options.seed)  # the draws above are replaced by these
+    torch_backend.seed_all(options.seed)  # the draws above are replaced by these
     for layer in net.layers:
         layer.draw(
             revision.gain or own,

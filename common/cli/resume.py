@@ -1,28 +1,17 @@
 """`--resume DIR`: the values of a run's config.json, and what a command line may change in them."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 
+from common.cli.options import NOT_RECORDED, plain
 from common.cli.params import Boolean, Device, FilePath, Layers, Number, label
 from common.errors import UsageError, UserError, unknown
 from common.files import documents
 from common.files.paths import home
 
 UNSET = click.Option(["--x"]).default  # click's word for an option without a default
-# How a run was started, not what it is: never taken from config.json.
-NOT_RECORDED = ("resume", "allow_change")
-
-
-def plain(value: Any) -> Any:
-    """`value` as JSON has it: paths are text, tuples are lists."""
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return value
 
 
 def kind_of(param: click.Parameter) -> documents.Kind:
@@ -74,11 +63,11 @@ def read_run(
     strange = sorted(options.keys() - known.keys() - set(NOT_RECORDED))
     if strange:
         raise UsageError(f"{option}: its config.json has {strange[0]}, which {script} has not")
-    found = {name: value for name, value in options.items() if name not in NOT_RECORDED}
-    for name, value in found.items():
+    values = {name: value for name, value in options.items() if name not in NOT_RECORDED}
+    for name, value in values.items():
         if fault := documents.fault(value, kind_of(known[name]), f"options.{name}"):
             raise UsageError(f"{option}: {run / 'config.json'}: {fault}")
-    return found
+    return values
 
 
 def changes(

@@ -34,10 +34,9 @@ class Sampled(Protocol):
 class Audits:
     """When a run audits, and of what: `--audit`, `--audit-every`, `--audit-images`."""
 
-    def __init__(self, options: Any, learner: Any) -> None:
-        self.every: int | None = getattr(options, "audit_every", None)
-        self.asked = bool(getattr(options, "audit", False) or self.every)
-        self.images: int = getattr(options, "audit_images", None) or 512
+    def __init__(self, asked: bool, every: int | None, images: int, learner: Any) -> None:
+        self.every, self.images = every, images
+        self.asked = bool(asked or every)
         self._learner = learner
         self._sample: Any = None
 
@@ -93,15 +92,15 @@ def audit(learner: Any, batches: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
         name: [(total / images).astype(t) for total, t in zip(pair, types[name], strict=True)]
         for name, pair in sums.items()
     }
-    found: dict[str, Any] = {"images": images, "batches": len(single)}
-    found["credit"] = credit_angles(means, np.asarray)
-    for name, line in found["credit"].items():
+    audited: dict[str, Any] = {"images": images, "batches": len(single)}
+    audited["credit"] = credit_angles(means, np.asarray)
+    for name, line in audited["credit"].items():
         for unit in ("cosine", "angle"):
             line |= _over_batches(unit, [each[name][unit] for each in single])
     if hasattr(learner, "feedback"):
-        found["feedback"] = weight_angles(learner.feedback(), backend.to_numpy)
+        audited["feedback"] = weight_angles(learner.feedback(), backend.to_numpy)
     backend.load_rng_state(before)
-    return found
+    return audited
 
 
 def _over_batches(unit: str, values: list[float | None]) -> dict[str, float | None]:

@@ -18,12 +18,12 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
-from common.cli import argument, command, option
+from common.cli import Options, argument, command, option
 from common.errors import UsageError, UserError, unknown
 from common.files.paths import home
 from common.files.reading import read
@@ -152,18 +152,29 @@ def reproduce(paper: papers.Paper, row_id: str, seeds: str) -> None:
         run_row(row, seed, RUNS / paper.name / row.id / f"seed-{seed}")
 
 
-@command(paper="common", name="targets")
-@argument("action", type=["reproduce", "collect", "update", "tables", "columns"])
-@argument(
-    "which",
-    metavar="PAPER",
-    required=False,
-    help="a paper's folder; for collect: the folder of the runs",
-)
-@argument("row", required=False, help="for reproduce: id of a row in the paper's targets.csv")
-@option("--seeds", default="", help="For reproduce: these seeds only.", show_default="the row's")
-@option("--check", is_flag=True, help="For tables: change nothing, fail if a file is out of date.")
-def main(options: Any) -> None:
+@dataclass(frozen=True, kw_only=True)
+class TargetsOptions(Options):
+    """What `targets` takes."""
+
+    action: str | None = argument(type=["reproduce", "collect", "update", "tables", "columns"])
+    which: str | None = argument(
+        metavar="PAPER",
+        required=False,
+        help="a paper's folder; for collect: the folder of the runs",
+    )
+    row: str | None = argument(
+        required=False, help="for reproduce: id of a row in the paper's targets.csv"
+    )
+    seeds: str = option(
+        default="", help="For reproduce: these seeds only.", show_default="the row's"
+    )
+    check: bool = option(
+        is_flag=True, help="For tables: change nothing, fail if a file is out of date."
+    )
+
+
+@command(TargetsOptions, paper="common", name="targets")
+def main(options: TargetsOptions) -> None:
     """Published numbers beside ours: reproduce a row, collect runs, update targets and tables."""
     root, action = papers.root(), options.action
     if action == "columns":

@@ -10,8 +10,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from asap.alignment import main as alignment  # noqa: E402
-from asap.eval import STORED  # noqa: E402
-from asap.eval import main as evaluate  # noqa: E402
+from asap.evaluate import STORED  # noqa: E402
+from asap.evaluate import main as evaluate  # noqa: E402
 from asap.train import main as train  # noqa: E402
 from common.errors import UsageError, UserError  # noqa: E402
 

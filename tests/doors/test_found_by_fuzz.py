@@ -10,7 +10,6 @@ import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -359,15 +358,12 @@ def test_an_empty_path_is_none_where_there_may_be_none():
 def test_images_of_another_size_than_the_networks_are_told(monkeypatch):
     """`mat1 and mat2 shapes cannot be multiplied`: MNIST's files that hold images of 1 x 1."""
     pytest.importorskip("torch")
-    from asap import recipes
+    from asap import tasks
     from common.data.datasets import load
 
-    monkeypatch.setattr(recipes, "load", lambda *_, **__: load("digits"))
-    asked = SimpleNamespace(
-        dataset="mnist", model="convnet", data_dir=None, no_download=True, limit_test=None
-    )
+    monkeypatch.setattr(tasks, "load", lambda *_, **__: load("digits"))
     with pytest.raises(UserError, match="mnist: its images are 8 x 8, and convnet takes 28 x 28"):
-        recipes.load_task(asked)
+        tasks.load_task("mnist", None, "convnet")
 
 
 def test_what_an_environment_says_of_unverified_files_is_a_list_of_names():

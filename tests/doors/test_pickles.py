@@ -12,9 +12,9 @@ torch = pytest.importorskip("torch", reason="modules of torch")
 
 def asap_net(rule: str) -> Any:
     pytest.importorskip("torchvision")
-    from asap.networks import build
+    from asap.networks import make_network
 
-    return build("convnet", rule, width=0.04, size=16, classes=5), (3, 16, 16)
+    return make_network("convnet", rule, width=0.04, size=16, classes=5), (3, 16, 16)
 
 
 def converted(mode: str) -> Any:

@@ -154,10 +154,10 @@ def _burst_images() -> Any:
 
 def _asap() -> Any:
     from asap.learner import Learner, sgd
-    from asap.networks import build
+    from asap.networks import make_network
 
     torch.manual_seed(1)
-    net = build("convnet", "asap", width=0.04, size=16, classes=C, fa_feedback="independent")
+    net = make_network("convnet", "asap", width=0.04, size=16, classes=C, fa_feedback="independent")
     return Learner(net.double(), sgd(0.05))
 
 

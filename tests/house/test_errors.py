@@ -10,7 +10,7 @@ import pytest
 
 from common.cli import argument, command, option
 from common.cli.params import choice, positive
-from common.cli.training_options import training_options
+from common.cli.training_options import TrainingOptions, training_options
 from common.errors import ArgumentError, UsageError, UserError, unknown
 from tests.house.test_arrows import MODULES, PACKAGES, ROOT
 
@@ -136,12 +136,17 @@ def library(beta: float, units: str) -> None:
         raise ArgumentError("beta", f"(={beta}) must be <= 1")
 
 
-@command(paper="toy", name="toy")
 @training_options(epochs=1)
-@argument("place", required=False)
-@option("-beta", type=positive, default=0.1)
-@option("--units", "--unit", "units", type=choice("tanh", "none", "depth"), default="tanh")
-def toy(options):
+class ToyOptions(TrainingOptions):
+    """What `toy` takes."""
+
+    place: str | None = argument(required=False)
+    beta: float = option("-beta", type=positive, default=0.1)
+    units: str = option("--units", "--unit", type=choice("tanh", "none", "depth"), default="tanh")
+
+
+@command(ToyOptions, paper="toy", name="toy")
+def toy(options: ToyOptions):
     """A toy."""
     if options.place:
         raise ArgumentError("place", f"(={options.place}) is no place")

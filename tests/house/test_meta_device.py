@@ -33,10 +33,10 @@ Made = tuple[Any, tuple[int, ...]]  # a learner on the meta device, shape of an 
 
 def _asap(model: str, mode: str, **how: Any) -> Made:
     from asap.learner import Learner, adam, sgd
-    from asap.networks import build
+    from asap.networks import make_network
 
     optimiser = adam(0.01) if how.pop("adam", False) else sgd(0.01)
-    net = build(model, mode, width=0.04, size=8, classes=CLASSES, **how)
+    net = make_network(model, mode, width=0.04, size=8, classes=CLASSES, **how)
     return Learner(net, optimiser), (3, 8, 8)
 
 

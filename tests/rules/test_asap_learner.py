@@ -9,10 +9,10 @@ torch = pytest.importorskip("torch", reason="asap runs on torch")
 
 def learner() -> Any:
     from asap.learner import Learner, sgd
-    from asap.networks import build
+    from asap.networks import make_network
 
     torch.manual_seed(2)
-    net = build("convnet", "asap", width=0.04, size=16, fa_feedback="independent").double()
+    net = make_network("convnet", "asap", width=0.04, size=16, fa_feedback="independent").double()
     return Learner(net, sgd(0.05))
 
 

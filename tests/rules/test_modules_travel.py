@@ -14,9 +14,9 @@ from torch import nn  # noqa: E402
 
 
 def _asap(model: str, mode: str, **options: Any) -> Any:
-    from asap.networks import build
+    from asap.networks import make_network
 
-    return build(model, mode, width=0.04, size=8, **options), torch.randn(2, 3, 8, 8)
+    return make_network(model, mode, width=0.04, size=8, **options), torch.randn(2, 3, 8, 8)
 
 
 def _converted(feedback: str, times: int = 1) -> Any:

@@ -15,7 +15,7 @@ from asap.conversion import convert
 from asap.layers import backprop
 from asap.learner import Learner as AsapLearner
 from asap.learner import sgd
-from asap.networks import build as asap_network
+from asap.networks import make_network as asap_network
 from benchmarks.memory_sweep import forked
 from brainprop.pytorch.networks import build as brainprop_network
 from burstprop.imagenet import learner as imagenet_learner

@@ -28,12 +28,12 @@ STEPS, LR = 10, 0.03
 
 
 def network(label: str) -> Any:
-    from asap.networks import build
+    from asap.networks import make_network
 
     torch.manual_seed(5)
     mode = "asap" if label == "wt" else label
     model = "resnet18" if label == "asap_k4" else "convnet"
-    return build(model, mode, width=0.04, size=16, **MODES[label]).double()
+    return make_network(model, mode, width=0.04, size=16, **MODES[label]).double()
 
 
 def data() -> tuple[Any, Any]:
@@ -146,7 +146,7 @@ def test_torchrun_trains_one_run(tmp_path: Path) -> None:
     assert [line["step"] for line in lines] == [4, 8]
     assert all(round(line["test_accuracy"] * 50 / 100, 6) % 1 == 0 for line in lines)
     assert done.stdout.count("Epoch: 1") == 1
-    from asap.eval import main
+    from asap.evaluate import main
 
     # The file that the first process wrote is the network that both tested.
     best = max(line["test_accuracy"] for line in lines)

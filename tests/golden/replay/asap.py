@@ -48,11 +48,11 @@ def _check_inputs(trace: Trace) -> None:
 def _make(config: dict[str, str], sizes: dict[str, Any]) -> Any:
     import torch
 
-    from asap.networks import build
+    from asap.networks import make_network
 
     mnist = config["dataset"] == "mnist"
     fa = config.get("fa_mode", "copy")
-    net = build(
+    net = make_network(
         config["arch"],
         config["feedback"],
         wt=config["wt"] == "True",
@@ -80,8 +80,8 @@ def _replay_steps(trace: Trace, config: dict[str, str]) -> None:
     import torch
 
     from asap.learner import Learner, adam, sgd
-    from asap.names import original_modules
     from asap.networks import ConvNet
+    from asap.stored import original_modules
 
     widths = tuple(int(w) for w in config["widths"].strip("()").split(","))
     sizes: dict[str, Any] = {"widths": widths}
@@ -234,7 +234,7 @@ def _replay_full(trace: Trace, config: dict[str, str]) -> None:
     import torch
 
     from asap.learner import Learner, sgd
-    from asap.names import original_modules
+    from asap.stored import original_modules
 
     net = _make(config, {})
     names = original_modules(net)

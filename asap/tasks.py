@@ -1,5 +1,6 @@
-"""Data as the program prepares them (asap, 6)."""
+"""Data sets as the program prepares them (asap, 6)."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from common.data.datasets import Dataset, Split, enlarge, load
@@ -53,23 +54,33 @@ class Task(NamedTuple):
         return TorchBatches(split, size, **more, **place)
 
 
-def load_task(options: Any) -> Task:
-    """The data that the options name. ArgumentError for augmentation where there is none."""
-    recipe = RECIPES[options.dataset]
-    if getattr(options, "augmentation", False) and not recipe.pad:
+def load_task(
+    dataset: str,
+    data_dir: Path | None,
+    model: str,
+    *,
+    download: bool = True,
+    augmentation: bool = False,
+    limit_train: int | None = None,
+    limit_test: int | None = None,
+) -> Task:
+    """A data set for a network of MODELS. ArgumentError for augmentation where there is none;
+    UserError for data that are not there, or of another size than the network takes."""
+    recipe = RECIPES[dataset]
+    if augmentation and not recipe.pad:
         able = ", ".join(name for name, r in RECIPES.items() if r.pad)
         raise ArgumentError(
-            "augmentation", f"must not be used with dataset {options.dataset}: only {able} have one"
+            "augmentation", f"must not be used with dataset {dataset}: only {able} have one"
         )
-    data = load(options.dataset, options.data_dir, download=not options.no_download)
-    first = data.train.limit(getattr(options, "limit_train", None))
-    second = data.test.limit(options.limit_test, "limit_test")
-    if options.dataset == "digits":
+    data = load(dataset, data_dir, download=download)
+    first = data.train.limit(limit_train)
+    second = data.test.limit(limit_test, "limit_test")
+    if dataset == "digits":
         first, second = enlarge(first, recipe.size), enlarge(second, recipe.size)
     sides = first.images.shape[1:3]
-    if options.model == "convnet" and sides != (recipe.size, recipe.size):  # ResNets pool them all
+    if model == "convnet" and sides != (recipe.size, recipe.size):  # ResNets pool them all
         raise UserError(
-            f"{options.dataset}: its images are {sides[0]} x {sides[1]}, and convnet takes "
+            f"{dataset}: its images are {sides[0]} x {sides[1]}, and convnet takes "
             f"{recipe.size} x {recipe.size}"
         )
     return Task(data, first, second, recipe)
