@@ -21,7 +21,7 @@ LEFT_OUT = ("tests/golden/data/", "tests/mutants/", ".ci/")
 # Tests of all papers, of which those run that name this one or look at the whole house.
 OF_ALL = ("house/test_arrows", "house/test_declared", "house/test_sizes", "house/test_meta_device",
           "house/test_hidden_common", "doors/test_label_doors", "doors/test_labels_of_torch_rules",
-          "docs/test_references", "docs/test_commands", "docs/test_examples",
+          "docs/test_references", "docs/test_commands",
           "reports/test_papers", "reports/test_front_page")  # fmt: skip
 WHOLE = ("walls_between", "every_public", "references_lead", "plan_of_the_house", "no_folder")
 
@@ -35,7 +35,7 @@ def python(folder: Path, *words: object) -> subprocess.CompletedProcess:
     )  # fmt: skip
 
 
-def tested(folder: Path, *words: str) -> subprocess.CompletedProcess:
+def run_tests(folder: Path, *words: str) -> subprocess.CompletedProcess:
     return python(folder, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words)
 
 
@@ -54,6 +54,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.mark.timeout(1800)
 def test_the_skeleton_passes_its_own_tests_and_those_of_all_papers(copy):
     """It learns digits, an audit tells it from backprop, a resumed run ends on the same bits
     (tests/runs); its gradients are slopes, its equations what they say (tests/rules)."""
@@ -64,7 +65,7 @@ def test_the_skeleton_passes_its_own_tests_and_those_of_all_papers(copy):
         for kind, what in (("rules", "rule"), ("runs", "runs"))
     ]
     chosen = " or ".join((NAME, *WHOLE))
-    done = tested(copy, *own, *(f"tests/{name}.py" for name in OF_ALL), "-k", chosen)
+    done = run_tests(copy, *own, *(f"tests/{name}.py" for name in OF_ALL), "-k", chosen)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
 
 
@@ -117,7 +118,7 @@ def test_a_sixth_paper_that_imports_another_is_noticed(copy):
     text = rule.read_text()
     try:
         rule.write_text(text.replace("\nimport torch\n", "\nimport torch\n\nimport asap\n", 1))
-        done = tested(copy, "tests/house/test_arrows.py", "-k", f"walls_between or {NAME}.rule")
+        done = run_tests(copy, "tests/house/test_arrows.py", "-k", f"walls_between or {NAME}.rule")
         assert done.returncode == 1, done.stdout
         assert f"{NAME}.rule ->" in done.stdout and "asap" in done.stdout
         assert f"common_no_paper[{NAME}.rule]" in done.stdout
@@ -132,7 +133,7 @@ def test_a_paper_without_an_extra_is_told_which_line_to_add(copy):
     try:
         lines = [line for line in text.splitlines() if not line.startswith(f"{NAME} = ")]
         project.write_text("\n".join(lines).replace(f",{NAME}]", "]"))
-        done = tested(copy, "tests/house/test_declared.py", "-k", f"extra_which and {NAME}")
+        done = run_tests(copy, "tests/house/test_declared.py", "-k", f"extra_which and {NAME}")
         assert done.returncode == 1
         assert f"add the line {NAME} = [...] with the frameworks" in done.stdout
     finally:
