@@ -87,7 +87,7 @@ def run(case: Case, options: Any) -> None:
 
 def collect(out: Path) -> list[dict[str, Any]]:
     """What the figure shows, from the runs in a folder: one record a dataset, depth and rule."""
-    from common.reports.grouping import HOUSEKEEPING, differing
+    from common.reports.grouping import differing, housekeeping
     from common.runs.read_back import read_run
 
     found: dict[tuple[str, int, str], list[Any]] = {}
@@ -101,7 +101,7 @@ def collect(out: Path) -> list[dict[str, Any]]:
         raise UserError(f"{out}: no finished run of the study is here")
     records = []
     for (dataset, depth, rule), runs in sorted(found.items(), key=_reading_order):
-        if more := differing(runs, HOUSEKEEPING):
+        if more := differing(runs, housekeeping(runs)):
             folder = runs[0].path.parent
             raise UserError(f"{folder}: its runs are of several recipes: {', '.join(more)} differ")
         last = [one.audits[-1] for one in runs]

@@ -33,6 +33,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """What our own packages warn about is an error; what libraries warn about is shown."""
+    ours = "|".join(("common", *PAPERS, "benchmarks", "tests"))
+    config.addinivalue_line("filterwarnings", f"error:::({ours})(\\.|$)")
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """With --paper, other papers' files are not even imported."""
     paper = config.getoption("--paper")

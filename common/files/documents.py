@@ -91,9 +91,7 @@ def loose(each: Kind = ANYTHING, **known: Kind) -> Kind:
     return Kind("an object", _is(dict), each, {}, known)
 
 
-_RULES = ("rule", "learning_algorithm", "feedback", "algorithm")
-_OPTIONS = loose(seed=SCALAR, dataset=maybe(TEXT), data=maybe(TEXT), epochs=maybe(COUNT),
-                 **dict.fromkeys(_RULES, SCALAR))  # fmt: skip
+_OPTIONS = loose(seed=SCALAR, dataset=maybe(TEXT), data=maybe(TEXT), epochs=maybe(COUNT))
 CONFIG = Kind("an object", _is(dict), None, {"paper": TEXT, "script": TEXT, "options": _OPTIONS},
               {"creditlab": TEXT, "name": TEXT, "dataset": maybe(TEXT)})  # fmt: skip
 

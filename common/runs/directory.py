@@ -15,7 +15,7 @@ from typing import Any
 import filelock
 
 from common.errors import ArgumentError, UserError
-from common.files import documents
+from common.files import documents, paper_folders
 from common.files.paths import home
 from common.files.writing import writing
 from common.runs import checkpoint
@@ -134,10 +134,10 @@ def _essence(document: dict[str, Any]) -> dict[str, Any]:
     return {"script": document.get("script"), "name": document.get("name"), **chosen}
 
 
-def rule_of(given: Mapping[str, Any]) -> str | None:
-    """The learning rule that a run's options name, whatever its paper calls that option."""
-    names = ("rule", "learning_algorithm", "feedback", "algorithm")
-    return next((str(given[name]).lower() for name in names if given.get(name)), None)
+def rule_of(paper: str, given: Mapping[str, Any]) -> str | None:
+    """The learning rule that the options of a paper's run name, whatever it calls that option."""
+    name = given.get(paper_folders.rule_option(paper))
+    return str(name).lower() if name else None
 
 
 def labels(
@@ -148,7 +148,7 @@ def labels(
         "paper": settings.paper,
         "script": settings.script,
         "name": name,
-        "rule": rule_of(configuration),
+        "rule": rule_of(settings.paper, configuration),
         "dataset": dataset or configuration.get("dataset"),
         "seed": settings.seed,
     }

@@ -12,12 +12,13 @@ from PIL import Image
 from common.cli import Command
 from common.cli.params import FilePath
 from common.errors import UserError
+from common.files import paper_folders
 from common.files.paths import home
 from tests.data.test_idx import written
 from tests.data.test_images import write_folder, write_tiny
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("common", "asap", "brainprop", "lra_e", "burstprop", "s3net", "benchmarks")
+PACKAGES = ("common", *(path.name for path in paper_folders.folders()), "benchmarks")
 COMMANDS = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for package in PACKAGES

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from common.files import paper_folders
+
 ROOT = Path(__file__).parents[2]
-PAPERS = ("asap", "brainprop", "burstprop", "lra_e", "s3net")
+PAPERS = tuple(path.name for path in paper_folders.folders())
 TAKEN = {"labels", "target", "targets", "y_true"}  # what our functions call labels
 # Functions with such a parameter that are no way into a rule.
 OTHERS = {

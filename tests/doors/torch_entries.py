@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tests.papers import told
+
 B, C = 5, 5  # equal: where a row and a column could be taken for one another
 DOUBLE: dict[str, Any] = {"dtype": torch.float64}
 Entry = Callable[[Any], list[Tensor]]
@@ -18,16 +20,16 @@ def images(*shape: int) -> Tensor:
     return torch.rand(B, *shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
 
 
-def _flat(*found: Any) -> list[Tensor]:
+def flat(*found: Any) -> list[Tensor]:
     """All tensors in nested results."""
     out: list[Tensor] = []
     for each in found:
         if isinstance(each, Tensor):
             out.append(each.detach().clone())
         elif isinstance(each, dict):
-            out += _flat(*each.values())
+            out += flat(*each.values())
         elif isinstance(each, list | tuple):
-            out += _flat(*each)
+            out += flat(*each)
     return out
 
 
@@ -41,7 +43,7 @@ def _mlp() -> Any:
 def _lra_e(method: str) -> Entry:
     def enter(labels: Any) -> list[Tensor]:
         model = _mlp()
-        return _flat(getattr(model, method)(images(6), labels), list(model.parameters()))
+        return flat(getattr(model, method)(images(6), labels), list(model.parameters()))
 
     return enter
 
@@ -52,7 +54,7 @@ def _learner(make: Callable[[], Any], method: str, *shape: int) -> Entry:
     def enter(labels: Any) -> list[Tensor]:
         learner = make()
         learner.watch = True
-        return _flat(getattr(learner, method)(images(*shape), labels), learner.state())
+        return flat(getattr(learner, method)(images(*shape), labels), learner.state())
 
     return enter
 
@@ -69,7 +71,7 @@ def _brainprop(name: str, *more: Any, **named: Any) -> Entry:
 
         q = images(C).sub_(0.5).requires_grad_()
         found = getattr(rule, name)(q, *more, labels, **named)
-        return _flat(found, torch.autograd.grad(found.sum(), q) if found.requires_grad else ())
+        return flat(found, torch.autograd.grad(found.sum(), q) if found.requires_grad else ())
 
     return enter
 
@@ -83,7 +85,7 @@ def _burst_net() -> Any:
 
 def _burst(method: str, **named: Any) -> Entry:
     def enter(labels: Any) -> list[Tensor]:
-        return _flat(getattr(_burst_net(), method)(images(6), labels, **named))
+        return flat(getattr(_burst_net(), method)(images(6), labels, **named))
 
     return enter
 
@@ -93,7 +95,7 @@ def _units(module: str, name: str, **how: Any) -> Entry:
         from importlib import import_module
 
         units = getattr(import_module(f"burstprop.{module}"), name)(**how)
-        return _flat(units.bursts(images(C), labels))
+        return flat(units.bursts(images(C), labels))
 
     return enter
 
@@ -102,7 +104,7 @@ def _rectified(name: str) -> Entry:
     def enter(labels: Any) -> list[Tensor]:
         from burstprop.imagenet import rule
 
-        return _flat(getattr(rule, name)(images(C), labels, 0.2, 1e-5))
+        return flat(getattr(rule, name)(images(C), labels, 0.2, 1e-5))
 
     return enter
 
@@ -116,7 +118,7 @@ def _perturbed(module: str, name: str) -> Entry:
         net = _burst_net()
         kind = getattr(import_module(f"burstprop.{module}"), name)
         output, updates = kind(net, "all", Noise(), 0.001).updates(images(6), labels)
-        return _flat(output, [list(each) for each in updates])
+        return flat(output, [list(each) for each in updates])
 
     return enter
 
@@ -132,7 +134,7 @@ def _burst_learner() -> Any:
 def _looked(labels: Any) -> list[Tensor]:
     learner = _burst_learner()
     learner.look(images(6), labels)
-    return _flat(learner.delta_angles)
+    return flat(learner.delta_angles)
 
 
 def _burst_backprop() -> Any:
@@ -205,7 +207,7 @@ def _explained(labels: Any) -> list[Tensor]:
     from s3net.interpretability.rule import fullgrad
 
     found = fullgrad(_plain_net(), images(3, 7, 7), labels)
-    return _flat(found.saliency, found.targets)
+    return flat(found.saliency, found.targets)
 
 
 def _s3net_images() -> Any:
@@ -280,4 +282,5 @@ ENTRIES: dict[str, Entry] = {
     "s3net.interpretability.rule.fullgrad": _explained,
     "s3net.imagenet.learner.Learner.train_step": _learner(_s3net_images, "train_step", 3, 7, 7),
     "s3net.imagenet.learner.Learner.eval_step": _learner(_s3net_images, "eval_step", 2, 3, 7, 7),
+    **told("LABELS"),
 }

@@ -46,7 +46,7 @@ def allowed(path: Path) -> set[str]:
     if package in PAPERS:
         extra = package.replace("_", "-")
         twin = EXTRAS.get(f"{extra}-torch", []) if "torch" in str(path.relative_to(ROOT)) else []
-        return BASE | names([*EXTRAS[extra], *twin], EXTRAS)
+        return BASE | names([*EXTRAS.get(extra, []), *twin], EXTRAS)
     if package == "common":
         return BASE | SAYS.get(path.stem.split("_")[0], set())
     return TESTS | names(GROUPS["bench"], GROUPS)
@@ -114,8 +114,21 @@ def test_what_the_base_declares_common_imports():
 
 def test_every_papers_extra_brings_tensorboard():
     """A paper's run that promises event files and has none."""
-    papers = ("asap", "brainprop", "burstprop", "s3net", "lra-e-torch", "lra-e-tf")
+    papers = (*(paper.replace("_", "-") for paper in PAPERS), "lra-e-torch", "lra-e-tf")
     assert [p for p in papers if "tensorboard" not in names(EXTRAS[p], EXTRAS)] == []
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_paper_has_an_extra_which_all_brings(paper):
+    """The one list that a tool wants by name; a paper's session installs its extra."""
+    extra = paper.replace("_", "-")
+    assert extra in EXTRAS, (
+        "pyproject.toml, [project.optional-dependencies]: add the line "
+        f'{extra} = [...] with the frameworks that {paper} imports, and "tensorboard>=2.16"'
+    )
+    assert names(EXTRAS[extra], EXTRAS) <= names(EXTRAS["all"], EXTRAS), (
+        f"pyproject.toml, [project.optional-dependencies]: add {extra} to the line all"
+    )
 
 
 PINNED = re.findall(r"^([\w.-]+)==", (ROOT / "constraints.txt").read_text(), re.M)
@@ -129,6 +142,7 @@ def test_every_declared_version_is_pinned():
 
 def test_a_run_without_tensorboard_says_so_once_and_goes_on(tmp_path):
     """The base installation would end in a traceback after the data were read."""
+    pytest.importorskip("torch", reason="the toy trains with torch")
     script = (
         "from tests.runs.toy import main\n"
         f"main(['--data', 'digits', '--epochs', '2', '--out', {str(tmp_path / 'run')!r}])\n"

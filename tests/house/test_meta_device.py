@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.papers import told
+
 torch = pytest.importorskip("torch", reason="these learners are PyTorch's")
 
 CLASSES, BATCH = 4, 6
@@ -155,6 +157,7 @@ LEARNERS: dict[str, Callable[[], Made]] = {
        for name in ("ghostnet", "se_resnet50", "oct_resnet50", "lambda_resnet50", "scalenet50",
                     "randwire_ws", "mobilenet_v2")},
     "s3net imagenet": _s3_imagenet,
+    **told("META"),
 }  # fmt: skip
 
 

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from common.files import paper_folders
+
 ROOT = Path(__file__).parents[2]
-PRODUCT = ("common", "asap", "brainprop", "burstprop", "lra_e", "s3net", "benchmarks")
+PRODUCT = ("common", *(path.name for path in paper_folders.folders()), "benchmarks")
 FILES = sorted(path for package in PRODUCT for path in (ROOT / package).rglob("*.py"))
 
 MOST_LINES = 300

@@ -172,5 +172,7 @@ def test_the_command_writes_page_and_figures(tmp_path, make_run, capsys):
 def test_an_unfinished_run_has_the_rule_that_its_options_name(tmp_path, make_run):
     """BrainProp's runs, whose feedback option says "shared", shown as that until they end."""
     named = {"rule": None, "learning_algorithm": "BrainProp", "feedback": "shared"}
-    run = read_run(make_run(tmp_path / "r", [epoch(1, 90.0)], status=None, options=named))
+    run = read_run(
+        make_run(tmp_path / "r", [epoch(1, 90.0)], status=None, paper="brainprop", options=named)
+    )
     assert run.rule == "brainprop"
