@@ -9,6 +9,7 @@ so E needs neither an optimiser nor a variable of its own: the step derives it f
 optimiser or gamma trains E beside W, kept in the layout of W, which saves transposing its update.
 """
 
+from collections import Counter
 from typing import Any
 
 import keras
@@ -18,9 +19,9 @@ from keras import ops
 from common.backends import tf_backend
 from common.doors import tf_images, tf_labels
 from common.errors import ArgumentError, unknown
-from lra_e.tf_rule import MLP, Update
+from lra_e.networks import RULES, Update
+from lra_e.tf_rule import MLP
 
-RULES = ("lra_e", "bp", "fixed_e")
 Result = tuple[tf.Tensor, tf.Tensor]
 
 
@@ -78,14 +79,16 @@ class Learner:
     ) -> None:
         if rule not in RULES:
             raise unknown("rule", rule, RULES)
-        for variable in (*model.W, *model.E, *((model.b or []) if model.train_bias else [])):
-            if not variable.trainable:
-                raise ArgumentError("model", f"must not have frozen variables ({variable.name} is) "
-                                    "in a learner; rule='fixed_e' keeps E, `MLP.apply_update` what "
-                                    "is frozen")  # fmt: skip
+        biases = (model.b or []) if model.train_bias else []
+        if frozen := [v for v in (*model.W, *model.E, *biases) if not v.trainable]:
+            raise ArgumentError(
+                "model",
+                f"must not have frozen variables ({frozen[0].name} is) in a learner; "
+                "rule='fixed_e' keeps E, `MLP.apply_update` what is frozen",
+            )
         self._model, self.optimiser, self.rule = model, optimiser, rule
         self._report_after = report_after_update
-        self._trained = [*model.W, *((model.b or []) if model.train_bias else [])]
+        self._trained = [*model.W, *biases]
         self._follows = rule == "lra_e" and bool(model.E) and self._moves_transposes_alike()
         self._trains_E = rule == "lra_e" and not self._follows
         # In the layout of W: E - W^T where E follows W, E itself where it is trained.
@@ -148,10 +151,10 @@ class Learner:
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
         return tf.reduce_mean(losses), _correct(logits, labels)
 
-    def _update(self, images: tf.Tensor, labels: tf.Tensor) -> Update:
+    def _update(self, images: tf.Tensor, labels: tf.Tensor) -> Update[tf.Tensor]:
         if self.rule == "bp":
             return self._model.compute_backprop_update(images, labels)
-        return self._model.compute_lra_update(images, labels, self._error_weights(), learn_E=False)
+        return self._model.compute_lra_update(images, labels, self._error_weights(), detail=False)
 
     def _error_weights(self) -> list[tf.Tensor]:
         """E in its own layout; a compiled product takes the transpose in passing."""
@@ -163,7 +166,7 @@ class Learner:
         pairs = zip(self._model.W[1:], self._kept, strict=True)
         return [tf.transpose(W + scale * difference) for W, difference in pairs]
 
-    def _error_weight_updates(self, update: Update) -> list[tf.Tensor]:
+    def _error_weight_updates(self, update: Update[tf.Tensor]) -> list[tf.Tensor]:
         """Of E in the layout of W."""
         model, hidden = self._model, list(enumerate(update.gW))[1:]
         if model.transposed_e:
@@ -192,12 +195,9 @@ class Learner:
         self, images: tf.Tensor, labels: tf.Tensor
     ) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
         """For each layer's W the rule's descent direction and backprop's gradient."""
-        rule, true = (
-            self._update(images, labels),
-            self._model.compute_backprop_update(images, labels),
-        )
-        pairs = zip(rule.gW, true.gW, strict=True)
-        return {f"W{i}": pair for i, pair in enumerate(pairs, 1)}
+        rule = self._update(images, labels).gW
+        true = self._model.compute_backprop_update(images, labels).gW
+        return {f"W{i}": pair for i, pair in enumerate(zip(rule, true, strict=True), 1)}
 
     def feedback(self) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
         """(W^l)^T beside E^l for l = 2..L; nothing for backprop, which does not use E."""
@@ -213,14 +213,14 @@ class Learner:
 
     def state(self) -> dict[str, Any]:
         """W, b, E (where it follows W its difference from W instead), and the optimiser's."""
-        found = {variable.name: variable for variable in (*self._model.W, *(self._model.b or ()))}
+        state = {variable.name: variable for variable in (*self._model.W, *(self._model.b or ()))}
         if self._follows:
-            found |= {f"{D.name}.difference": tf.transpose(D) for D in self._kept}
-            found |= {"E.scale": float(self._scale)}
+            state |= {f"{D.name}.difference": tf.transpose(D) for D in self._kept}
+            state |= {"E.scale": float(self._scale)}
         else:
             names = [E.name for E in self._model.E]
-            found |= dict(zip(names, self._error_weights(), strict=True))
-        return found | self._slots()
+            state |= dict(zip(names, self._error_weights(), strict=True))
+        return state | self._slots()
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Put back what `state` gave."""
@@ -240,13 +240,13 @@ class Learner:
     def _slots(self) -> dict[str, keras.Variable]:
         """The optimiser's variables: opt.iteration, opt.W1_momentum, ...; a second one of a name
         is numbered."""
-        found: dict[str, keras.Variable] = {}
+        slots: dict[str, keras.Variable] = {}
+        count: Counter[str] = Counter()
         for variable in self.optimiser.variables:
-            name, again = f"opt.{variable.name}".replace(":", "_"), 1
-            while name + (f".{again}" if again > 1 else "") in found:
-                again += 1
-            found[name + (f".{again}" if again > 1 else "")] = variable
-        return found
+            name = f"opt.{variable.name}".replace(":", "_")
+            count[name] += 1
+            slots[name + (f".{count[name]}" if count[name] > 1 else "")] = variable
+        return slots
 
 
 def adamw(lr: float, weight_decay: float = 0.004, rebuilt: bool = False, **more: Any) -> Any:

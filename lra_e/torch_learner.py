@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from common.backends import torch_backend, torch_optim
 from common.doors import torch_labels
 from common.errors import ArgumentError, unknown
-from lra_e.torch_rule import MLP, Update
+from lra_e.networks import RULES, Update
+from lra_e.torch_rule import MLP
 
-RULES = ("lra_e", "bp", "fixed_e")
 MakeOptimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
 
@@ -119,12 +119,9 @@ class Learner:
 
     def credit(self, images: Tensor, labels: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         """For each layer's W the rule's descent direction and backprop's gradient."""
-        rule, true = (
-            self._update(images, labels),
-            self.model.compute_backprop_update(images, labels),
-        )
-        pairs = zip(rule.gW, true.gW, strict=True)
-        return {f"W{i}": pair for i, pair in enumerate(pairs, 1)}
+        rule = self._update(images, labels).gW
+        true = self.model.compute_backprop_update(images, labels).gW
+        return {f"W{i}": pair for i, pair in enumerate(zip(rule, true, strict=True), 1)}
 
     def feedback(self) -> dict[str, tuple[Tensor, Tensor]]:
         """(W^l)^T beside E^l for l = 2..L; nothing for backprop, which does not use E."""
@@ -140,15 +137,14 @@ class Learner:
     def state(self) -> dict[str, Any]:
         """W, b, E (where it follows W its difference from W instead), and the optimiser's."""
         model = self.model
-        found: dict[str, Any] = {f"W{i}": W.data for i, W in enumerate(model.W, 1)}
-        found |= {f"b{i}": b.data for i, b in enumerate(model.b or (), 1)}
+        state: dict[str, Any] = {f"W{i}": W.data for i, W in enumerate(model.W, 1)}
+        state |= {f"b{i}": b.data for i, b in enumerate(model.b or (), 1)}
         if self._decay is None:
-            found |= {f"E{i}": E.data for i, E in enumerate(model.E, 2)}
+            state |= {f"E{i}": E.data for i, E in enumerate(model.E, 2)}
         else:
-            found |= {f"E{i}.difference": d for i, d in self._differences()} | {
-                "E.scale": self._scale
-            }
-        return found | torch_optim.state(self.optimiser)
+            state |= {f"E{i}.difference": d for i, d in self._differences()}
+            state["E.scale"] = self._scale
+        return state | torch_optim.state(self.optimiser)
 
     @torch.no_grad()
     def load_state(self, state: dict[str, Any]) -> None:
@@ -172,8 +168,9 @@ class Learner:
         """Notice what happened to the model between two steps."""
         first = self.model.W[0]
         if first.dtype != self._flat.dtype or first.data_ptr() != self._flat.data_ptr():
-            raise ArgumentError("model", "was converted or moved after its learner was made; make "
-                                "the learner after that")  # fmt: skip
+            raise ArgumentError(
+                "model", "was converted or moved after its learner was made; make the learner after"
+            )
         if self._versions() == self._seen:
             return
         if self._decay is not None:
@@ -183,12 +180,12 @@ class Learner:
 
     def _update(
         self, images: Tensor, labels: Tensor, into: Sequence[Tensor] | None = None
-    ) -> Update:
+    ) -> Update[Tensor]:
         if self.rule == "bp":
             return self.model.compute_backprop_update(images, labels, into)
         return self.model.compute_lra_update(images, labels, into, detail=False)
 
-    def _copy_error_weight_update(self, update: Update) -> None:
+    def _copy_error_weight_update(self, update: Update[Tensor]) -> None:
         if not self.model.transposed_e:
             torch.mul(self._upper_gradients, self.model.gamma, out=self._gradients_E)
             return

@@ -12,8 +12,8 @@ TAKEN = {"labels", "target", "targets", "y_true"}  # what our functions call lab
 # Functions with such a parameter that are no way into a rule.
 OTHERS = {
     "burstprop.learner.Learner.target": "labels alone: the learner's steps hold them to the images",
-    "lra_e.depth.draw": "the file to draw to",
-    "lra_e.evaluate.export": "the file to write",
+    "lra_e.deep.figure.draw": "the file to draw to",
+    "lra_e.stored.export": "the file to write",
 }
 
 
