@@ -55,19 +55,13 @@ def main(options: DepthOptions) -> None:
     from lra_e.deep.figure import draw, table
 
     planned = list(cases(options.dataset, options.depth, options.rule, options.seeds))
+    more = {"epochs": options.epochs, "data-dir": options.data_dir}
+    more["limit-train"] = options.limit_train
+    afresh = [f"--{name}={value}" for name, value in more.items() if value]
     for i, case in enumerate([] if options.only_figure else planned, 1):
-        click.echo(
-            f"[{i}/{len(planned)}] {case.dataset}, {case.depth} hidden, {case.rule}, "
-            f"seed {case.seed}"
-        )
-        train(
-            case,
-            options.out,
-            epochs=options.epochs,
-            threads=options.threads,
-            data_dir=options.data_dir,
-            limit_train=options.limit_train,
-        )
+        about = f"{case.dataset}, {case.depth} hidden, {case.rule}, seed {case.seed}"
+        click.echo(f"[{i}/{len(planned)}] {about}")
+        train(case, options.out, [f"--threads={options.threads}"], afresh)
     points = collect(options.out)
     numbers, figure = options.out / "depth.json", options.out / "depth.png"
     write_json(numbers, points)

@@ -1,6 +1,6 @@
 """The command line of the six programs: one set of options, each script's recipe as defaults."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Self
 
 from common.cli import option, variant
@@ -13,14 +13,10 @@ from lra_e.fidelity import Shared
 from lra_e.networks import CHOICES, RULES
 from lra_e.recipes import PAPER, RECIPES
 
-_USUAL = RECIPES["mnist_torch"]
 
-
-@training_options(
-    dataset=_USUAL.dataset, datasets=("mnist", "fashion_mnist"), epochs=100, seed=1234
-)
+@training_options(dataset="mnist", datasets=("mnist", "fashion_mnist"), epochs=100, seed=1234)
 class TrainOptions(TrainingOptions):
-    """What the six programs take; the defaults are those of mnist_torch."""
+    """What the six programs take; the defaults are those of mnist_torch (lra_e, 3)."""
 
     rule: str = option(
         type=choice(*RULES),
@@ -33,12 +29,14 @@ class TrainOptions(TrainingOptions):
         help="Defaults: this program's, or the paper's (known at second hand).",
     )
     layers: list[int] = option(
-        type=layer_sizes, default=list(_USUAL.layers), help="Widths from pixels to classes."
+        type=layer_sizes,
+        default=[784, 256, 256, 256, 256, 10],
+        help="Widths from pixels to classes.",
     )
     activation: str = option(
         type=choice(*CHOICES["activation"]), default="tanh", help="Activation of hidden layers."
     )
-    beta: float = option(type=positive, default=_USUAL.beta, help="Displacement of the targets.")
+    beta: float = option(type=positive, default=0.1, help="Displacement of the targets.")
     gamma: float = option(type=nonnegative, default=1.0, help="Scale of E's update.")
     local_loss: str = option(
         type=choice(*CHOICES["local_loss"]),
@@ -52,45 +50,33 @@ class TrainOptions(TrainingOptions):
     )
     bias: bool = option("--bias/--no-bias", default=False, help="Train biases with the mean error.")
     optimizer: str = option(
-        type=choice("adamw", "sgd"), default=_USUAL.optimizer, help="Optimiser of W and E alike."
+        type=choice("adamw", "sgd"), default="adamw", help="Optimiser of W and E alike."
     )
-    lr: float = option(type=positive, default=_USUAL.lr, help="Learning rate.")
-    weight_decay: float = option(
-        type=nonnegative, default=_USUAL.weight_decay, help="AdamW's weight decay."
-    )
-    adam_beta1: float = option(type=nonnegative, default=0.9, help="Decay of AdamW's first moment.")
-    adam_beta2: float = option(
-        type=nonnegative, default=0.999, help="Decay of AdamW's second moment."
-    )
-    adam_eps: float = option(
-        type=positive, default=_USUAL.adam_eps, help="What AdamW adds to its divisor."
-    )
+    lr: float = option(type=positive, default=1e-3, help="Learning rate.")
+    weight_decay: float = option(type=nonnegative, default=0.01, help="AdamW's weight decay.")
+    adam_beta1: float = option(type=nonnegative, default=0.9, help="AdamW's first moment decay.")
+    adam_beta2: float = option(type=nonnegative, default=0.999, help="AdamW's second moment decay.")
+    adam_eps: float = option(type=positive, default=1e-8, help="AdamW's addend to the divisor.")
     batch_size: int = option(type=batch, default=50, help="Images a batch.")
     reduction: str = option(
         type=choice(*CHOICES["reduction"]),
-        default=_USUAL.reduction,
+        default="mean",
         help="Updates are the batch's mean or sum.",
     )
     init: str = option(
         type=choice("normal", "linear"),
-        default=_USUAL.init,
+        default="normal",
         help="First weights: normal, or uniform as nn.Linear draws them.",
     )
-    std_w: float = option(
-        type=positive, default=_USUAL.std_w, help="Standard deviation of a normal W."
-    )
-    std_e: float = option(
-        type=positive, default=_USUAL.std_e, help="Standard deviation of a normal E."
-    )
+    std_w: float = option(type=positive, default=0.1, help="Standard deviation of a normal W.")
+    std_e: float = option(type=positive, default=0.1, help="Standard deviation of a normal E.")
     hold_out: str = option(
         type=choice("first", "last", "random"),
-        default=_USUAL.hold_out,
+        default="random",
         help="Which training images validate.",
     )
     validation: int = option(
-        type=positive_int,
-        default=_USUAL.validation,
-        help="How many images validate, counted in 60,000.",
+        type=positive_int, default=2000, help="How many images validate, counted in 60,000."
     )
     switches: Shared = switch_options(Shared)
 
@@ -108,14 +94,13 @@ class TrainOptions(TrainingOptions):
             return self
         return replace(self, **{k: v for k, v in PAPER.items() if k not in self.call.typed})
 
-    def described(self) -> str:
-        """The net and its rule in a few words, for the first lines that a program prints."""
-        net = "-".join(map(str, self.layers))
-        return f"{net} {self.activation}, rule {self.rule}, {self.optimizer} lr {self.lr:g}"
-
 
 def options_of(script: str, switches: type[Shared]) -> type[TrainOptions]:
     """The options of one script: its recipe as defaults, and the switches that it has."""
-    recipe = asdict(RECIPES[script])
-    recipe["layers"] = list(recipe["layers"])
-    return variant(TrainOptions, **recipe, switches=switch_options(switches))
+    return variant(TrainOptions, **RECIPES[script], switches=switch_options(switches))
+
+
+def described(options: TrainOptions) -> str:
+    """The net and its rule in a few words, for the first lines that a program prints."""
+    net = "-".join(map(str, options.layers))
+    return f"{net} {options.activation}, rule {options.rule}, {options.optimizer} lr {options.lr:g}"

@@ -33,15 +33,9 @@ def read(source: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         options = documents.run_options(source, config, "lra_e", named)
         file = of_run(source, "last") / "tensors.safetensors"
         summary = documents.read(source / "summary.json", FINISHED)
-        about = {
-            "script": config["script"],
-            "rule": options["rule"],
-            "activation": options["activation"],
-            "dataset": options["dataset"],
-            "seed": str(options["seed"]),
-            "epochs": str(summary["epochs"]),
-            "test_accuracy": f"{summary['final']['test_accuracy']:.2f}",
-        }
+        about = {"script": config["script"], **{name: str(options[name]) for name in named}}
+        about["epochs"] = str(summary["epochs"])
+        about["test_accuracy"] = f"{summary['final']['test_accuracy']:.2f}"
     try:
         with safe_open(file, "np") as tensors:
             about = dict(tensors.metadata() or {}) | about

@@ -9,6 +9,7 @@ so E needs neither an optimiser nor a variable of its own: the step derives it f
 optimiser or gamma trains E beside W, kept in the layout of W, which saves transposing its update.
 """
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -20,7 +21,7 @@ from common.backends import tf_backend
 from common.doors import tf_images, tf_labels
 from common.errors import ArgumentError, unknown
 from lra_e.networks import RULES, Update
-from lra_e.tf_rule import MLP
+from lra_e.tf_rule import MLP, make_variable
 
 Result = tuple[tf.Tensor, tf.Tensor]
 
@@ -47,12 +48,8 @@ class RebuiltAdamW(keras.optimizers.AdamW):
 
 
 # These treat every number alike, from the same start: the transpose of a tensor moves as it does.
-ELEMENTWISE = (
-    keras.optimizers.SGD,
-    keras.optimizers.Adam,
-    keras.optimizers.AdamW,
-    RebuiltAdamW,
-)
+_OPTIMISERS = keras.optimizers
+ELEMENTWISE = (_OPTIMISERS.SGD, _OPTIMISERS.Adam, _OPTIMISERS.AdamW, RebuiltAdamW)
 
 
 class Learner:
@@ -94,8 +91,8 @@ class Learner:
         # In the layout of W: E - W^T where E follows W, E itself where it is trained.
         self._kept: list[keras.Variable] = []
         if rule == "lra_e":
-            self._kept = [_variable(tf.transpose(E), E.name) for E in model.E]
-        self._scale = _variable(tf.ones((), tf.float64), "scale")
+            self._kept = [make_variable(tf.transpose(E), E.name) for E in model.E]
+        self._scale = make_variable(tf.ones((), tf.float64), "scale")
         if self._follows:
             self._take_differences()
         if self._trains_E:
@@ -209,7 +206,7 @@ class Learner:
     def parameters(self) -> int:
         """How many numbers learn: W, trained b, and E unless it is fixed or unused."""
         learning = [*self._trained, *(self._kept if self._follows else ())]
-        return sum(variable.shape.num_elements() for variable in map(_tensor, learning))
+        return sum(math.prod(variable.shape) for variable in learning)
 
     def state(self) -> dict[str, Any]:
         """W, b, E (where it follows W its difference from W instead), and the optimiser's."""
@@ -258,14 +255,6 @@ def adamw(lr: float, weight_decay: float = 0.004, rebuilt: bool = False, **more:
 def sgd(lr: float, momentum: float = 0.0) -> Any:
     """Plain gradient descent."""
     return keras.optimizers.SGD(lr, momentum=momentum)
-
-
-def _variable(value: tf.Tensor, name: str) -> keras.Variable:
-    return keras.Variable(value, dtype=value.dtype.name, name=name)
-
-
-def _tensor(variable: keras.Variable) -> tf.Tensor:
-    return tf.convert_to_tensor(variable)
 
 
 def _correct(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

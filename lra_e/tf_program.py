@@ -11,7 +11,7 @@ from common.data.tf_batches import TFBatches
 from common.runs.run import Run
 from common.runs.settings import RunSettings
 from lra_e.networks import draw_weights
-from lra_e.options import TrainOptions
+from lra_e.options import TrainOptions, described
 from lra_e.tasks import hold_out, load_task
 from lra_e.tf_learner import Learner, adamw, sgd
 from lra_e.tf_rule import MLP
@@ -48,7 +48,7 @@ def train(options: TrainOptions) -> None:
             f"({len(kept)}, {task.data.n_classes}) {options.dataset}, "
             f"{len(held)} validation images, {len(task.test)} test"
         )
-        click.echo(options.described())
+        click.echo(described(options))
         run = Run(
             RunSettings.of(options),
             options.record(),

@@ -31,7 +31,7 @@ import tensorflow as tf
 from common.doors import tf_images, tf_labels
 from common.doors.arguments import number
 from common.errors import ArgumentError
-from lra_e.networks import Activation, Update, checked
+from lra_e.networks import Activation, Network, Shapes, Update
 
 
 def _tanh_change(h: tf.Tensor, z: tf.Tensor, s: tf.Tensor) -> tf.Tensor:
@@ -59,72 +59,28 @@ ACTIVATIONS: dict[str, Activation[tf.Tensor]] = {
 }
 
 
-class MLP:
+class MLP(Network):
     """A fully connected network that LRA-E trains; names are those that the paper's README gives.
 
-    layer_sizes   widths n_0 .. n_L, at least two
-    beta          displacement of the targets, > 0
-    gamma         scale of E's update; 0 keeps E fixed
-    local_loss    "gaussian" (e = z - y, the 2019 scripts) or "cauchy" (the log-penalty of the
-                  earlier LRA paper, arXiv 1803.01834: e = 2 (z - y) / (1 + (z - y)^2))
-    error_form    "exact" computes z - y without cancellation; "difference" subtracts, as the
-                  original does, and loses all digits of float32 after some eight layers
-    transposed_e  (lra_e, D1): E of square hidden layers receives its update transposed
-    reduction     updates are the batch's "mean" or, as in the old TensorFlow scripts, its "sum"
-    normalise     divide each update by its Frobenius norm + 1e-8
-    bias          add b^l, starting at zero; train_bias=False keeps it constant
-
-    W, E and b (None without biases) are lists of Keras variables that start at N(0, 0.1^2) and 0;
-    `W[i].assign` gives another start. Raises ArgumentError for a value outside these ranges.
+    Arguments as `lra_e.networks.Network` tells. W, E and b (None without biases) are lists of Keras
+    variables; `W[i].assign` gives another start.
 
     Images (B, n_0) are tensors or arrays of any floating type, labels what `common.doors.tf_labels`
     takes. `W[i].trainable = False` freezes a variable.
     """
 
-    def __init__(
-        self,
-        layer_sizes: Sequence[int],
-        *,
-        activation: str = "tanh",
-        beta: float = 0.1,
-        gamma: float = 1.0,
-        bias: bool = False,
-        train_bias: bool = True,
-        local_loss: str = "gaussian",
-        error_form: str = "exact",
-        transposed_e: bool = False,
-        reduction: str = "mean",
-        normalise: bool = False,
-        dtype: Any = None,
-        device: str | None = None,
-    ) -> None:
-        forms = {"local_loss": local_loss, "error_form": error_form, "reduction": reduction}
-        sizes = checked(layer_sizes, beta, gamma, activation=activation, **forms)
-        self.layer_sizes, self.beta, self.gamma = sizes, float(beta), float(gamma)
-        self.activation, self.local_loss = activation, local_loss
-        self.error_form, self.transposed_e = error_form, transposed_e
-        self.reduction, self.normalise, self.train_bias = reduction, normalise, train_bias
+    def _draw(self, shapes: Shapes, dtype: Any, device: str | None) -> None:
         self.dtype = tf.as_dtype(dtype or tf.float32)
         if not self.dtype.is_floating:
             raise ArgumentError("dtype", f"(={self.dtype.name}) must be a floating type")
 
-        def weights(
-            letter: str, first: int, shapes: Sequence[tuple[int, ...]], std: float
-        ) -> list[keras.Variable]:
-            return [
-                keras.Variable(
-                    tf.random.normal(shape, stddev=std, dtype=self.dtype),
-                    dtype=self.dtype.name,
-                    name=f"{letter}{layer}",
-                )
-                for layer, shape in enumerate(shapes, first)
-            ]
+        def weights(name: str, first: int, std: float) -> list[keras.Variable]:
+            made = (tf.random.normal(s, stddev=std, dtype=self.dtype) for s in shapes[name])
+            return [make_variable(w, f"{name}{layer}") for layer, w in enumerate(made, first)]
 
-        pairs = list(zip(sizes, sizes[1:], strict=False))
         with tf.device(device):
-            self.W = weights("W", 1, pairs, 0.1)
-            self.E = weights("E", 2, [(above, below) for below, above in pairs[1:]], 0.1)
-            self.b = weights("b", 1, [(n,) for n in sizes[1:]], 0.0) if bias else None
+            self.W, self.E = weights("W", 1, 0.1), weights("E", 2, 0.1)
+            self.b = weights("b", 1, 0.0) if "b" in shapes else None
 
     @property
     def _phi(
@@ -267,3 +223,8 @@ def _output_error(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.T
     labels = tf_labels.rows(labels, logits)
     log_p = tf.nn.log_softmax(logits)
     return -tf.reduce_mean(tf.reduce_sum(labels * log_p, 1)), tf.exp(log_p) - labels
+
+
+def make_variable(value: tf.Tensor, name: str) -> keras.Variable:
+    """A Keras variable that starts at a tensor, of its type."""
+    return keras.Variable(value, dtype=value.dtype.name, name=name)

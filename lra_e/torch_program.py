@@ -1,7 +1,7 @@
 """mnist_torch and fmnist_torch: the same program with two recipes."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 import numpy as np
@@ -13,11 +13,14 @@ from common.data.torch_batches import TorchBatches
 from common.runs.run import Run
 from common.runs.settings import RunSettings
 from lra_e.networks import draw_weights
-from lra_e.options import TrainOptions
+from lra_e.options import TrainOptions, described
 from lra_e.tasks import Task, hold_out, load_task
 from lra_e.torch_learner import Learner, MakeOptimiser, adamw, sgd
 from lra_e.torch_rule import MLP
 from lra_e.torch_seedpath import SeedPath
+
+Weights = Sequence[np.ndarray | Tensor]  # in canonical layout
+Order = Callable[[int], np.ndarray]  # epoch from 0 -> positions among the images to train on
 
 
 def train(options: TrainOptions) -> None:
@@ -34,9 +37,9 @@ def train(options: TrainOptions) -> None:
         limit_train=options.limit_train,
         limit_test=options.limit_test,
     )
-    start = draw(options, task)
+    kept, held, W, E, order = draw(options, task)
     learner = Learner(
-        make_network(options, start.W, start.E, device),
+        make_network(options, W, E, device),
         make_optimiser(options),
         options.rule,
         report_after_update=options.switches.report_after_update,
@@ -44,22 +47,22 @@ def train(options: TrainOptions) -> None:
     dtype = torch_backend.DTYPES[options.precision]
     tensor_options: dict[str, Any] = {"device": device, "dtype": dtype, "layout": "flat"}
     train_set = TorchBatches(
-        task.train.take(start.kept),
+        task.train.take(kept),
         options.batch_size,
         shuffle=True,
         seed=options.seed,
-        order=start.order,
+        order=order,
         **tensor_options,
     )
-    val_set = TorchBatches(task.train.take(start.held_out), 1000, **tensor_options)
+    val_set = TorchBatches(task.train.take(held), 1000, **tensor_options)
     test_set = TorchBatches(task.test, 1000, **tensor_options)
 
     click.echo(f"PyTorch {torch.__version__} on {device}, {torch.get_num_threads()} threads")
     click.echo(
-        f"{options.dataset}: {len(start.kept)} train, {len(start.held_out)} validation images, "
+        f"{options.dataset}: {len(kept)} train, {len(held)} validation images, "
         f"{len(task.test)} test"
     )
-    click.echo(options.described())
+    click.echo(described(options))
     run = Run(
         RunSettings.of(options),
         options.record(),
@@ -90,47 +93,23 @@ def train(options: TrainOptions) -> None:
     click.echo(f"Run: {run.directory}")
 
 
-class Start(NamedTuple):
-    """What is drawn from the seed before the first step.
+def draw(options: TrainOptions, task: Task) -> tuple[Any, Any, Weights, Weights, Order | None]:
+    """What comes from the seed before the first step: indices of the images to train on and of
+    those that validate; first W and E; epoch -> order of the images (None: the batches' own).
 
-    kept, held_out   indices of the images to train on, and of those that validate
-    W, E             first weights in canonical layout
-    order            epoch from 0 -> order of the images in it; None: the batches' own
+    Drawn by numpy's generator, or by torch's as the originals did (lra_e, D16).
     """
-
-    kept: np.ndarray
-    held_out: np.ndarray
-    W: Sequence[np.ndarray | Tensor]
-    E: Sequence[np.ndarray | Tensor]
-    order: Callable[[int], np.ndarray] | None
-
-
-def draw(options: TrainOptions, task: Task) -> Start:
-    """By numpy's generator, or by torch's as the originals drew (lra_e, D16)."""
     layers, init, count, seed = options.layers, options.init, len(task.train), options.seed
+    stds = {"std_w": options.std_w, "std_e": options.std_e}
     if not options.switches.torch_stream:
-        kept, held = hold_out(options.hold_out, count, task.held_out, seed)
-        W, E = draw_weights(layers, init, options.std_w, options.std_e, seed)
-        return Start(kept, held, W, E, None)
-    path = SeedPath(
-        layers,
-        init=init,
-        n=count,
-        n_val=task.held_out,
-        seed=seed,
-        std_w=options.std_w,
-        std_e=options.std_e,
-    )
-    parts = path.train_indices, path.val_indices, path.W, path.E
-    return Start(*parts, lambda epoch: path.epoch_order(epoch + 1))
+        indices = hold_out(options.hold_out, count, task.held_out, seed)
+        return *indices, *draw_weights(layers, init, seed=seed, **stds), None
+    path = SeedPath(layers, init=init, n=count, n_val=task.held_out, seed=seed, **stds)
+    drawn = path.train_indices, path.val_indices, path.W, path.E
+    return *drawn, lambda epoch: path.epoch_order(epoch + 1)
 
 
-def make_network(
-    options: TrainOptions,
-    W: Sequence[np.ndarray | Tensor],
-    E: Sequence[np.ndarray | Tensor],
-    device: torch.device,
-) -> MLP:
+def make_network(options: TrainOptions, W: Weights, E: Weights, device: torch.device) -> MLP:
     """The network of the options with the first weights W and E."""
     model = MLP(
         options.layers,

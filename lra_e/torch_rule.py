@@ -31,7 +31,7 @@ from common.backends.torch_backend import autocasts
 from common.doors import torch_images, torch_labels
 from common.doors.arguments import number
 from common.errors import ArgumentError
-from lra_e.networks import Activation, Update, checked
+from lra_e.networks import Activation, Network, Shapes, Update
 
 
 def _tanh_change(h: Tensor, z: Tensor, s: Tensor) -> Tensor:
@@ -79,23 +79,11 @@ def _in_own_precision(method: Callable[..., Update[Tensor]]) -> Callable[..., Up
     return run
 
 
-class MLP(nn.Module):
+class MLP(Network, nn.Module):
     """A fully connected network that LRA-E trains; names are those that the paper's README gives.
 
-    layer_sizes   widths n_0 .. n_L, at least two
-    beta          displacement of the targets, > 0
-    gamma         scale of E's update; 0 keeps E fixed
-    local_loss    "gaussian" (e = z - y, the 2019 scripts) or "cauchy" (the log-penalty of the
-                  earlier LRA paper, arXiv 1803.01834: e = 2 (z - y) / (1 + (z - y)^2))
-    error_form    "exact" computes z - y without cancellation; "difference" subtracts, as the
-                  original does, and loses all digits of float32 after some eight layers
-    transposed_e  (lra_e, D1): E of square hidden layers receives its update transposed
-    reduction     updates are the batch's "mean" or, as in the old TensorFlow scripts, its "sum"
-    normalise     divide each update by its Frobenius norm + 1e-8
-    bias          add b^l, starting at zero; train_bias=False keeps it constant
-
-    Weights start at N(0, 0.1^2); assign to `W[i].data`, `E[i].data` for another start.
-    Raises ArgumentError for a value outside these ranges.
+    Arguments as `lra_e.networks.Network` tells. W, E and b (None without biases) are lists of
+    parameters; assign to `W[i].data`, `E[i].data` for another start.
 
     Images (B, n_0) are tensors or arrays of any floating type, labels what
     `common.doors.torch_labels` takes. `requires_grad_(False)` freezes a tensor. Updates are
@@ -104,42 +92,17 @@ class MLP(nn.Module):
 
     _zero: Tensor
 
-    def __init__(
-        self,
-        layer_sizes: Sequence[int],
-        *,
-        activation: str = "tanh",
-        beta: float = 0.1,
-        gamma: float = 1.0,
-        bias: bool = False,
-        train_bias: bool = True,
-        local_loss: str = "gaussian",
-        error_form: str = "exact",
-        transposed_e: bool = False,
-        reduction: str = "mean",
-        normalise: bool = False,
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
-    ) -> None:
-        super().__init__()
-        forms = {"local_loss": local_loss, "error_form": error_form, "reduction": reduction}
-        sizes = checked(layer_sizes, beta, gamma, activation=activation, **forms)
+    def _draw(self, shapes: Shapes, dtype: torch.dtype | None, device: Any) -> None:
         if dtype is not None and not dtype.is_floating_point:
             raise ArgumentError("dtype", f"(={dtype}) must be a floating type")
-        self.layer_sizes, self.beta, self.gamma = sizes, float(beta), float(gamma)
-        self.activation, self.local_loss = activation, local_loss
-        self.error_form, self.transposed_e = error_form, transposed_e
-        self.reduction, self.normalise, self.train_bias = reduction, normalise, train_bias
         self.register_buffer("_zero", torch.zeros((), dtype=dtype, device=device), persistent=False)
 
-        def weights(shapes: Sequence[tuple[int, ...]], std: float) -> nn.ParameterList:
-            made = (torch.randn(s, dtype=dtype, device=device) * std for s in shapes)
+        def weights(name: str, std: float) -> nn.ParameterList:
+            made = (torch.randn(s, dtype=dtype, device=device) * std for s in shapes[name])
             return nn.ParameterList(nn.Parameter(w) for w in made)
 
-        pairs = list(zip(sizes, sizes[1:], strict=False))
-        self.W = weights(pairs, 0.1)
-        self.E = weights([(above, below) for below, above in pairs[1:]], 0.1)
-        self.b = weights([(n,) for n in sizes[1:]], 0.0) if bias else None
+        self.W, self.E = weights("W", 0.1), weights("E", 0.1)
+        self.b = weights("b", 0.0) if "b" in shapes else None
 
     @property
     def _phi(

@@ -103,18 +103,13 @@ def table(records: list[Point]) -> str:
         "| data | rule | " + " | ".join(f"{d} hidden" for d in depths) + " |",
         "|---|---|" + "---|" * len(depths),
     ]
+    known = {(r["dataset"], r["rule"], r["depth"]): r["test_accuracy"] for r in records}
     for dataset in dict.fromkeys(r["dataset"] for r in records):
         for rule in RULES:
             cells = []
             for depth in depths:
-                key = (dataset, depth, rule)
-                accuracies = [
-                    r["test_accuracy"]
-                    for r in records
-                    if (r["dataset"], r["depth"], r["rule"]) == key
-                ]
-                cells += [f"{fmean(x):.2f} ({min(x):.2f}–{max(x):.2f})" for x in accuracies] or [
-                    "–"
-                ]
+                seeds = known.get((dataset, rule, depth))
+                range_ = f"({min(seeds):.2f}–{max(seeds):.2f})" if seeds else ""
+                cells.append(f"{fmean(seeds):.2f} {range_}" if seeds else "–")
             lines.append(f"| {DATASETS[dataset]} | {RULES[rule]} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -60,29 +60,21 @@ def cases(
         yield Case(*rest, seed)
 
 
-def train(
-    case: Case,
-    out: Path,
-    *,
-    epochs: int,
-    threads: int = 1,
-    data_dir: Path | None = None,
-    limit_train: int | None = None,
-) -> None:
-    """Train one case in a process of its own, unless it is there; UserError names its log."""
+def train(case: Case, out: Path, again: Sequence[str], afresh: Sequence[str]) -> None:
+    """Train one case in a process of its own, unless it is there; UserError names its log.
+
+    again, afresh   further words of the program's command line, of any run; of one that begins
+    """
     folder = case.folder(out)
     if (folder / "summary.json").is_file():
         if documents.read(folder / "summary.json", documents.SUMMARY)["status"] == "finished":
             return
-    words = [sys.executable, "-m", SCRIPT, "--quiet", "--threads", str(threads)]
+    words = [sys.executable, "-m", SCRIPT, "--quiet", *again]
     if checkpoint.newest(folder):
         words += ["--resume", str(folder)]
     else:
         words += ["--dataset", case.dataset, "--layers", case.layers(), "--rule", case.rule]
-        words += ["--seed", str(case.seed), "--epochs", str(epochs), "--audit"]
-        words += ["--out", str(folder)]
-        words += ["--data-dir", str(data_dir)] if data_dir else []
-        words += ["--limit-train", str(limit_train)] if limit_train else []
+        words += ["--seed", str(case.seed), "--audit", "--out", str(folder), *afresh]
     log = folder.with_suffix(".log")
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -103,7 +95,9 @@ def collect(out: Path) -> list[Point]:
             points.setdefault(key, []).append(run)
     if not points:
         raise UserError(f"{out}: no finished run of the study is here")
-    return [_point(key, points[key]) for key in sorted(points, key=_reading_order)]
+    names = [*DATASETS, *RULES]
+    keys = sorted(points, key=lambda key: (names.index(key[0]), key[1], names.index(key[2])))
+    return [_point(key, points[key]) for key in keys]
 
 
 def _point(key: tuple[str, int, str], runs: list[Record]) -> Point:
@@ -145,11 +139,6 @@ def _made(run: Record) -> str:
     versions = about.get("packages", {})
     commit = str(about.get("git_commit"))[:12]
     return f"commit {commit}, {about.get('processor')}, torch {versions.get('torch')}"
-
-
-def _reading_order(key: tuple[str, int, str]) -> tuple[int, int, int]:
-    dataset, depth, rule = key
-    return list(DATASETS).index(dataset), depth, list(RULES).index(rule)
 
 
 def _mean_angles(audits: list[dict[str, Any]]) -> dict[str, float | None]:
