@@ -44,7 +44,7 @@ class Point(TypedDict):
     depth: int
     rule: str
     epochs: int
-    seeds: list[Any]
+    seeds: list[int]
     test_accuracy: list[float]
     train_accuracy: list[float]
     credit_angle: dict[str, float | None]
@@ -124,6 +124,7 @@ def _check(run: Record) -> None:
     options = documents.run_options(run.path, run.config, "lra_e", ("layers",))
     layers = documents.table(layers=documents.many(documents.COUNT))
     documents.check(options, layers, f"{run.path / 'config.json'}: options")
+    documents.check({"seed": run.seed}, documents.table(seed=documents.COUNT), str(run.path))
     if run.dataset not in DATASETS or run.rule not in RULES:
         raise UserError(f"{run.path}: {run.rule} on {run.dataset} is no case of the study")
     metrics = run.path / "metrics.jsonl"
