@@ -9,6 +9,8 @@ so E needs no optimiser of its own. Any other optimiser or gamma trains E beside
 the layout of W, which saves transposing its update.
 """
 
+import math
+from collections import Counter
 from typing import Any
 
 import keras
@@ -18,9 +20,9 @@ from keras import ops
 from common.backends import tf_backend
 from common.doors import tf_images, tf_labels
 from common.errors import ArgumentError, unknown
-from lra_e.tf_rule import MLP, Update
+from lra_e.networks import RULES, Update
+from lra_e.tf_rule import MLP, make_variable
 
-RULES = ("lra_e", "bp", "fixed_e")
 Result = tuple[tf.Tensor, tf.Tensor]
 
 
@@ -46,12 +48,8 @@ class RebuiltAdamW(keras.optimizers.AdamW):
 
 
 # These treat every number alike, from the same start: the transpose of a tensor moves as it does.
-ELEMENTWISE = (
-    keras.optimizers.SGD,
-    keras.optimizers.Adam,
-    keras.optimizers.AdamW,
-    RebuiltAdamW,
-)
+_OPTIMISERS = keras.optimizers
+ELEMENTWISE = (_OPTIMISERS.SGD, _OPTIMISERS.Adam, _OPTIMISERS.AdamW, RebuiltAdamW)
 
 
 class Learner:
@@ -78,20 +76,22 @@ class Learner:
     ) -> None:
         if rule not in RULES:
             raise unknown("rule", rule, RULES)
-        for variable in (*model.W, *model.E, *((model.b or []) if model.train_bias else [])):
-            if not variable.trainable:
-                raise ArgumentError("model", f"must not have frozen variables ({variable.name} is) "
-                                    "in a learner; rule='fixed_e' keeps E, `MLP.apply_update` what "
-                                    "is frozen")  # fmt: skip
+        biases = (model.b or []) if model.train_bias else []
+        if frozen := [v for v in (*model.W, *model.E, *biases) if not v.trainable]:
+            raise ArgumentError(
+                "model",
+                f"must not have frozen variables ({frozen[0].name} is) in a learner; "
+                "rule='fixed_e' keeps E, `MLP.apply_update` what is frozen",
+            )
         self._model, self.optimiser, self.rule = model, optimiser, rule
         self._report_after = report_after_update
-        self._trained = [*model.W, *((model.b or []) if model.train_bias else [])]
+        self._trained = [*model.W, *biases]
         self._follows = rule == "lra_e" and bool(model.E) and self._moves_transposes_alike()
         self._trains_E = rule == "lra_e" and not self._follows
         # E in the layout of W.
         self._kept: list[keras.Variable] = []
         if rule == "lra_e":
-            self._kept = [_variable(tf.transpose(E), E.name) for E in model.E]
+            self._kept = [make_variable(tf.transpose(E), E.name) for E in model.E]
         if self._trains_E:
             self._trained += self._kept
         optimiser.build(self._trained)
@@ -136,11 +136,11 @@ class Learner:
         if self._follows:
             decay = tf.cast(self._decay(), self._model.dtype)
             pairs = zip(self._kept, self._model.W[1:], strict=True)
-            left = [decay * (_tensor(E) - _tensor(W)) for E, W in pairs]
+            left = [decay * (tf.convert_to_tensor(E) - tf.convert_to_tensor(W)) for E, W in pairs]
         self.optimiser.apply(gradients, self._trained)
         if self._follows:
             for E, W, difference in zip(self._kept, self._model.W[1:], left, strict=True):
-                E.assign(_tensor(W) + difference)
+                E.assign(tf.convert_to_tensor(W) + difference)
         if self._report_after:
             return self._eval_step(images, labels)
         return update.loss, _correct(update.logits, labels)
@@ -150,18 +150,18 @@ class Learner:
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
         return tf.reduce_mean(losses), _correct(logits, labels)
 
-    def _update(self, images: tf.Tensor, labels: tf.Tensor) -> Update:
+    def _update(self, images: tf.Tensor, labels: tf.Tensor) -> Update[tf.Tensor]:
         if self.rule == "bp":
             return self._model.compute_backprop_update(images, labels)
-        return self._model.compute_lra_update(images, labels, self._error_weights(), learn_E=False)
+        return self._model.compute_lra_update(images, labels, self._error_weights(), detail=False)
 
     def _error_weights(self) -> list[tf.Tensor]:
         """E in its own layout; a compiled product takes the transpose in passing."""
         if not self._kept:
-            return [tf.convert_to_tensor(E) for E in self._model.E]
+            return [tf.convert_totf.convert_to_tensor(E) for E in self._model.E]
         return [tf.transpose(E) for E in self._kept]
 
-    def _error_weight_updates(self, update: Update) -> list[tf.Tensor]:
+    def _error_weight_updates(self, update: Update[tf.Tensor]) -> list[tf.Tensor]:
         """Of E in the layout of W."""
         model, hidden = self._model, list(enumerate(update.gW))[1:]
         if model.transposed_e:
@@ -185,12 +185,9 @@ class Learner:
         self, images: tf.Tensor, labels: tf.Tensor
     ) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
         """For each layer's W the rule's descent direction and backprop's gradient."""
-        rule, true = (
-            self._update(images, labels),
-            self._model.compute_backprop_update(images, labels),
-        )
-        pairs = zip(rule.gW, true.gW, strict=True)
-        return {f"W{i}": pair for i, pair in enumerate(pairs, 1)}
+        rule = self._update(images, labels).gW
+        true = self._model.compute_backprop_update(images, labels).gW
+        return {f"W{i}": pair for i, pair in enumerate(zip(rule, true, strict=True), 1)}
 
     def feedback(self) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
         """(W^l)^T beside E^l for l = 2..L; nothing for backprop, which does not use E."""
@@ -202,13 +199,13 @@ class Learner:
     def parameters(self) -> int:
         """How many numbers learn: W, trained b, and E unless it is fixed or unused."""
         learning = [*self._trained, *(self._kept if self._follows else ())]
-        return sum(variable.shape.num_elements() for variable in map(_tensor, learning))
+        return sum(math.prod(variable.shape) for variable in learning)
 
     def state(self) -> dict[str, Any]:
         """W, b, E, and the optimiser's."""
-        found = {variable.name: variable for variable in (*self._model.W, *(self._model.b or ()))}
+        state = {variable.name: variable for variable in (*self._model.W, *(self._model.b or ()))}
         names = [E.name for E in self._model.E]
-        return found | dict(zip(names, self._error_weights(), strict=True)) | self._slots()
+        return state | dict(zip(names, self._error_weights(), strict=True)) | self._slots()
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Put back what `state` gave."""
@@ -225,13 +222,13 @@ class Learner:
     def _slots(self) -> dict[str, keras.Variable]:
         """The optimiser's variables: opt.iteration, opt.W1_momentum, ...; a second one of a name
         is numbered."""
-        found: dict[str, keras.Variable] = {}
+        slots: dict[str, keras.Variable] = {}
+        count: Counter[str] = Counter()
         for variable in self.optimiser.variables:
-            name, again = f"opt.{variable.name}".replace(":", "_"), 1
-            while name + (f".{again}" if again > 1 else "") in found:
-                again += 1
-            found[name + (f".{again}" if again > 1 else "")] = variable
-        return found
+            name = f"opt.{variable.name}".replace(":", "_")
+            count[name] += 1
+            slots[name + (f".{count[name]}" if count[name] > 1 else "")] = variable
+        return slots
 
 
 def adamw(lr: float, weight_decay: float = 0.004, rebuilt: bool = False, **more: Any) -> Any:
@@ -243,14 +240,6 @@ def adamw(lr: float, weight_decay: float = 0.004, rebuilt: bool = False, **more:
 def sgd(lr: float, momentum: float = 0.0) -> Any:
     """Plain gradient descent."""
     return keras.optimizers.SGD(lr, momentum=momentum)
-
-
-def _variable(value: tf.Tensor, name: str) -> keras.Variable:
-    return keras.Variable(value, dtype=value.dtype.name, name=name)
-
-
-def _tensor(variable: keras.Variable) -> tf.Tensor:
-    return tf.convert_to_tensor(variable)
 
 
 def _correct(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

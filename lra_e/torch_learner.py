@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from common.backends import torch_backend, torch_optim
 from common.doors import torch_labels
 from common.errors import ArgumentError, unknown
-from lra_e.torch_rule import MLP, Update
+from lra_e.networks import RULES, Update
+from lra_e.torch_rule import MLP
 
-RULES = ("lra_e", "bp", "fixed_e")
 MakeOptimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
 
@@ -115,12 +115,9 @@ class Learner:
 
     def credit(self, images: Tensor, labels: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         """For each layer's W the rule's descent direction and backprop's gradient."""
-        rule, true = (
-            self._update(images, labels),
-            self.model.compute_backprop_update(images, labels),
-        )
-        pairs = zip(rule.gW, true.gW, strict=True)
-        return {f"W{i}": pair for i, pair in enumerate(pairs, 1)}
+        rule = self._update(images, labels).gW
+        true = self.model.compute_backprop_update(images, labels).gW
+        return {f"W{i}": pair for i, pair in enumerate(zip(rule, true, strict=True), 1)}
 
     def feedback(self) -> dict[str, tuple[Tensor, Tensor]]:
         """(W^l)^T beside E^l for l = 2..L; nothing for backprop, which does not use E."""
@@ -136,10 +133,10 @@ class Learner:
     def state(self) -> dict[str, Any]:
         """W, b, E, and the optimiser's; tensors are not copies."""
         model = self.model
-        found: dict[str, Any] = {f"W{i}": W.data for i, W in enumerate(model.W, 1)}
-        found |= {f"b{i}": b.data for i, b in enumerate(model.b or (), 1)}
-        found |= {f"E{i}": E.data for i, E in enumerate(model.E, 2)}
-        return found | torch_optim.state(self.optimiser)
+        state: dict[str, Any] = {f"W{i}": W.data for i, W in enumerate(model.W, 1)}
+        state |= {f"b{i}": b.data for i, b in enumerate(model.b or (), 1)}
+        state |= {f"E{i}": E.data for i, E in enumerate(model.E, 2)}
+        return state | torch_optim.state(self.optimiser)
 
     @torch.no_grad()
     def load_state(self, state: dict[str, Any]) -> None:
@@ -154,17 +151,18 @@ class Learner:
         """ArgumentError where its W lie in our buffer no longer."""
         first = self.model.W[0]
         if first.dtype != self._flat.dtype or first.data_ptr() != self._flat.data_ptr():
-            raise ArgumentError("model", "was converted or moved after its learner was made; make "
-                                "the learner after that")  # fmt: skip
+            raise ArgumentError(
+                "model", "was converted or moved after its learner was made; make the learner after"
+            )
 
     def _update(
         self, images: Tensor, labels: Tensor, into: Sequence[Tensor] | None = None
-    ) -> Update:
+    ) -> Update[Tensor]:
         if self.rule == "bp":
             return self.model.compute_backprop_update(images, labels, into)
         return self.model.compute_lra_update(images, labels, into, detail=False)
 
-    def _copy_error_weight_update(self, update: Update) -> None:
+    def _copy_error_weight_update(self, update: Update[Tensor]) -> None:
         if not self.model.transposed_e:
             torch.mul(self._upper_gradients, self.model.gamma, out=self._gradients_E)
             return

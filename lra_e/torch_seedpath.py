@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from common.doors.arguments import integer, number
 from common.errors import ArgumentError, unknown
-from lra_e.settings import widths
+from lra_e.networks import widths
 
 INITS = ("normal", "linear")
 DRAWS_PER_EPOCH = 3

@@ -112,11 +112,11 @@ def test_files_of_weights_take_it(somebodys: Path):
     """Written there and read back, not into a folder that is called ~."""
     pytest.importorskip("h5py")
     from brainprop.files import stored
-    from lra_e.evaluate import export, read_model
+    from lra_e.stored import export, read
 
     weights = {"W1": np.ones((3, 2), np.float32)}
     export(weights, {}, Path("~/lra/net.safetensors"))
-    assert "W1" in read_model(Path("~/lra/net.safetensors"))[0]
+    assert "W1" in read(Path("~/lra/net.safetensors"))[0]
     for name in ("net.h5", "net.safetensors"):
         write = stored.write_h5 if name.endswith("h5") else stored.write_safetensors
         write(Path("~/lra") / name, {"out1.kernel": weights["W1"]}, {})

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from common.errors import UsageError, UserError
-from lra_e.recipes import draw_weights
+from lra_e.networks import draw_weights
 
 TORCH = ("lra_e.mnist.mnist_torch", "lra_e.fmnist.fmnist_torch")
 TF = ("lra_e.mnist.mnist_newTF", "lra_e.fmnist.fmnist_newTF", "lra_e.mnist.mnist",
@@ -138,9 +138,10 @@ def test_a_run_is_tested_and_exported_without_a_framework(tmp_path, capsys):
 def test_the_stored_network_reaches_what_its_header_says(data_root):
     """Weights whose accuracy nobody has measured since."""
     from common.data.datasets import load
-    from lra_e.evaluate import STORED, logits, read_model
+    from lra_e.evaluate import STORED, logits
+    from lra_e.stored import read
 
-    weights, about = read_model(STORED)
+    weights, about = read(STORED)
     test = load("mnist", data_root, download=False).test
     x = test.images.reshape(len(test), -1).astype(np.float32) / 255
     accuracy = 100 * float((logits(weights, x).argmax(1) == test.labels).mean())
@@ -163,7 +164,8 @@ def test_the_depth_study_draws_what_its_runs_hold(tmp_path, capsys):
     """A figure of other numbers than the runs'; a study that starts over when asked to go on."""
     if find_spec("torch") is None:
         pytest.skip("the study trains with torch")
-    from lra_e.depth import collect, main
+    from lra_e.deep.study import collect
+    from lra_e.depth import main
 
     words = ["--data", "digits", "--depth", "1", "--depth", "2", "--seeds", "1", "--epochs", "1",
              "--limit-train", "200", "--rule", "lra_e", "--out", str(tmp_path)]  # fmt: skip

@@ -95,16 +95,16 @@ def test_a_flipped_bit_of_a_pth_is_noticed(tmp_path: Path):
 
 def test_a_flipped_bit_of_lra_es_weights_is_noticed(tmp_path: Path):
     """Its evaluation needs no framework, so it has a reader of its own."""
-    from lra_e.evaluate import export, read_model
+    from lra_e.stored import export, read
 
     path, weights = tmp_path / "net.safetensors", {"W1": WEIGHTS["dense1.kernel"]}
     export(weights, {"rule": "lra_e"}, path)
-    found, about = read_model(path)
+    found, about = read(path)
     assert about == {"rule": "lra_e", "parameters": "12"}
     np.testing.assert_array_equal(found["W1"], weights["W1"])
     flip(path, weights["W1"])
     with pytest.raises(UserError, match="MD5 of the weights"):
-        read_model(path)
+        read(path)
 
 
 ROOT = Path(__file__).parents[2]

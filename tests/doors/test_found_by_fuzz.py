@@ -22,7 +22,7 @@ from common.errors import UserError
 from common.files import documents
 from common.files.writing import write_table
 from common.runs import checkpoint
-from lra_e import evaluate
+from lra_e import evaluate, stored
 from tests.runs.toy_numpy import Killed, death, train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -194,9 +194,9 @@ def test_weights_that_are_no_numbers_are_refused(value, tmp_path):
             torch.save({"net": state} if read is asap else state, tmp_path / "w.pth")
             with pytest.raises(UserError, match=f"{name} holds NaN or infinity"):
                 read(tmp_path / "w.pth")
-    evaluate.export(CHAIN | {"W2": CHAIN["W2"] * value}, {}, tmp_path / "w.safetensors")
+    stored.export(CHAIN | {"W2": CHAIN["W2"] * value}, {}, tmp_path / "w.safetensors")
     with pytest.raises(UserError, match="W2 holds NaN or infinity"):
-        evaluate.read_model(tmp_path / "w.safetensors")
+        stored.read(tmp_path / "w.safetensors")
 
 
 # -- LRA-E's networks ----------------------------------------------------------------------------
@@ -208,8 +208,8 @@ CHAIN = {"W1": np.ones((4, 3), np.float32), "W2": np.ones((3, 2), np.float32),
 
 def test_a_layer_that_is_missing_or_does_not_fit_is_named(tmp_path):
     """The classes taken for those of a hidden layer; numpy's words about a gufunc."""
-    read = evaluate.read_model
-    evaluate.export(CHAIN, {}, tmp_path / "w.safetensors")
+    read = stored.read
+    stored.export(CHAIN, {}, tmp_path / "w.safetensors")
     assert read(tmp_path / "w.safetensors")[0].keys() == CHAIN.keys()
     without = {name: array for name, array in CHAIN.items() if name != "W1"}
     for weights, words in (
@@ -219,7 +219,7 @@ def test_a_layer_that_is_missing_or_does_not_fit_is_named(tmp_path):
         (CHAIN | {"W1": np.ones(4, np.float32)}, "W1 is float32 .4,., which continues no"),
         (CHAIN | {"b1": np.ones(4, np.float32)}, "b1 is float32 .4,., not of 3 units"),
     ):
-        evaluate.export(weights, {}, tmp_path / "w.safetensors")
+        stored.export(weights, {}, tmp_path / "w.safetensors")
         with pytest.raises(UserError, match=words):
             read(tmp_path / "w.safetensors")
 
@@ -234,7 +234,7 @@ def test_a_layer_that_is_missing_or_does_not_fit_is_named(tmp_path):
 def test_what_fits_no_digits_is_refused(about, weights, words, tmp_path):
     """`KeyError: 'tahn'`; an accuracy of 0 for a network of other classes."""
     file = tmp_path / "w.safetensors"
-    evaluate.export(weights or {"W1": np.ones((784, 10), np.float32)}, about, file)
+    stored.export(weights or {"W1": np.ones((784, 10), np.float32)}, about, file)
     call = [str(file), "--data", "digits", "--limit-test", "5"]
     with pytest.raises(UserError, match=words):
         evaluate.main.main(call, standalone_mode=False)

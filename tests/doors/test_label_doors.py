@@ -13,8 +13,8 @@ PAPERS = tuple(path.name for path in paper_folders.folders())
 TAKEN = {"labels", "target", "targets", "y_true"}  # what our functions call labels
 # Functions with such a parameter that are no way into a rule.
 OTHERS = {
-    "lra_e.depth.draw": "the file to draw to",
-    "lra_e.evaluate.export": "the file to write",
+    "lra_e.deep.figure.draw": "the file to draw to",
+    "lra_e.stored.export": "the file to write",
 }
 
 

@@ -13,7 +13,6 @@ FILES = sorted(path for package in PRODUCT for path in (ROOT / package).rglob("*
 MOST_LINES = 300
 LONG = {
     # file: its lines today. Nothing may be added here; take out what has been cut.
-    "lra_e/depth.py": 309,  # the study of depth with its tables
 }
 
 MOST_MODULES = 16

@@ -73,8 +73,8 @@ MUTATIONS = (
     Mutation(
         "the error weights get no update",
         RULE,
-        "(self.E, update.gE if self.gamma else None),",
-        "(self.E, None),",
+        "gE = update.gE if self.gamma else None",
+        "gE = None",
     ),
     Mutation(
         "ignore gamma",
