@@ -55,19 +55,18 @@ def main(options: DepthOptions) -> None:
     from lra_e.deep.figure import draw, table
 
     planned = list(cases(options.dataset, options.depth, options.rule, options.seeds))
-    more = {"epochs": options.epochs, "data-dir": options.data_dir}
-    more["limit-train"] = options.limit_train
-    afresh = [f"--{name}={value}" for name, value in more.items() if value]
+    afresh = [f"--epochs={options.epochs}"]
+    afresh += [f"--data-dir={options.data_dir}"] if options.data_dir else []
+    afresh += [f"--limit-train={options.limit_train}"] if options.limit_train else []
     for i, case in enumerate([] if options.only_figure else planned, 1):
         about = f"{case.dataset}, {case.depth} hidden, {case.rule}, seed {case.seed}"
         click.echo(f"[{i}/{len(planned)}] {about}")
         train(case, options.out, [f"--threads={options.threads}"], afresh)
     points = collect(options.out)
-    numbers, figure = options.out / "depth.json", options.out / "depth.png"
-    write_json(numbers, points)
-    draw(points, figure)
+    write_json(options.out / "depth.json", points)
+    draw(points, options.out / "depth.png")
     click.echo(table(points))
-    click.echo(f"{numbers}\n{figure}")
+    click.echo(f"{options.out / 'depth.json'}\n{options.out / 'depth.png'}")
 
 
 if __name__ == "__main__":

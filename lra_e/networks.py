@@ -90,7 +90,8 @@ class Network:
         self.reduction, self.normalise, self.train_bias = reduction, normalise, train_bias
         below, above = self.layer_sizes[:-1], self.layer_sizes[1:]
         W, E = zip(below, above, strict=True), zip(above[1:], below[1:], strict=True)
-        shapes: Shapes = {"W": [*W], "E": [*E]} | ({"b": [(n,) for n in above]} if bias else {})
+        shapes: Shapes = {"W": [*W], "E": [*E]}
+        shapes |= {"b": [(n,) for n in above]} if bias else {}
         self._draw(shapes, dtype, device)
 
     def _draw(self, shapes: Shapes, dtype: Any, device: Any) -> None:

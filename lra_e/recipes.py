@@ -30,6 +30,5 @@ PAPER: dict[str, Any] = {
     "weight_decay": 0.0,
     "beta": 0.1,
     "init": "normal",
-    "std_w": 0.05**0.5,
-    "std_e": 0.05**0.5,
+    **dict.fromkeys(("std_w", "std_e"), 0.05**0.5),
 }

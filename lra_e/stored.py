@@ -1,5 +1,6 @@
 """Trained networks on disk: a run, or a safetensors file with its metadata; no framework."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ FINISHED = documents.table(
     epochs=documents.COUNT, final=documents.table(test_accuracy=documents.NUMBER)
 )
 """What is told of a run's summary.json."""
+ABOUT = documents.table(documents.TEXT)
 
 
 def read(source: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -38,12 +40,14 @@ def read(source: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         about["test_accuracy"] = f"{summary['final']['test_accuracy']:.2f}"
     try:
         with safe_open(file, "np") as tensors:
-            about = dict(tensors.metadata() or {}) | about
+            header = dict(tensors.metadata() or {})  # of an older file: about, entry by entry
             weights = {name: tensors.get_tensor(name) for name in tensors.keys()}
-            verified(file, weights, about)
+            verified(file, weights, header)
             finite(file, weights)
-    except (SafetensorError, OSError) as error:
+        told = json.loads(header.pop("options", "{}"))
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise UserError(f"{file}: not a whole safetensors file ({error})") from error
+    about = header | documents.check(told, ABOUT, f"{file}: metadata") | about
     if "W1" not in weights:
         raise UserError(f"{file}: has no W1, so it is no network of LRA-E")
     kept = {n: t for n, t in weights.items() if n[0] in "Wb" and n[1:].isdigit()}
@@ -79,4 +83,5 @@ def export(weights: dict[str, np.ndarray], about: dict[str, str], target: Path) 
     kept = {n: np.ascontiguousarray(t, np.float32) for n, t in weights.items()}
     count = sum(t.size for t in kept.values())
     with whole(target, SafetensorError) as temporary:
-        save_file(kept, temporary, {**about, "parameters": str(count), KEY: seal(kept)})
+        told = json.dumps({**about, "parameters": str(count)})
+        save_file(kept, temporary, {"options": told, KEY: seal(kept)})

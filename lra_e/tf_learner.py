@@ -15,7 +15,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import ops
+from keras import ops, optimizers
 
 from common.backends import tf_backend
 from common.doors import tf_images, tf_labels
@@ -48,8 +48,7 @@ class RebuiltAdamW(keras.optimizers.AdamW):
 
 
 # These treat every number alike, from the same start: the transpose of a tensor moves as it does.
-_OPTIMISERS = keras.optimizers
-ELEMENTWISE = (_OPTIMISERS.SGD, _OPTIMISERS.Adam, _OPTIMISERS.AdamW, RebuiltAdamW)
+ELEMENTWISE = (optimizers.SGD, optimizers.Adam, optimizers.AdamW, RebuiltAdamW)
 
 
 class Learner:

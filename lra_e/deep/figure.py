@@ -90,7 +90,7 @@ def _angles(
     axes.set_yticks(range(0, int(highest) + 1, 30))
     axes.set_xlabel("layer")
     axes.set_ylabel(label)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     axes.legend(
         frameon=False, fontsize=8.5, loc="upper left", ncols=3, handlelength=1.2, columnspacing=1
     )

@@ -31,10 +31,6 @@ class Case(NamedTuple):
         """Where its run directory is."""
         return out / self.dataset / f"h{self.depth}-{self.rule}" / f"seed-{self.seed}"
 
-    def layers(self) -> str:
-        """784, as many times 256 as it has hidden layers, 10."""
-        return "-".join(["784", *["256"] * self.depth, "10"])
-
 
 class Point(TypedDict):
     """What all seeds of one data set, depth and rule came to; lists are by seed, angles are means
@@ -56,8 +52,8 @@ def cases(
     datasets: Sequence[str], depths: Sequence[int], rules: Sequence[str], seeds: int
 ) -> Iterator[Case]:
     """All runs, a whole seed before the next, so that what is there early can be compared."""
-    for seed, *rest in product(range(1, seeds + 1), datasets, depths, rules):
-        yield Case(*rest, seed)
+    for seed, dataset, depth, rule in product(range(1, seeds + 1), datasets, depths, rules):
+        yield Case(dataset, depth, rule, seed)
 
 
 def train(case: Case, out: Path, again: Sequence[str], afresh: Sequence[str]) -> None:
@@ -73,7 +69,8 @@ def train(case: Case, out: Path, again: Sequence[str], afresh: Sequence[str]) ->
     if checkpoint.newest(folder):
         words += ["--resume", str(folder)]
     else:
-        words += ["--dataset", case.dataset, "--layers", case.layers(), "--rule", case.rule]
+        layers = "-".join(["784", *["256"] * case.depth, "10"])
+        words += ["--dataset", case.dataset, "--layers", layers, "--rule", case.rule]
         words += ["--seed", str(case.seed), "--audit", "--out", str(folder), *afresh]
     log = folder.with_suffix(".log")
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -123,3 +123,19 @@ def test_every_network_that_is_stored_here_is_sealed(path: Path):
         arrays = {name: tensors.get_tensor(name) for name in tensors.keys()}
     about |= json.loads(about.get("about", "{}"))
     assert verified(path, arrays, about)
+
+
+def test_lra_es_older_files_tell_what_made_them_entry_by_entry(tmp_path: Path):
+    """Files of yesterday, whose header had no "options"; and a header that is no JSON."""
+    from safetensors.numpy import save_file
+
+    from lra_e.stored import read
+
+    weights, path = {"W1": np.ones((3, 4), np.float32)}, tmp_path / "net.safetensors"
+    save_file(weights, path, {"rule": "lra_e", "seed": "1"})
+    assert read(path)[1] == {"rule": "lra_e", "seed": "1"}
+    for text, words in (("{", "not a whole"), ("[1]", "metadata"), ('{"seed": 1}', "seed")):
+        save_file(weights, path, {"options": text})
+        with pytest.raises(UserError, match=words) as error:
+            read(path)
+        assert "\n" not in str(error.value)
