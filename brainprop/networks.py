@@ -15,8 +15,7 @@ import numpy as np
 from brainprop import rule
 from brainprop.layers.locally_connected import LocallyConnected2D
 from brainprop.layers.output import BatchNormalization, BrainPropLayer
-from brainprop.recipes import ALGORITHMS, L2
-from brainprop.settings import network_settings
+from brainprop.recipes import ALGORITHMS, L2, network_settings
 from common.backends import memory
 from common.doors.arguments import number
 from common.errors import ArgumentError, unknown
@@ -24,7 +23,7 @@ from common.errors import ArgumentError, unknown
 COPIES = 2  # of a weight: itself and its update
 
 
-def build(
+def make_network(
     architecture: str,
     input_shape: Sequence[int],
     classes: int,
@@ -44,7 +43,7 @@ def build(
 ) -> keras.Sequential:
     """A network for images `input_shape` (H, W, C), its kernels drawn from N(0, std^2).
 
-    std, l2, dropout    None: the architecture's own (`configurations`); l2 0: none
+    std, l2, dropout    None: the architecture's own (`recipes`); l2 0: none
     padding             of the 3 x 3 kernels; None: "valid" for loccon, else "same"
     widths              original width -> the one to use, for narrow nets
     variance            of batch norm's moving average (brainprop, D4)
@@ -83,18 +82,23 @@ def build(
         ) from error
 
 
+def policy(precision: str) -> str:
+    """The Keras dtype policy of a --precision."""
+    return {"bfloat16": "mixed_bfloat16"}.get(precision, precision)
+
+
 def entries(layers: Sequence[Any]) -> int:
     """Of all kernels that layers will have, the first the input, before any is built."""
-    found, shape = 0, tuple(layers[0].shape)
+    total, shape = 0, tuple(layers[0].shape)
     for layer in layers[1:]:
         below = shape
         shape = tuple(layer.compute_output_shape(shape))
         if hasattr(layer, "kernel_size"):
             positions = shape[1] * shape[2] if isinstance(layer, LocallyConnected2D) else 1
-            found += positions * math.prod(layer.kernel_size) * below[-1] * shape[-1]
+            total += positions * math.prod(layer.kernel_size) * below[-1] * shape[-1]
         elif hasattr(layer, "units"):
-            found += below[-1] * shape[-1]
-    return found
+            total += below[-1] * shape[-1]
+    return total
 
 
 def _dense(make: "_Maker", _: str) -> list[Any]:

@@ -1,8 +1,8 @@
 """The four networks in PyTorch, number for number those of `brainprop.networks` (TensorFlow):
 
     >>> import torch
-    >>> from brainprop.pytorch.networks import build
-    >>> net = build("conv", (28, 28, 1), 10)
+    >>> from brainprop.pytorch.networks import make_network
+    >>> net = make_network("conv", (28, 28, 1), 10)
     >>> q = net(torch.rand(4, 28, 28, 1))        # images (n, H, W, C), as Keras has them
     >>> q.shape
     torch.Size([4, 10])
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from brainprop.settings import network_settings
+from brainprop.recipes import network_settings
 from common.backends.torch_layout import laid
 from common.doors import torch_images
 
@@ -153,7 +153,7 @@ class Network(nn.Sequential):
         )
 
 
-def build(
+def make_network(
     architecture: str,
     input_shape: tuple[int, int, int],
     classes: int,
@@ -256,8 +256,12 @@ class _Maker:
         self.channels *= math.prod(self.size)
 
 
-KERAS_NAMES = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean",
-               "running_var": "moving_variance"}  # fmt: skip
+KERAS_NAMES = {
+    "weight": "gamma",
+    "bias": "beta",
+    "running_mean": "moving_mean",
+    "running_var": "moving_variance",
+}
 
 
 def _is_kernel(net: Network, name: str) -> bool:
@@ -266,18 +270,18 @@ def _is_kernel(net: Network, name: str) -> bool:
 
 def tensors(net: Network) -> dict[str, Tensor]:
     """Every parameter and running statistic in Keras' layout, sharing the network's memory."""
-    found: dict[str, Tensor] = {}
+    named: dict[str, Tensor] = {}
     for name, tensor in net.state_dict(keep_vars=False).items():
         layer, kind = name.split(".")
         if kind == "num_batches_tracked":
             continue
         if not _is_kernel(net, name):
-            found[f"{layer}.{KERAS_NAMES[kind]}"] = tensor
+            named[f"{layer}.{KERAS_NAMES[kind]}"] = tensor
         elif tensor.ndim == 4:
-            found[f"{layer}.kernel"] = tensor.permute(2, 3, 1, 0)
+            named[f"{layer}.kernel"] = tensor.permute(2, 3, 1, 0)
         else:
-            found[f"{layer}.kernel"] = tensor.t() if tensor.ndim == 2 else tensor
-    return found
+            named[f"{layer}.kernel"] = tensor.t() if tensor.ndim == 2 else tensor
+    return named
 
 
 def arrays(net: Network) -> dict[str, np.ndarray]:
