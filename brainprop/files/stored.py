@@ -23,13 +23,8 @@ from common.files.seal import KEY, finite, seal, verified
 from common.files.writing import whole
 
 # What Keras calls its layers -> what we call them.
-KINDS = {
-    "conv2d": "conv",
-    "locally_connected2d": "lc",
-    "batch_normalization": "bn",
-    "dense": "dense",
-    "brain_prop_layer": "out",
-}
+KINDS = {"conv2d": "conv", "locally_connected2d": "lc", "batch_normalization": "bn",
+         "dense": "dense", "brain_prop_layer": "out"}  # fmt: skip
 MADE_BY = ("dataset", "architecture", "learning_algorithm", "width")  # a file says it of itself
 SETTINGS = (*MADE_BY, "seed", "epochs")
 ABOUT = documents.loose(
@@ -69,10 +64,9 @@ def _spelled(path: Path) -> Path:
         if path.name.startswith("TIN_")
         else path.name.replace("TinyImageNet_", "TIN_")
     )
-    for spelling in (path, other):
-        if spelling.is_file():
-            return spelling
-    raise UserError(f"{path}: there is no such file of weights or run directory")
+    if not path.is_file() and not other.is_file():
+        raise UserError(f"{path}: there is no such file of weights or run directory")
+    return path if path.is_file() else other
 
 
 def _safetensors(path: Path) -> Stored:
@@ -218,14 +212,12 @@ def names_of(net: Any) -> list[str]:
 
 def arrays_of(net: Any) -> dict[str, np.ndarray]:
     """The network's variables by those names."""
-    variables = (variable for layer in net.layers for variable in layer.weights)
-    return dict(zip(names_of(net), map(np.asarray, variables), strict=True))
+    return dict(zip(names_of(net), map(np.asarray, net.weights), strict=True))
 
 
 def load(net: Any, stored: Stored, where: Path) -> None:
     """Into a network. UserError that says what does not match."""
-    mine = [variable for layer in net.layers for variable in layer.weights]
-    wanted, arrays = names_of(net), stored.arrays
+    mine, wanted, arrays = list(net.weights), names_of(net), stored.arrays
     if stored.names is not None:
         named = dict(zip(stored.names, stored.arrays, strict=True))
         if strange := sorted(named.keys() ^ set(wanted)):
