@@ -7,10 +7,9 @@ MODEL is a run directory of `brainprop.main`, a safetensors file that --export w
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
@@ -51,19 +50,15 @@ class EvaluateOptions(Options):
     device: str | int = option(type=Device(), default="auto", help=f"{Device.expected}.")
     export: Path | None = option(type=path, help="Also write the network to this safetensors.")
 
-    def completed(self) -> "EvaluateOptions":
-        """Itself. UsageError for a model that is named twice."""
-        if self.model and self.model_file:
-            raise UsageError(
-                f"option --model-file (={self.model_file}) and argument MODEL (={self.model}) must "
-                "not both be given"
-            )
-        return self
-
 
 @command(EvaluateOptions, paper="brainprop", name="evaluate")
 def main(options: EvaluateOptions) -> None:
     """Print what a network is and its accuracy on the test set."""
+    if options.model and options.model_file:
+        raise UsageError(
+            f"option --model-file (={options.model_file}) and argument MODEL (={options.model}) "
+            "must not both be given"
+        )
     where = options.model or options.model_file or STORED
     weights = read(where)
     about = {**weights.about, **({"dataset": options.dataset} if options.dataset else {})}
@@ -84,7 +79,7 @@ def main(options: EvaluateOptions) -> None:
             download=not options.no_download,
             limit_test=options.limit_test,
         )
-        measured = measure(
+        net, _, accuracy = measure(
             put_in_order(weights, task.classes, where),
             where,
             task,
@@ -95,15 +90,14 @@ def main(options: EvaluateOptions) -> None:
         )
     shown = {name: value for name, value in weights.about.items() if name != "classes"}
     click.echo(json.dumps(shown))
-    count = f"({len(task.test)} images)"
-    click.echo(f"{task.data.name}: test accuracy {measured.accuracy:.2f} % {count}")
+    click.echo(f"{task.data.name}: test accuracy {accuracy:.2f} % ({len(task.test)} images)")
     if options.export:
         about |= {
-            "parameters": measured.net.count_params(),
-            "test_accuracy": f"{measured.accuracy:.2f}",
+            "parameters": net.count_params(),
+            "test_accuracy": f"{accuracy:.2f}",
             "classes": task.classes,
         }
-        stored.write_safetensors(options.export, stored.arrays_of(measured.net), about)
+        stored.write_safetensors(options.export, stored.arrays_of(net), about)
         click.echo(options.export)
 
 
@@ -135,9 +129,8 @@ def evaluate(options: MainOptions) -> None:
             class_order=options.switches.class_order,
         )
         click.echo(f"Loading weights {where}")
-        theirs = class_names(options.classes) if options.classes else None
-        measured = measure(
-            put_in_order(weights, task.classes, where, theirs),
+        _, loss, accuracy = measure(
+            put_in_order(weights, task.classes, where, options.classes),
             where,
             task,
             architecture=options.architecture,
@@ -148,16 +141,7 @@ def evaluate(options: MainOptions) -> None:
             partial_batch=options.switches.partial_batch,
             precision=options.precision,
         )
-    accuracy = f"accuracy: {measured.accuracy / 100:.4f}"
-    click.echo(f"loss: {measured.loss:.4f} - {accuracy} ({len(task.test)} images)")
-
-
-class Measured(NamedTuple):
-    """A network with its mean loss and accuracy (percent) on the test set."""
-
-    net: Any
-    loss: float
-    accuracy: float
+    click.echo(f"loss: {loss:.4f} - accuracy: {accuracy / 100:.4f} ({len(task.test)} images)")
 
 
 def measure(
@@ -172,11 +156,9 @@ def measure(
     l2: float | None = None,
     partial_batch: str = "nominal",
     precision: str = "float32",
-) -> Measured:
-    """Stored weights in the network that they belong to, on a task's test set.
-
-    where: what a message calls them. UserError where they do not fit.
-    """
+) -> tuple[Any, float, float]:
+    """Stored weights in the network that they belong to: it, and its mean loss and accuracy
+    (percent) on a task's test set. UserError, which calls them `where`, where they do not fit."""
     from brainprop.learner import Learner, images_dtype
     from brainprop.networks import make_network, policy
     from common.backends import tf_backend
@@ -196,7 +178,7 @@ def measure(
     sums = Sums(tf_backend.to_floats)
     for images, labels in task.batches("test", batch_size, dtype=images_dtype(net)):
         sums.add(learner.eval_step(images, labels), len(labels))
-    return Measured(net, sums.loss, sums.accuracy)
+    return net, sums.loss, sums.accuracy
 
 
 def read(where: Path) -> stored.Stored:
@@ -225,19 +207,17 @@ def weights_of(options: MainOptions, dataset: str) -> Path:
     return newest
 
 
-def class_names(file: Path) -> list[str]:
-    """The first word of each line. UserError for a file that has none."""
-    try:
-        return [line.split()[0] for line in file.read_text().splitlines() if line]
-    except (OSError, UnicodeDecodeError, IndexError) as error:
-        raise UserError(f"option --classes (={file}): {error}") from error
-
-
 def put_in_order(
-    weights: stored.Stored, ours: list[str], where: Path, theirs: Sequence[str] | None = None
+    weights: stored.Stored, ours: list[str], where: Path, names: Path | None = None
 ) -> stored.Stored:
-    """Weights whose classes are numbered otherwise, as they or `theirs` say, put right."""
-    theirs = theirs or weights.about.get("classes")
+    """Weights whose classes are numbered otherwise, as they or the file `names` say, put right.
+    UserError for a file that says nothing, and for classes that are not ours."""
+    theirs = weights.about.get("classes")
+    if names is not None:
+        try:
+            theirs = [line.split()[0] for line in names.read_text().splitlines() if line]
+        except (OSError, UnicodeDecodeError, IndexError) as error:
+            raise UserError(f"option --classes (={names}): {error}") from error
     if theirs is None or list(theirs) == ours:
         return weights
     if len(theirs) != len(ours):

@@ -106,20 +106,15 @@ class Learner:
         for variable, gradient, decay in zip(
             self.step.learning, changes[:count], self.step.decays, strict=True
         ):
-            self._descend(raw(variable), gradient, decay)
+            v = raw(variable)
+            if decay:
+                gradient += tf.constant(decay, gradient.dtype) * v
+            v.assign_sub(tf.cast(self._lr, gradient.dtype) * gradient)
         for variable, batch in zip(self.moving, changes[count:-1], strict=True):
-            self._move(raw(variable), batch)
+            v = raw(variable)
+            v.assign_add((tf.cast(batch, v.dtype) - v) * tf.constant(1 - self._momentum, v.dtype))
         self._steps.assign_add(1)
         return changes[-1], update.correct
-
-    def _descend(self, variable: Any, gradient: tf.Tensor, decay: float) -> None:
-        if decay:
-            gradient += tf.constant(decay, gradient.dtype) * variable
-        variable.assign_sub(tf.cast(self._lr, gradient.dtype) * gradient)
-
-    def _move(self, variable: Any, batch: tf.Tensor) -> None:
-        step = tf.cast(batch, variable.dtype) - variable
-        variable.assign_add(step * tf.constant(1 - self._momentum, variable.dtype))
 
     # -- what a run asks for --------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ import numpy as np
 from brainprop import rule
 from brainprop.layers.locally_connected import LocallyConnected2D
 from brainprop.layers.output import BatchNormalization, BrainPropLayer
-from brainprop.recipes import ALGORITHMS, L2, network_settings
+from brainprop.recipes import ALGORITHMS, L2, LAYERS, network_settings
 from common.backends import memory
 from common.doors.arguments import number
 from common.errors import ArgumentError, unknown
@@ -69,7 +69,11 @@ def make_network(
     )
     images = "float64" if dtype == "float64" else "float32"
     layers: list[Any] = [keras.Input(tuple(input_shape), dtype=images)]
-    layers += {"dense": _dense, "deep": _deep}.get(architecture, _shallow)(maker, architecture)
+    unshared = architecture == "loccon"
+    for kind, units, stride in LAYERS[architecture]:
+        layers += (
+            maker.image(units, stride, unshared) if kind == "image" else [maker.make(kind, units)]
+        )
     layers.append(maker.output(classes, algorithm, epsilon, zero_is_unselected))
     try:
         memory.check(COPIES * 4 * entries(layers), "the network's weights and their updates")
@@ -99,25 +103,6 @@ def entries(layers: Sequence[Any]) -> int:
         elif hasattr(layer, "units"):
             total += below[-1] * shape[-1]
     return total
-
-
-def _dense(make: "_Maker", _: str) -> list[Any]:
-    return [make.flatten(), *(make.dense(n) for n in (1500, 1000, 500))]
-
-
-def _shallow(make: "_Maker", architecture: str) -> list[Any]:
-    kernel = make.locally_connected if architecture == "loccon" else make.conv
-    stack = [kernel(32), make.norm(), kernel(32, stride=2), make.norm()]
-    return [*stack, make.drop(), make.flatten(), make.dense(500), make.drop()]
-
-
-def _deep(make: "_Maker", _: str) -> list[Any]:
-    layers: list[Any] = []
-    for widths in ((64, 64), (128, 128), (128, 128, 128)):
-        for width in widths:
-            layers += [make.conv(width), make.norm()]
-        layers += [make.pool(), make.drop()]
-    return [*layers, make.flatten(), make.dense(500), make.drop()]
 
 
 class _Maker:
@@ -160,33 +145,27 @@ class _Maker:
     def width(self, n: int) -> int:
         return self.widths.get(n, n)
 
-    def conv(self, n: int, stride: int = 1) -> Any:
-        return keras.layers.Conv2D(
-            self.width(n), 3, stride, self.padding, **self.weights(), **self.named("conv")
+    def image(self, n: int, stride: int, unshared: bool) -> list[Any]:
+        """A 3 x 3 layer and its batch norm."""
+        layer = LocallyConnected2D if unshared else keras.layers.Conv2D
+        named = self.named("lc" if unshared else "conv")
+        norm = {"momentum": 0.99, "epsilon": 1e-3, "variance": self.variance, **self.named("bn")}
+        kernel = layer(self.width(n), 3, stride, self.padding, **self.weights(), **named)
+        return [kernel, BatchNormalization(**norm)]
+
+    def make(self, kind: str, n: int) -> Any:
+        """A layer of another kind."""
+        named = self.named(kind)
+        if kind == "dense":
+            return keras.layers.Dense(self.width(n), **self.weights(), **named)
+        if kind == "drop":
+            rate = self.rates[self.counts["drop"] - 1]
+            return keras.layers.Dropout(rate, seed=self.stream(), **named)
+        return (
+            keras.layers.MaxPooling2D(2, **named)
+            if kind == "pool"
+            else keras.layers.Flatten(**named)
         )
-
-    def locally_connected(self, n: int, stride: int = 1) -> Any:
-        return LocallyConnected2D(
-            self.width(n), 3, stride, self.padding, **self.weights(), **self.named("lc")
-        )
-
-    def dense(self, n: int) -> Any:
-        return keras.layers.Dense(self.width(n), **self.weights(), **self.named("dense"))
-
-    def norm(self) -> Any:
-        return BatchNormalization(
-            momentum=0.99, epsilon=1e-3, variance=self.variance, **self.named("bn")
-        )
-
-    def pool(self) -> Any:
-        return keras.layers.MaxPooling2D(2, **self.named("pool"))
-
-    def drop(self) -> Any:
-        rate = self.rates[self.counts.get("drop", 0)]
-        return keras.layers.Dropout(rate, seed=self.stream(), **self.named("drop"))
-
-    def flatten(self) -> Any:
-        return keras.layers.Flatten(**self.named("flatten"))
 
     def output(self, classes: int, algorithm: str, epsilon: float, zero: bool) -> Any:
         """BrainProp's layer, or dense and softmax; of at least float32."""

@@ -1,7 +1,8 @@
 """The command line of `brainprop.main`, its two interfaces made one; no framework."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -26,18 +27,8 @@ from common.cli.training_options import TrainingOptions, training_options
 from common.errors import UsageError, unknown
 
 WHAT = "DATASET ARCHITECTURE LEARNING_ALGORITHM | INPUT_FILE"
-# Options that the pair's recipe decides where nobody does.
-RECIPE = (
-    "batch_size",
-    "learning_rate",
-    "halve_every",
-    "patience",
-    "min_delta",
-    "epsilon",
-    "std",
-    "l2",
-)
 SAVES = ("save_plots", "save_history", "save_weights")
+ours = partial(option, original=False)
 DATASETS = {NAMES[name]: name for name in PAIRS}
 
 # What the variables of an input file may be.
@@ -81,120 +72,72 @@ class MainOptions(TrainingOptions):
         default=False,
         help="Save the plot of accuracies, history and weights in this folder.",
     )
-    save_plots: bool = option(
-        is_flag=True, default=False, original=False, help="Save the plot of accuracies alone."
-    )
-    save_history: bool = option(
-        is_flag=True, default=False, original=False, help="Save the history alone."
-    )
-    save_weights: bool = option(
-        is_flag=True, default=False, original=False, help="Save the weights alone."
-    )
-    architecture: str = option(
+    save_plots: bool = ours(is_flag=True, default=False, help="Save the plot of accuracies alone.")
+    save_history: bool = ours(is_flag=True, default=False, help="Save the history alone.")
+    save_weights: bool = ours(is_flag=True, default=False, help="Save the weights alone.")
+    architecture: str = ours(
         type=choice(*ARCHITECTURES),
-        default=None,
-        original=False,
         show_default="conv where only --data is given",
         help="Network, as the second word.",
     )
-    learning_algorithm: str = option(
+    learning_algorithm: str = ours(
         "--learning-algorithm",
         "--algorithm",
         type=choice(*ALGORITHMS),
         default="BrainProp",
-        original=False,
         help="Learning rule, as the third word.",
     )
-    batch_size: int = option(
-        type=batch,
-        default=None,
-        show_default="128; loccon 32",
-        original=False,
-        help="Images a step, the nominal B.",
+    batch_size: int = ours(
+        type=batch, show_default="128; loccon 32", help="Images a step, the nominal B."
     )
-    learning_rate: float = option(
+    learning_rate: float = ours(
         "--learning-rate",
         "--lr",
         type=positive,
-        default=None,
         show_default="0.1",
-        original=False,
         help="Learning rate of the first epochs.",
     )
-    halve_every: int = option(
-        type=positive_int,
-        default=None,
-        show_default="100",
-        original=False,
-        help="Epochs between two halvings of the rate.",
+    halve_every: int = ours(
+        type=positive_int, show_default="100", help="Epochs between two halvings of the rate."
     )
-    patience: int = option(
+    patience: int = ours(
         type=positive_int,
-        default=None,
         show_default="45",
-        original=False,
         help="Epochs without improvement before training stops.",
     )
-    min_delta: float = option(
-        type=nonnegative,
-        default=None,
-        show_default="0.001",
-        original=False,
-        help="What counts as an improvement (a fraction).",
+    min_delta: float = ours(
+        type=nonnegative, show_default="0.001", help="What counts as an improvement (a fraction)."
     )
-    val_split: float = option(
+    val_split: float = ours(
         type=fraction,
         default=0.0,
-        original=False,
         help="Part of the training set held out to validate on; 0: the test set validates, as in "
         "the original (brainprop, D7).",
     )
-    epsilon: float = option(
-        type=fraction,
-        default=None,
-        show_default="0.02",
-        original=False,
-        help="How often an action is drawn.",
-    )
-    std: float = option(
+    epsilon: float = ours(type=fraction, show_default="0.02", help="How often an action is drawn.")
+    std: float = ours(
         type=positive,
-        default=None,
         show_default="0.005; dense 0.01",
-        original=False,
         help="Standard deviation of the first weights.",
     )
-    l2: float = option(
-        type=nonnegative,
-        default=None,
-        show_default="0; deep 5e-4",
-        original=False,
-        help="Penalty on every kernel.",
-    )
-    width: float = option(
-        type=factor, default=1.0, original=False, help="Factor of the hidden layers' widths."
-    )
-    feedback: str = option(
+    l2: float = ours(type=nonnegative, show_default="0; deep 5e-4", help="Penalty on every kernel.")
+    width: float = ours(type=factor, default=1.0, help="Factor of the hidden layers' widths.")
+    feedback: str = ours(
         type=choice("shared", "separate"),
         default="shared",
-        original=False,
         help="Errors go down through the forward weights, or through weights of their own that "
         "learn reciprocally.",
     )
-    feedback_decay: float = option(
+    feedback_decay: float = ours(
         type=nonnegative,
         default=1e-3,
-        original=False,
         help="Decay of forward and feedback weights with separate feedback.",
     )
-    jit_compile: bool = option(
-        is_flag=True,
-        default=False,
-        original=False,
-        help="Compile the step with XLA (slower on CPUs).",
+    jit_compile: bool = ours(
+        is_flag=True, default=False, help="Compile the step with XLA (slower on CPUs)."
     )
-    classes: Path | None = option(
+    classes: Path | None = ours(
         type=path,
-        original=False,
         help="With -l: a file that names the classes, one a line, in the order in which the "
         "weights number them.",
     )
@@ -227,8 +170,7 @@ class MainOptions(TrainingOptions):
             )
         settled = replace(self, load=load, input_file=file, **values)
         usual = recipe(settled.dataset, settled.architecture, settled.learning_algorithm)
-        missing = [name for name in RECIPE if getattr(settled, name) is None]
-        filled: dict[str, Any] = {name: getattr(usual, name) for name in missing}
+        filled = {n: value for n, value in asdict(usual).items() if getattr(settled, n) is None}
         filled |= {name: settled.save or getattr(settled, name) for name in SAVES}
         return replace(settled, **filled).checked()
 

@@ -45,6 +45,21 @@ INPUTS = {
     "cifar100": (32, 32, 3),
     "tiny_imagenet": (64, 64, 3),
 }
+# From the images up, without the output layer: kind, width, stride. An "image" layer is 3 x 3, its
+# weights shared or not, with a batch norm behind it.
+FLAT = [("flatten", 0, 1), ("dense", 500, 1), ("drop", 0, 1)]
+SHALLOW = [("image", 32, 1), ("image", 32, 2), ("drop", 0, 1), *FLAT]
+LAYERS: dict[str, list[tuple[str, int, int]]] = {
+    "dense": [FLAT[0], *(("dense", width, 1) for width in (1500, 1000, 500))],
+    "conv": SHALLOW,
+    "loccon": SHALLOW,
+    "deep": [
+        *(("image", 64, 1), ("image", 64, 1), ("pool", 0, 2), ("drop", 0, 1)),
+        *(("image", 128, 1), ("image", 128, 1), ("pool", 0, 2), ("drop", 0, 1)),
+        *(("image", 128, 1), ("image", 128, 1), ("image", 128, 1), ("pool", 0, 2), ("drop", 0, 1)),
+        *FLAT,
+    ],
+}
 WIDTHS = (32, 64, 128, 500, 1000, 1500)  # of all layers that --width scales
 
 

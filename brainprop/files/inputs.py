@@ -22,25 +22,13 @@ from common.files.paths import home
 from common.files.writing import write_text
 
 # Variable of an input file -> the option that it sets.
-OPTIONS = {
-    "dataset": "dataset",
-    "architecture": "architecture",
-    "learning_algorithm": "learning_algorithm",
-    "epochs": "epochs",
-    "batch_dim": "batch_size",
-    "batch_size": "batch_size",
-    "learning_rate": "learning_rate",
-    "halve_every": "halve_every",
-    "patience": "patience",
-    "min_delta": "min_delta",
-    "epsilon": "epsilon",
-    "l2": "l2",
-    "std": "std",
-    "seed": "seed",
-    "val_split": "val_split",
-    "save_plots": "save_plots",
-    "save_history": "save_history",
-    "save_weights": "save_weights",
+OPTIONS = {"batch_dim": "batch_size"} | {
+    name: name
+    for name in (
+        *("dataset", "architecture", "learning_algorithm", "epochs", "batch_size", "learning_rate"),
+        *("halve_every", "patience", "min_delta", "epsilon", "l2", "std", "seed", "val_split"),
+        *("save_plots", "save_history", "save_weights"),
+    )
 }
 WEIGHTS = "weights_file"
 PACKAGE = Path(__file__).parents[1]

@@ -15,12 +15,8 @@ from typing import Any
 from common.files.writing import write_bytes, write_figure, write_text
 
 TYPES = (
-    "accuracy.pdf",
-    "history.pkl",
-    "history.json",
-    "weights.h5",
-    "last_weights.h5",
-    "best_weights.h5",
+    *("accuracy.pdf", "history.pkl", "history.json"),
+    *("weights.h5", "last_weights.h5", "best_weights.h5"),
 )
 COLUMNS = ("loss", "accuracy", "val_loss", "val_accuracy", "lr")
 

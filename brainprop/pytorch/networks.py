@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from brainprop.recipes import network_settings
+from brainprop.recipes import LAYERS, network_settings
 from common.backends.torch_layout import laid
 from common.doors import torch_images
 
@@ -175,27 +175,11 @@ def make_network(
     """
     how = network_settings(architecture, classes, std, dropout, padding, widths, variance)
     make = _Maker(input_shape, how.padding, how.widths, list(how.rates), variance)
-    if architecture == "dense":
-        make.flatten()
-        for width in (1500, 1000, 500):
-            make.dense(width)
-    elif architecture == "deep":
-        for block in ((64, 64), (128, 128), (128, 128, 128)):
-            for width in block:
-                make.image(width)
-            make.pool()
-            make.drop()
-        make.flatten()
-        make.dense(500)
-        make.drop()
-    else:
-        unshared = architecture == "loccon"
-        make.image(32, unshared=unshared)
-        make.image(32, 2, unshared=unshared)
-        make.drop()
-        make.flatten()
-        make.dense(500)
-        make.drop()
+    for kind, width, stride in LAYERS[architecture]:
+        if kind == "image":
+            make.image(width, stride, unshared=architecture == "loccon")
+        else:
+            make.make(kind, width)
     make.add("out", nn.Linear(make.channels, how.classes, bias=False))
     net = Network(OrderedDict(make.layers))
     with torch.no_grad():
@@ -224,7 +208,7 @@ class _Maker:
         number = 1 + sum(name.rstrip("0123456789") == kind for name in self.layers)
         self.layers[f"{kind}{number}"] = layer
 
-    def image(self, width: int, stride: int = 1, unshared: bool = False) -> None:
+    def image(self, width: int, stride: int, unshared: bool) -> None:
         """A 3 x 3 layer, ReLU, batch norm."""
         width = self.widths.get(width, width)
         arguments = (self.channels, width, 3, stride, self.padding)
@@ -238,22 +222,21 @@ class _Maker:
         self.add("relu", nn.ReLU())
         self.add("bn", BatchNorm2d(width, self.variance))
 
-    def dense(self, width: int) -> None:
-        width = self.widths.get(width, width)
-        self.add("dense", nn.Linear(self.channels, width, bias=False))
-        self.add("relu", nn.ReLU())
-        self.channels = width
-
-    def pool(self) -> None:
-        self.add("pool", nn.MaxPool2d(2))
-        self.size = (self.size[0] // 2, self.size[1] // 2)
-
-    def drop(self) -> None:
-        self.add("drop", nn.Dropout(self.rates.pop(0)))
-
-    def flatten(self) -> None:
-        self.add("flatten", Flatten())
-        self.channels *= math.prod(self.size)
+    def make(self, kind: str, width: int) -> None:
+        """A layer of another kind."""
+        if kind == "dense":
+            width = self.widths.get(width, width)
+            self.add("dense", nn.Linear(self.channels, width, bias=False))
+            self.add("relu", nn.ReLU())
+            self.channels = width
+        elif kind == "pool":
+            self.add("pool", nn.MaxPool2d(2))
+            self.size = (self.size[0] // 2, self.size[1] // 2)
+        elif kind == "drop":
+            self.add("drop", nn.Dropout(self.rates.pop(0)))
+        else:
+            self.add("flatten", Flatten())
+            self.channels *= math.prod(self.size)
 
 
 KERAS_NAMES = {

@@ -111,8 +111,8 @@ MUTATIONS = (
     Mutation(
         "moving statistics at another pace",
         LEARNER,
-        "1 - self._momentum, variable.dtype",
-        "self._momentum, variable.dtype",
+        "1 - self._momentum, v.dtype",
+        "self._momentum, v.dtype",
     ),
     Mutation(
         "one initialiser for all layers",
