@@ -33,7 +33,7 @@ class EvaluateOptions(Options):
     model: Path | None = argument(
         type=path, required=False, help="a run directory, .safetensors or .h5"
     )
-    model_file: Path | None = option(type=path, help="As MODEL: the seed's page had it so.")
+    model_file: Path | None = option(type=path, help="The model, as the seed's page named it.")
     dataset: str | None = option(
         "--dataset",
         "--data",

@@ -56,7 +56,9 @@ class GainOptions(TrainingOptions):
     std: float = option(
         type=nonnegative, default=0.02, help="Standard deviation of the first weights."
     )
-    batch_size: int = option(type=batch, default=1, help="Samples a step; gains are each one's.")
+    batch_size: int = option(
+        type=batch, default=1, help="Samples a step, each with gains of its own."
+    )
     val_split: float = option(type=fraction, default=0.1, help="Part of the training set held out.")
     switches: GainFidelity = switch_options(GainFidelity)
 

@@ -220,9 +220,11 @@ def test_a_run_of_before_goes_on_without_its_devices(trained):
         config["options"]["devices"] = devices
         path.write_text(json.dumps(config))
         if devices == 1:
-            assert options_of("--resume run")["architecture"] == "conv"
+            context = main.make_context("main", ["--resume", "run"])
+            assert context.params["architecture"] == "conv" and "devices" not in context.params
         else:
-            assert "has devices, which brainprop.main has not" in refused("--resume run")
+            with pytest.raises(UsageError, match="has devices, which brainprop.main has not"):
+                main.make_context("main", ["--resume", "run"])
 
 
 def test_an_input_file_remembers_its_weights(here, capsys):
