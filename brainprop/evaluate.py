@@ -88,8 +88,7 @@ def main(options: EvaluateOptions) -> None:
             batch_size=usual.batch_size,
             width=float(about.get("width", 1.0)),
         )
-    shown = {name: value for name, value in weights.about.items() if name != "classes"}
-    click.echo(json.dumps(shown))
+    click.echo(json.dumps({n: v for n, v in weights.about.items() if n != "classes"}))
     click.echo(f"{task.data.name}: test accuracy {accuracy:.2f} % ({len(task.test)} images)")
     if options.export:
         about |= {
@@ -110,11 +109,9 @@ def evaluate(options: MainOptions) -> None:
     device = tf_backend.set_up(options.device, options.seed, options.threads, options.deterministic)
     download = not options.no_download
     name = data_name(options.dataset, options.data_dir, download=download)
-    where = weights_of(options, original_name(name))
-    click.echo(
-        f"Experiment begins, evaluating on {original_name(name)} a model trained with "
-        f"{options.learning_algorithm}"
-    )
+    dataset, algorithm = original_name(name), options.learning_algorithm
+    where = weights_of(options, dataset)
+    click.echo(f"Experiment begins, evaluating on {dataset} a model trained with {algorithm}")
     weights = read(where)
     width = options.width
     if "width" not in options.call.typed:
@@ -134,7 +131,7 @@ def evaluate(options: MainOptions) -> None:
             where,
             task,
             architecture=options.architecture,
-            algorithm=options.learning_algorithm,
+            algorithm=algorithm,
             batch_size=options.batch_size,
             width=width,
             l2=options.l2,

@@ -132,8 +132,8 @@ class Learner:
 
     def feedback(self) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
         """W beside B, both in the layout of W; nothing where errors go through W itself."""
-        kernels = {name: self.net.get_layer(name).kernel for name in self.B}
-        return {n: (_value(kernels[n]), _value(B)) for n, B in self.B.items()}
+        W = {name: tf.convert_to_tensor(self.net.get_layer(name).kernel) for name in self.B}
+        return {name: (W[name], tf.convert_to_tensor(B)) for name, B in self.B.items()}
 
     def parameters(self) -> int:
         """How many numbers learn: kernels, batch norm's gamma and beta, and B."""
@@ -141,8 +141,9 @@ class Learner:
 
     def state(self) -> dict[str, Any]:
         """Every variable under its layer's name, batch norm's statistics and B, and the steps."""
-        variables = self._named | {f"{name}.B": B for name, B in self.B.items()}
-        return {n: _value(v) for n, v in variables.items()} | {"steps": _value(self._steps)}
+        feedback = {f"{name}.B": B for name, B in self.B.items()}
+        variables = self._named | feedback | {"steps": self._steps}
+        return {name: tf.convert_to_tensor(v) for name, v in variables.items()}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Put back what `state` gave."""
@@ -151,10 +152,6 @@ class Learner:
         for name, B in self.B.items():
             B.assign(state[f"{name}.B"])
         self._steps.assign(state["steps"])
-
-
-def _value(variable: Any) -> tf.Tensor:
-    return tf.convert_to_tensor(variable)
 
 
 def images_dtype(net: keras.Sequential) -> tf.DType:

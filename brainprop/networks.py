@@ -142,22 +142,19 @@ class _Maker:
     def weights(self) -> dict[str, Any]:
         return {"activation": "relu", "use_bias": False, **self.kernel()}
 
-    def width(self, n: int) -> int:
-        return self.widths.get(n, n)
-
     def image(self, n: int, stride: int, unshared: bool) -> list[Any]:
         """A 3 x 3 layer and its batch norm."""
         layer = LocallyConnected2D if unshared else keras.layers.Conv2D
         named = self.named("lc" if unshared else "conv")
         norm = {"momentum": 0.99, "epsilon": 1e-3, "variance": self.variance, **self.named("bn")}
-        kernel = layer(self.width(n), 3, stride, self.padding, **self.weights(), **named)
+        kernel = layer(self.widths.get(n, n), 3, stride, self.padding, **self.weights(), **named)
         return [kernel, BatchNormalization(**norm)]
 
     def make(self, kind: str, n: int) -> Any:
         """A layer of another kind."""
         named = self.named(kind)
         if kind == "dense":
-            return keras.layers.Dense(self.width(n), **self.weights(), **named)
+            return keras.layers.Dense(self.widths.get(n, n), **self.weights(), **named)
         if kind == "drop":
             rate = self.rates[self.counts["drop"] - 1]
             return keras.layers.Dropout(rate, seed=self.stream(), **named)

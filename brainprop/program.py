@@ -136,8 +136,6 @@ def make_learner(options: MainOptions, classes: int) -> Learner:
 def save(options: MainOptions, task: Task, learner: Learner, run: Run) -> list[Path]:
     """What -s leaves in the current folder: its paths."""
     written: list[Path] = []
-    if not (options.save_plots or options.save_history or options.save_weights):
-        return written
     dataset, algorithm = original_name(task.data.name), options.learning_algorithm
     paths = outputs.names(Path(), dataset, options.architecture, algorithm)
     columns = outputs.history(run.history, task.validation)

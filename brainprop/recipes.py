@@ -48,17 +48,16 @@ INPUTS = {
 # From the images up, without the output layer: kind, width, stride. An "image" layer is 3 x 3, its
 # weights shared or not, with a batch norm behind it.
 FLAT = [("flatten", 0, 1), ("dense", 500, 1), ("drop", 0, 1)]
+POOL = [("pool", 0, 2), ("drop", 0, 1)]
 SHALLOW = [("image", 32, 1), ("image", 32, 2), ("drop", 0, 1), *FLAT]
 LAYERS: dict[str, list[tuple[str, int, int]]] = {
     "dense": [FLAT[0], *(("dense", width, 1) for width in (1500, 1000, 500))],
     "conv": SHALLOW,
     "loccon": SHALLOW,
-    "deep": [
-        *(("image", 64, 1), ("image", 64, 1), ("pool", 0, 2), ("drop", 0, 1)),
-        *(("image", 128, 1), ("image", 128, 1), ("pool", 0, 2), ("drop", 0, 1)),
-        *(("image", 128, 1), ("image", 128, 1), ("image", 128, 1), ("pool", 0, 2), ("drop", 0, 1)),
-        *FLAT,
-    ],
+    "deep": [("image", 64, 1)] * 2
+    + [*POOL, *[("image", 128, 1)] * 2]
+    + [*POOL, *[("image", 128, 1)] * 3]
+    + [*POOL, *FLAT],
 }
 WIDTHS = (32, 64, 128, 500, 1000, 1500)  # of all layers that --width scales
 

@@ -121,10 +121,8 @@ def make_network(
     needed = sum(rows * columns for rows, columns in zip(fan_in, widths, strict=True))
     memory.check((8 + 2 * 4) * needed, "the network's weights and their updates")
     rng = np.random.Generator(np.random.PCG64(seed))
-    W = [rng.normal(0.0, std, pair) for pair in zip(fan_in, widths, strict=True)]
-    b = [np.zeros((layer.positions, n)) for layer, n in zip(layers, widths, strict=True)]
-    return (
-        layers,
-        [tf.Variable(w, dtype=dtype) for w in W],
-        [tf.Variable(v, dtype=dtype) for v in b],
-    )
+    shapes = zip(fan_in, widths, strict=True)
+    W = [tf.Variable(rng.normal(0.0, std, shape), dtype=dtype) for shape in shapes]
+    places = zip((layer.positions for layer in layers), widths, strict=True)
+    b = [tf.Variable(np.zeros(shape), dtype=dtype) for shape in places]
+    return layers, W, b
