@@ -36,7 +36,12 @@ def kind_of(param: click.Parameter) -> documents.Kind:
 
 
 def read_run(
-    directory: str, script: str, known: Mapping[str, click.Parameter], *, file: bool
+    directory: str,
+    script: str,
+    known: Mapping[str, click.Parameter],
+    *,
+    retired: Mapping[str, Any],
+    file: bool,
 ) -> dict[str, Any] | None:
     """The "options" of DIRECTORY/config.json, without NOT_RECORDED.
 
@@ -44,7 +49,8 @@ def read_run(
     run's record.  UsageError for a folder that is no run, a run of another script or version, or
     a value of another type than the option's.
 
-    known   name -> option or positional of the script
+    known     name -> option or positional of the script
+    retired   name of one that it has no longer -> the value with which its run goes on all the same
     """
     option, run = f"option --resume (={directory})", home(directory)
     if not directory or (file and run.is_file()):
@@ -58,6 +64,7 @@ def read_run(
     except UserError as error:
         raise UsageError(f"{option}: its config.json is no record of a run: {error}") from None
     options, wrote = config["options"], config["script"]
+    options = {n: v for n, v in options.items() if n not in retired or v != retired[n]}
     if wrote != script:
         raise UsageError(f"{option} is a run of {wrote}, not of {script}")
     strange = sorted(options.keys() - known.keys() - set(NOT_RECORDED))

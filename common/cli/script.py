@@ -77,7 +77,10 @@ class Command(click.Command):
         recorded = None
         if "resume" in words.values:
             directory, known = words.values["resume"], {p.name or "": p for p in self.params}
-            recorded = read_run(directory, self.script, known, file=self.resume_file)
+            retired = getattr(self.options, "RETIRED", {})
+            recorded = read_run(
+                directory, self.script, known, retired=retired, file=self.resume_file
+            )
         if recorded is not None:
             ctx.meta[RESUMED] = home(words.values["resume"])
             # A positional gets the value of the option that it is the same as, further down.

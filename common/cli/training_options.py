@@ -39,6 +39,8 @@ class TrainingOptions(Options):
     """The common options; `training_options` fits them to a script."""
 
     RESUME_FILE: ClassVar[bool] = False  # whether --resume may name an original's checkpoint
+    # Options that are no more -> the value with which a run that recorded them can go on.
+    RETIRED: ClassVar[Mapping[str, Any]] = {}
 
     dataset: str = _common(
         "--dataset",

@@ -45,21 +45,12 @@ def test_blank_lines_and_a_byte_order_mark_are_fine(tmp_path: Path, ending: str)
 
 def test_brainprop_reads_the_classes_without_the_mark(tmp_path: Path):
     """A second reader of wnids.txt called the first class "\\ufeffn09"."""
-    pytest.importorskip("tensorflow")
-    from types import SimpleNamespace
-
     from brainprop.tasks import data_name, tiny_classes
 
     folder = write_tiny(tmp_path)
     (folder / "wnids.txt").write_bytes(b"\xef\xbb\xbf" + (folder / "wnids.txt").read_bytes())
-    options = SimpleNamespace(
-        dataset="tiny_imagenet",
-        data_dir=folder,
-        no_download=True,
-        switches=SimpleNamespace(class_order="wnids"),
-    )
-    assert tiny_classes(options) == (["n09", "n01", "n05"], None)
-    assert data_name(options) == "tiny_imagenet_3"
+    assert tiny_classes(folder, "wnids", download=False) == (["n09", "n01", "n05"], None)
+    assert data_name("tiny_imagenet", folder, download=False) == "tiny_imagenet_3"
 
 
 @pytest.mark.parametrize("kept", [(), ("val_annotations.txt",), ("images",)])

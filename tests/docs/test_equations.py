@@ -245,8 +245,8 @@ def _torch_step(W, V, x, labels, lr, B):
 def _keras_step(W, V, x, labels, lr, B):
     import keras
 
+    from brainprop.layers.loss import BrainPropLoss
     from brainprop.layers.output import BrainPropLayer
-    from brainprop.loss import BrainPropLoss
 
     hidden = keras.layers.Dense(7, "relu", use_bias=False, dtype="float64")
     output = BrainPropLayer(4, epsilon=0.0, dtype="float64")

@@ -227,8 +227,8 @@ ENTRIES: dict[str, Entry] = {
     "brainprop.pytorch.rule.prediction_error": _brainprop("prediction_error", ACTIONS),
     "brainprop.pytorch.rule.brainprop_loss": _brainprop("brainprop_loss", ACTIONS, batch_size=8),
     "brainprop.pytorch.rule.evaluation_loss": _brainprop("evaluation_loss", batch_size=8),
-    "brainprop.pytorch.rule.accuracy_as_the_original": _brainprop(
-        "accuracy_as_the_original", ACTIONS
+    "brainprop.pytorch.rule.correct_as_the_original": _brainprop(
+        "correct_as_the_original", ACTIONS
     ),
     "burstprop.rule.SigmoidOutput.bursts": _units("rule", "SigmoidOutput"),
     "burstprop.imagenet.rule.SoftmaxOutput.bursts": _units("imagenet.rule", "SoftmaxOutput"),

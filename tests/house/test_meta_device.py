@@ -213,14 +213,14 @@ def test_brainprops_rule_in_pytorch_steps_where_tensors_have_no_values(architect
 
     widths = {1500: 12, 1000: 11, 500: 10, 32: 4, 64: 3, 128: 4}
     with torch.device("meta"):
-        net = networks.build(architecture, (8, 8, 3), CLASSES, widths=widths)
+        net = networks.make_network(architecture, (8, 8, 3), CLASSES, widths=widths)
     optimiser = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
     images, labels = batch((8, 8, 3))
     q = net.train()(images)
     if algorithm == "BrainProp":
         selected = rule.select(q)
         loss = rule.brainprop_loss(q, selected, labels, batch_size=BATCH)
-        assert not foreign([selected, rule.accuracy_as_the_original(q, selected, labels)])
+        assert not foreign([selected, rule.correct_as_the_original(q, selected, labels)])
     else:
         loss = torch.nn.functional.cross_entropy(q, labels)
     (loss + net.penalty(1e-4)).backward()

@@ -17,7 +17,7 @@ from asap.learner import Learner as AsapLearner
 from asap.learner import sgd
 from asap.networks import make_network as asap_network
 from benchmarks.memory_sweep import forked
-from brainprop.pytorch.networks import build as brainprop_network
+from brainprop.pytorch.networks import make_network as brainprop_network
 from burstprop.imagenet import learner as imagenet_learner
 from burstprop.imagenet.networks import rectified
 from burstprop.learner import BackpropLearner, BurstLearner

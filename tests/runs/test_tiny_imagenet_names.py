@@ -70,22 +70,16 @@ def test_in_a_run_of_asap(tmp_path: Path, capsys):
 
 def test_in_the_files_and_figures_of_brainprop(tmp_path: Path, monkeypatch, capsys):
     """-s writes names of the original's: TinyImageNet means 200 classes there."""
-    pytest.importorskip("tensorflow")
-    from types import SimpleNamespace
-
+    from brainprop.evaluate import weights_of
     from brainprop.files import outputs
-    from brainprop.program import weights_of
+    from brainprop.options import MainOptions
     from brainprop.recipes import original_name
     from brainprop.tasks import data_name
 
     monkeypatch.chdir(tmp_path)
     write_tiny(tmp_path)
-    options = SimpleNamespace(
-        dataset="tiny_imagenet", data_dir=tmp_path, no_download=True, load=None,
-        input_weights=None, input_file=Path("mine.py"), architecture="deep",
-        learning_algorithm="BrainProp",
-    )  # fmt: skip
-    dataset = original_name(data_name(options))
+    options = MainOptions(architecture="deep", input_file=Path("mine.py"))
+    dataset = original_name(data_name("tiny_imagenet", tmp_path, download=False))
     mine = outputs.names(Path(), dataset, "deep", "BrainProp")["weights.h5"]
     assert mine.name == "TinyImageNet_3_deep_BrainProp_weights.h5"
     Path("TinyImageNet_deep_BrainProp_weights.h5").write_bytes(b"of 200 classes")

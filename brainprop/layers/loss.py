@@ -1,4 +1,5 @@
-"""BrainProp's loss and reward for Keras: 0.5 delta^2 / B at the action taken, 0 elsewhere."""
+"""The loss and the reward that go with `BrainPropLayer` in Keras' `compile`: 0.5 delta^2 / B at the
+action taken, 0 elsewhere."""
 
 from typing import Any
 
