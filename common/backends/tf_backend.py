@@ -42,12 +42,12 @@ def set_up(
 def choose_device(name: str | int) -> str:
     """auto, cpu, cuda, cuda:1 or an index, as TensorFlow spells it; ArgumentError for none such."""
     name = str(name)
-    found = len(tf.config.list_logical_devices("GPU"))
-    if name == "cpu" or (name == "auto" and not found):
+    count = len(tf.config.list_logical_devices("GPU"))
+    if name == "cpu" or (name == "auto" and not count):
         return "/CPU:0"
     index = "0" if name == "auto" else name.removeprefix("cuda").removeprefix(":") or "0"
-    if not index.isdigit() or int(index) >= found:
-        raise ArgumentError("device", f"(={name}): TensorFlow sees {found} GPUs; use cpu")
+    if not index.isdigit() or int(index) >= count:
+        raise ArgumentError("device", f"(={name}): TensorFlow sees {count} GPUs; use cpu")
     return f"/GPU:{int(index)}"
 
 

@@ -35,14 +35,14 @@ def set_up(
 def choose_device(name: str | int) -> torch.device:
     """auto, cpu, cuda, cuda:1 or a CUDA index; ArgumentError where there is no such device."""
     name = str(name)
-    found = torch.cuda.device_count()
+    count = torch.cuda.device_count()
     if name == "auto":
-        return torch.device("cuda" if found else "cpu")
+        return torch.device("cuda" if count else "cpu")
     if name == "cpu":
         return torch.device("cpu")
     index = name.removeprefix("cuda").removeprefix(":") or "0"
-    if not index.isdigit() or int(index) >= found:
-        raise ArgumentError("device", f"(={name}): this machine has {found} CUDA devices; use cpu")
+    if not index.isdigit() or int(index) >= count:
+        raise ArgumentError("device", f"(={name}): this machine has {count} CUDA devices; use cpu")
     return torch.device("cuda", int(index))
 
 

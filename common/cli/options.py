@@ -117,18 +117,18 @@ class Options:
 
         A resumed directory and --allow-change are left empty: they are no part of the run.
         """
-        found: dict[str, Any] = {}
+        record: dict[str, Any] = {}
         for each in fields(self):
             value = getattr(self, each.name)
             if PARAMETER in each.metadata:
-                found[each.name] = plain(value)
+                record[each.name] = plain(value)
             elif SWITCHES in each.metadata:
-                found |= {"compat": self.call.compat, **asdict(value)}
-        if self.call.resumed and "resume" in found:
-            found["resume"] = None
-        if "allow_change" in found:
-            found["allow_change"] = []
-        return found
+                record |= {"compat": self.call.compat, **asdict(value)}
+        if self.call.resumed and "resume" in record:
+            record["resume"] = None
+        if "allow_change" in record:
+            record["allow_change"] = []
+        return record
 
 
 def plain(value: Any) -> Any:

@@ -121,10 +121,10 @@ class Choice(click.ParamType):
         return re.sub(r"[-_ ]", "", text.lower())
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        found = value if value in self.values else self.names.get(self._fold(str(value)))
-        if found is None:
+        chosen = value if value in self.values else self.names.get(self._fold(str(value)))
+        if chosen is None:
             raise unknown(label(param, ctx), value, self.values)
-        return found
+        return chosen
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         return "[" + "|".join(self.values) + "]"

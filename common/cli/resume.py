@@ -63,11 +63,11 @@ def read_run(
     strange = sorted(options.keys() - known.keys() - set(NOT_RECORDED))
     if strange:
         raise UsageError(f"{option}: its config.json has {strange[0]}, which {script} has not")
-    found = {name: value for name, value in options.items() if name not in NOT_RECORDED}
-    for name, value in found.items():
+    values = {name: value for name, value in options.items() if name not in NOT_RECORDED}
+    for name, value in values.items():
         if fault := documents.fault(value, kind_of(known[name]), f"options.{name}"):
             raise UsageError(f"{option}: {run / 'config.json'}: {fault}")
-    return found
+    return values
 
 
 def changes(

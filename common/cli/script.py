@@ -96,18 +96,18 @@ class Command(click.Command):
         typed = {name for name in values if ctx.get_parameter_source(name) is commandline}
         run = ctx.meta.get(RESUMED)
         for each in arguments:
-            name, twin = each.name or "", each.same_as
+            name, same = each.name or "", each.same_as
             if run is None and each.needed and not typed & {name, *each.optional_with}:
                 hint = "".join(f" (or give --{o})" for o in each.optional_with[:1])
                 expected = getattr(each.type, "expected", "")
                 raise UsageError(
                     f"{label(each, ctx)} is missing{expected and ': '}{expected}{hint}"
                 )
-            if twin is not None and name in typed and twin not in typed:
-                values[twin] = values[name]
-                typed.add(twin)
-            elif twin is not None:
-                values[name] = values[twin]
+            if same is not None and name in typed and same not in typed:
+                values[same] = values[name]
+                typed.add(same)
+            elif same is not None:
+                values[name] = values[same]
         changed = self._resume(ctx, arguments, recorded, typed) if recorded is not None else {}
         if recorded is None and values.get("allow_change"):
             raise UsageError("option --allow-change goes with --resume DIR only")
@@ -204,7 +204,7 @@ class Command(click.Command):
         except OSError as error:
             code, message = self._system_error(error)
         except Exception as error:
-            code, message = 1, memory.said(error)
+            code, message = 1, memory.message_of(error)
             if message is None:  # a bug: its traceback is what helps
                 raise
         if message is not None:

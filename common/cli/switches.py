@@ -67,7 +67,7 @@ def switch_options(switches: type[T]) -> Any:
 def switch_parameters(switches: type) -> list[Option]:
     """--compat and the option of every switch."""
     paper = _paper(switches)
-    found = [
+    options = [
         Option(
             ["--compat"],
             type=Choice(*PRESETS),
@@ -90,8 +90,8 @@ def switch_parameters(switches: type) -> list[Option]:
             spelling += f"/--no-{dashed}"
         else:
             attrs |= typed({"type": meta["choices"] or type(meta["original"])})
-        found.append(Option([spelling, field.name], original=False, group="Switches", **attrs))
-    return found
+        options.append(Option([spelling, field.name], original=False, group="Switches", **attrs))
+    return options
 
 
 def preset(cls: type[T], compat: str, **overrides: Any) -> T:

@@ -92,15 +92,15 @@ def audit(learner: Any, batches: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
         name: [(total / images).astype(t) for total, t in zip(pair, types[name], strict=True)]
         for name, pair in sums.items()
     }
-    found: dict[str, Any] = {"images": images, "batches": len(single)}
-    found["credit"] = credit_angles(means, np.asarray)
-    for name, line in found["credit"].items():
+    audited: dict[str, Any] = {"images": images, "batches": len(single)}
+    audited["credit"] = credit_angles(means, np.asarray)
+    for name, line in audited["credit"].items():
         for unit in ("cosine", "angle"):
             line |= _over_batches(unit, [each[name][unit] for each in single])
     if hasattr(learner, "feedback"):
-        found["feedback"] = weight_angles(learner.feedback(), backend.to_numpy)
+        audited["feedback"] = weight_angles(learner.feedback(), backend.to_numpy)
     backend.load_rng_state(before)
-    return found
+    return audited
 
 
 def _over_batches(unit: str, values: list[float | None]) -> dict[str, float | None]:

@@ -47,11 +47,11 @@ class Split:
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 4:
-            found = f"{self.images.dtype} {self.images.shape}"
-            raise ArgumentError("images", f"(={found}) must be uint8 (N, H, W, C)")
+            given = f"{self.images.dtype} {self.images.shape}"
+            raise ArgumentError("images", f"(={given}) must be uint8 (N, H, W, C)")
         if self.labels.dtype != np.int64 or self.labels.shape != self.images.shape[:1]:
-            found = f"{self.labels.dtype} {self.labels.shape}"
-            raise ArgumentError("labels", f"(={found}) must be int64 ({len(self.images)},)")
+            given = f"{self.labels.dtype} {self.labels.shape}"
+            raise ArgumentError("labels", f"(={given}) must be int64 ({len(self.images)},)")
 
     def __len__(self) -> int:
         return len(self.images)

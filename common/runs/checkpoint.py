@@ -134,11 +134,11 @@ def _verify(folder: Path, saved: dict[str, Any]) -> None:
     older checkpoint does not know its MD5."""
     file, known = folder / "tensors.safetensors", saved.get("md5")
     try:
-        found = known and _md5(file)
+        actual = known and _md5(file)
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror or error})") from None
-    if found != known:
-        raise UserError(f"{file}: MD5 is {found}, not {known} as written: damaged")
+    if actual != known:
+        raise UserError(f"{file}: MD5 is {actual}, not {known} as written: damaged")
 
 
 def _alike(value: Any, mine: Any) -> bool:

@@ -46,11 +46,11 @@ def choose(settings: RunSettings, name: str) -> Path:
     if settings.out:
         return home(settings.out)
     base = Path("runs") / settings.paper / f"{name}-{settings.seed}"
-    found, again = base, 1
-    while found.exists():
+    free, again = base, 1
+    while free.exists():
         again += 1
-        found = base.with_name(f"{base.name}-{again}")
-    return found
+        free = base.with_name(f"{base.name}-{again}")
+    return free
 
 
 def lock(directory: Path) -> filelock.FileLock:
@@ -116,15 +116,15 @@ def set_aside(directory: Path) -> Path | None:
     if not any(path.name in names[2:] and path.stat().st_size for path in record):
         return None  # begun, and killed before its first line
     record += directory.glob("events.out.tfevents.*")
-    found, number = directory / "earlier-1", 1
-    while found.exists():
+    aside, number = directory / "earlier-1", 1
+    while aside.exists():
         number += 1
-        found = directory / f"earlier-{number}"
-    with writing(found):
-        found.mkdir()
+        aside = directory / f"earlier-{number}"
+    with writing(aside):
+        aside.mkdir()
         for path in record:
-            path.rename(found / path.name)
-    return found
+            path.rename(aside / path.name)
+    return aside
 
 
 def _essence(document: dict[str, Any]) -> dict[str, Any]:

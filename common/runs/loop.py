@@ -11,7 +11,7 @@ from common.credit.audit import Audits
 from common.errors import UserError
 from common.runs import checkpoint
 from common.runs.position import Position
-from common.runs.running import READ_EVERY, Sums
+from common.runs.running import READ_EVERY, RunningMetrics
 from common.runs.settings import RunSettings
 from common.runs.signals import Signals
 from common.runs.writer import Writer
@@ -56,7 +56,7 @@ class Loop:
             yield at.epoch
             at.epoch, at.batch = at.epoch + 1, 0
             self._finish_epoch()
-            if self.signals.told(at.step, now=True):
+            if self.signals.arrived(at.step, now=True):
                 self._answer_signal()
 
     def batches(self, train: Epochs) -> Iterator[tuple[Any, Any]]:
@@ -79,27 +79,27 @@ class Loop:
             yield images, labels
             at.batch, at.step = at.batch + 1, at.step + 1
             if at.step % READ_EVERY == 0:
-                self._check_finite(at.sums)
+                self._check_finite(at.metrics)
             if audits.due(at.step):
                 self._started += self._audit(train)
-            told = at.batch < total and self.signals.told(at.step)
-            if told or (at.batch < total and every and at.step % every == 0):
+            arrived = at.batch < total and self.signals.arrived(at.step)
+            if arrived or (at.batch < total and every and at.step % every == 0):
                 self._clock()
                 self._files.save(at)
-                if told:
+                if arrived:
                     self._answer_signal()
         self._clock()
         if audits.asked and not audits.every and at.batch:
             self._audit(train)
 
-    def evaluate(self, name: str, batches: Iterable[tuple[Any, Any]]) -> Sums:
+    def evaluate(self, name: str, batches: Iterable[tuple[Any, Any]]) -> RunningMetrics:
         """Loss and counts over all of `batches`, in all processes."""
-        sums = self._at.counting.nothing()
+        metrics = self._at.counting.nothing()
         for images, labels in self._reading(batches, f"evaluating ({name})"):
-            sums.add(self._learner.eval_step(images, labels), len(labels))
-        sums = self._at.counting.whole(sums)
-        self._check_finite(sums, f"of the {name} images after")
-        return sums
+            metrics.add(self._learner.eval_step(images, labels), len(labels))
+        metrics = self._at.counting.whole(metrics)
+        self._check_finite(metrics, f"of the {name} images after")
+        return metrics
 
     def _reading(self, batches: Iterable[Any], what: str, save: bool = False) -> Iterator[Any]:
         """The batches. UserError, with the epoch, for data that turn out to be damaged: a run
@@ -107,7 +107,9 @@ class Loop:
         try:
             yield from batches
         except UserError as error:
-            if save and self._at.batch and self._world.size == 1:  # others would wait for the sums
+            if (
+                save and self._at.batch and self._world.size == 1
+            ):  # others would wait for the metrics
                 self._clock()
                 self._files.save(self._at)
             newest = checkpoint.newest(self._files.directory)
@@ -116,11 +118,11 @@ class Loop:
                 f"checkpoint is {newest})"
             ) from error
 
-    def _check_finite(self, sums: Sums, where: str = "in") -> None:
-        if sums.images and not math.isfinite(sums.loss):
+    def _check_finite(self, metrics: RunningMetrics, where: str = "in") -> None:
+        if metrics.images and not math.isfinite(metrics.loss):
             newest = checkpoint.newest(self._files.directory)
             raise UserError(
-                f"training stopped: the loss is {sums.loss} {where} epoch {self._at.epoch + 1}, "
+                f"training stopped: the loss is {metrics.loss} {where} epoch {self._at.epoch + 1}, "
                 f"by step {self._at.step}; the last whole checkpoint is {newest}"
             )
 
@@ -129,11 +131,11 @@ class Loop:
         now = time.perf_counter()
         self._at.epoch_seconds += now - self._started
         self._started = now
-        self._check_finite(self._at.sums)
+        self._check_finite(self._at.metrics)
 
     def _finish_epoch(self) -> None:
         at, figures = self._at, {}
-        whole = at.counting.whole(at.sums)
+        whole = at.counting.whole(at.metrics)
         if whole.images:
             figures = at.counting.figures("train", whole)
             figures["seconds"] = round(at.epoch_seconds, 4)

@@ -27,7 +27,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from common.backends.single_process import Alone
+from common.backends.single_process import SingleProcess
 from common.runs.directory import Configuration
 from common.runs.loop import Epochs, Loop
 from common.runs.position import Position
@@ -74,7 +74,7 @@ class Run:
         tags: Mapping[str, str] | None = None,
     ) -> None:
         self.learner, self.name = learner, name or settings.name
-        world = world or Alone()
+        world = world or SingleProcess()
         self._counting = Counting(learner, world)
         known = {"metric": best.lstrip("-"), "value": start_best, "epoch": start_epoch}
         self._at = Position(self._counting, start_epoch, None if start_best is None else known)
@@ -142,17 +142,17 @@ class Run:
         return self._loop.batches(train)
 
     def add(self, result: Sequence[Any]) -> None:
-        """Add a training step's (mean loss, number correct, ...) to the epoch's sums."""
-        self._at.sums.add(result, self._loop.images)
+        """Add a training step's (mean loss, number correct, ...) to the epoch's metrics."""
+        self._at.metrics.add(result, self._loop.images)
 
     def evaluate(self, name: str, batches: Iterable[tuple[Any, Any]]) -> tuple[float, ...]:
         """Mean loss and accuracy (percent) over all of `batches`; logged as <name>_loss, ...
 
         Accuracies by the learner's further counts follow.
         """
-        sums = self._loop.evaluate(name, batches)
-        self.log(**self._counting.figures(name, sums))
-        return sums.loss, *sums.shares
+        metrics = self._loop.evaluate(name, batches)
+        self.log(**self._counting.figures(name, metrics))
+        return metrics.loss, *metrics.shares
 
     def log(self, **numbers: float) -> None:
         """Add numbers to the epoch's line and to TensorBoard."""
@@ -160,7 +160,7 @@ class Run:
 
     def train_figures(self) -> tuple[float, ...]:
         """As `evaluate`, of the epoch's training batches so far, each before its update."""
-        whole = self._counting.whole(self._at.sums)
+        whole = self._counting.whole(self._at.metrics)
         return whole.loss, *whole.shares
 
     def stop(self, reason: str) -> None:

@@ -33,7 +33,7 @@ class Signals:
         """SIGINT or SIGTERM; SIGINT where an exception came by itself."""
         return signal.Signals(self.number or signal.SIGINT).name
 
-    def told(self, step: int, now: bool = False) -> bool:
+    def arrived(self, step: int, now: bool = False) -> bool:
         """Whether one has come, to whichever process. Several ask each other every few steps, or
         `now`; each must ask at the same steps."""
         if self._world.size > 1:

@@ -52,15 +52,15 @@ class Writer:
         if about := getattr(self._data, "about", None):
             self.say(about)
         goes_on = directory.resumed(self._settings)
-        found = checkpoint.newest(self.directory) if goes_on else None
+        last = checkpoint.newest(self.directory) if goes_on else None
         if not goes_on and self.main:
             directory.refuse_another(self.directory, document)
             if earlier := directory.set_aside(self.directory):
                 self.say(f"an earlier record without checkpoints is kept in {earlier}", err=True)
-        remembered = checkpoint.load(found, self._learner) if found else None
+        remembered = checkpoint.load(last, self._learner) if last else None
         if remembered:
             # Everything is read and checked before anything of the run is touched.
-            at.check(remembered, f"{found}/state.json: run")
+            at.check(remembered, f"{last}/state.json: run")
             environment.recorded(self.directory)
             at.go_to(remembered)
             if at.over(self._settings.epochs):

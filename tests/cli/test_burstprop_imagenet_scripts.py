@@ -226,13 +226,13 @@ def test_tests_are_centred_and_the_hold_out_is_apart(folder, tmp_path) -> None:
     """Test images that are cropped at random unasked (burstprop, D5), or trained on."""
     torch = pytest.importorskip("torch")
     from burstprop.imagenet.data import load_task, streams
-    from common.backends.single_process import Alone
+    from common.backends.single_process import SingleProcess
 
     def first(monkeypatch_words):
         with pytest.MonkeyPatch.context() as patch:
             options = parsed(patch, tmp_path / "r", folder, "--workers", 0, *monkeypatch_words)
         task = load_task(options)
-        train, test = streams(options, task, torch.device("cpu"), Alone())
+        train, test = streams(options, task, torch.device("cpu"), SingleProcess())
         return task, next(iter(train))[0], next(iter(test))[0]
 
     from common.data.torchvision_transforms import centre_crop

@@ -149,7 +149,7 @@ MUTATIONS = (
     Mutation(
         "believe a cache of other pictures",
         "common/data/image_cache.py",
-        'if digest == found["files"] and',
+        'if digest == kept["files"] and',
         "if",
     ),
     Mutation(
