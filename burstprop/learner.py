@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from burstprop.angles import delta_angles
-from burstprop.networks import BurstNetwork, Lesson, Taught
+from burstprop.inspection.angles import delta_angles
+from burstprop.networks import BurstNetwork, LayerResult, PassResult
 from burstprop.perturbation.original import OriginalPerturbation
 from burstprop.perturbation.rule import Perturbation
 from burstprop.update import BurstUpdate
@@ -81,7 +81,7 @@ class Learner(ABC):
         return found
 
     @abstractmethod
-    def _direction(self, images: Tensor, labels: Tensor) -> list[Taught | None]:
+    def _direction(self, images: Tensor, labels: Tensor) -> list[LayerResult | None]:
         """What each layer would learn from; None for one that `credit` is to leave out."""
 
     def parameters(self) -> int:
@@ -117,23 +117,23 @@ class BurstLearner(Learner):
 
     def _learn(self, images: Tensor, target: Tensor) -> Tensor:
         then = self.update.learn if self.update.one_by_one else None
-        lesson = self.net.teach(images, target, self.watch or self.average, then)
+        result = self.net.two_phase_pass(images, target, self.watch or self.average, then)
         if self.watch or self.average:
-            self._measure(lesson)
+            self._measure(result)
         if then is None:
-            self.update.step(lesson.layers)
-        return lesson.output
+            self.update.step(result.layers)
+        return result.output
 
-    def _measure(self, lesson: Lesson) -> None:
+    def _measure(self, result: PassResult) -> None:
         if not self.average:
             self.forget_angles()
-        self._angles += delta_angles(self.net, lesson)
+        self._angles += delta_angles(self.net, result)
         self._angle_steps, self.watch = self._angle_steps + 1, False
 
     def look(self, images: Tensor, labels: Tensor) -> None:
         """Measure the delta angles of a batch without learning from it."""
         images = self.place(images)
-        self._measure(self.net.teach(images, self._target(images, labels), reference=True))
+        self._measure(self.net.two_phase_pass(images, self._target(images, labels), reference=True))
 
     @property
     def delta_angles(self) -> Tensor:
@@ -151,8 +151,8 @@ class BurstLearner(Learner):
         return {n: (layer.weight, layer.weight_fa) for n, layer in layers
                 if layer.weight_fa is not None}  # fmt: skip
 
-    def _direction(self, images: Tensor, labels: Tensor) -> list[Taught | None]:
-        return [*self.net.teach(images, self._target(images, labels)).layers]
+    def _direction(self, images: Tensor, labels: Tensor) -> list[LayerResult | None]:
+        return [*self.net.two_phase_pass(images, self._target(images, labels)).layers]
 
     def state(self) -> dict[str, Any]:
         """The network's tensors, the momenta, and the angles of an epoch that has begun."""
@@ -197,7 +197,7 @@ class BackpropLearner(Learner):
         self.optimiser.step()
         return output.detach()
 
-    def _direction(self, images: Tensor, labels: Tensor) -> list[Taught | None]:
+    def _direction(self, images: Tensor, labels: Tensor) -> list[LayerResult | None]:
         return [*self.net.backprop(images, self._target(images, labels)).layers]
 
     def state(self) -> dict[str, Any]:
@@ -223,11 +223,11 @@ class MatchedBackpropLearner(Learner):
         self.p_baseline = number("p_baseline", p_baseline, above=0, most=1)
 
     def _learn(self, images: Tensor, target: Tensor) -> Tensor:
-        lesson = self.net.backprop(images, target)
-        self.update.step([t._replace(delta=t.delta * self.p_baseline) for t in lesson.layers])
-        return lesson.output
+        result = self.net.backprop(images, target)
+        self.update.step([t._replace(delta=t.delta * self.p_baseline) for t in result.layers])
+        return result.output
 
-    def _direction(self, images: Tensor, labels: Tensor) -> list[Taught | None]:
+    def _direction(self, images: Tensor, labels: Tensor) -> list[LayerResult | None]:
         return [*self.net.backprop(images, self._target(images, labels)).layers]
 
     def state(self) -> dict[str, Any]:
@@ -258,10 +258,10 @@ class PerturbationLearner(Learner):
             self.update.step(taught)
         return output
 
-    def _direction(self, images: Tensor, labels: Tensor) -> list[Taught | None]:
+    def _direction(self, images: Tensor, labels: Tensor) -> list[LayerResult | None]:
         walk = self.perturbation.walk.place
         _, updates = self.perturbation.updates(images, self._target(images, labels))
-        found: list[Taught | None] = [None] * len(self.net.names)
+        found: list[LayerResult | None] = [None] * len(self.net.names)
         for taught in updates:
             found = [a or b for a, b in zip(found, taught, strict=True)]
         self.perturbation.walk.place = walk

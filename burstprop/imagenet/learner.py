@@ -87,14 +87,14 @@ class Learner:
         """Burstprop's: logits (B, classes), and by layer G_W and G_bias as `conv1.weight`, sums
         over the batch; G_Y is G_W."""
         with torch.no_grad(), self._autocast():
-            lesson = self.net.teach(self._place(images), labels)
+            result = self.net.two_phase_pass(self._place(images), labels)
             found: dict[str, Tensor] = {}
             for name, layer, taught in zip(
-                self.net.names, self.net.layers, lesson.layers, strict=True
+                self.net.names, self.net.layers, result.layers, strict=True
             ):
                 G_W, G_bias = self._layer_gradients(layer, taught.delta, taught.x)
                 found |= {f"{name}.weight": G_W, f"{name}.bias": G_bias}
-        return lesson.output, found
+        return result.output, found
 
     def _layer_gradients(self, layer: BurstLayer, delta: Tensor, x: Tensor) -> list[Tensor]:
         if self.precision == "bfloat16":  # autocast does not know the gradient of a convolution

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from burstprop.networks import BurstNetwork, Lesson
+from burstprop.networks import BurstNetwork, PassResult
 from common.errors import ArgumentError
 
 EPSILON = 1e-8  # a norm counts as at least this much: a zero vector makes an angle of 90 degrees
@@ -23,17 +23,17 @@ def weight_angles(net: BurstNetwork, first: int = 1) -> Tensor:
     return _stack([angles(W.reshape(1, -1), Y.reshape(1, -1))[0] for W, Y in pairs], net)
 
 
-def delta_angles(net: BurstNetwork, lesson: Lesson) -> Tensor:
+def delta_angles(net: BurstNetwork, result: PassResult) -> Tensor:
     """The hidden layers' delta against backprop's, a mean over the samples: (L - 1,).
 
-    The lesson must have been given with its reference; ValueError otherwise.
+    The result must have been made with reference=True; ArgumentError otherwise.
     """
-    found = []
-    for taught in lesson.layers[:-1]:
-        if taught.delta_bp is None:
-            raise ArgumentError("lesson", "must be made with reference=True for delta angles")
-        found.append(angles(taught.delta.flatten(1), taught.delta_bp.flatten(1)).mean())
-    return _stack(found, net)
+    means = []
+    for layer in result.layers[:-1]:
+        if layer.delta_bp is None:
+            raise ArgumentError("result", "must be made with reference=True for delta angles")
+        means.append(angles(layer.delta.flatten(1), layer.delta_bp.flatten(1)).mean())
+    return _stack(means, net)
 
 
 def _stack(values: list[Tensor], net: BurstNetwork) -> Tensor:
