@@ -32,13 +32,13 @@ def curves(lines: list[dict[str, Any]], what: str) -> dict[str, list[tuple[int, 
     """layer -> (step, cosine) of "credit" or "feedback"; NaN where it is too small to mean
     anything or not there."""
     layers = dict.fromkeys(layer for line in lines for layer in line[what])
-    found: dict[str, list[tuple[int, float]]] = {layer: [] for layer in layers}
+    cosines: dict[str, list[tuple[int, float]]] = {layer: [] for layer in layers}
     for line in lines:
-        for layer, points in found.items():
+        for layer, points in cosines.items():
             value = (line.get(what) or {}).get(layer, {})
             cosine = None if value.get("too_small") else number(value.get("cosine"))
             points.append((line["step"], nan if cosine is None else cosine))
-    return found
+    return cosines
 
 
 def scatter(lines: list[dict[str, Any]], what: str, layer: str) -> list[tuple[int, float, float]]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asap.layers import FeedbackConv2d, FeedbackLinear, backprop
-from asap.networks import Network
+from asap.modes import Network
 from common.backends import torch_backend, torch_distributed, torch_layout, torch_optim
 from common.doors import torch_labels
 from common.doors.arguments import number

@@ -9,9 +9,11 @@ import torch
 from torch import nn
 
 from asap.learner import Learner, adam, sgd
-from asap.names import to_original
-from asap.networks import SHARING, Network, make_network, sharing
+from asap.modes import Network
+from asap.networks import make_network
 from asap.options import TrainOptions
+from asap.sharing import SHARING, sources
+from asap.stored import to_original
 from asap.tasks import Task, load_task
 from common.backends import torch_backend, torch_distributed, torch_trial
 from common.backends.torch_files import write_pth
@@ -143,10 +145,10 @@ def save(net: Network, accuracy: float, epoch: int, path: Path) -> None:
 
 
 def show_sharing(net: Network, task: Task) -> None:
-    """The table of `networks.sharing`."""
+    """The table of `sharing.sources`."""
     shape = (1, task.shape["channels"], task.shape["size"], task.shape["size"])
     images = torch.zeros(shape, device=next(net.parameters()).device, dtype=net_dtype(net))
-    rows = sharing(net, images)
+    rows = sources(net, images)
     click.echo(f"{'layer':<24}{'reads':<16}{'learns from':<32}{'tiled':>6}{'pooled':>7}")
     for row in rows:
         reads = "x".join(map(str, row["input"]))

@@ -3,6 +3,7 @@
 from tests.mutants import Mutation, Suite
 
 RULE, LAYERS, NETWORKS = "asap/rule.py", "asap/layers.py", "asap/networks.py"
+MODES, SHARING = "asap/modes.py", "asap/sharing.py"
 LEARNER = "asap/learner.py"
 MUTATIONS = (
     Mutation(
@@ -37,15 +38,15 @@ MUTATIONS = (
     ),
     Mutation(
         "a derivative of one at zero",
-        RULE,
+        SHARING,
         "return x.clamp_min(0), x > 0",
         "return x.clamp_min(0), x >= 0",
     ),
     Mutation(
         "take the new activation one block too late",
-        NETWORKS,
-        "if self.every and j % self.every == 0:",
-        "if self.every and (j + 1) % self.every == 0:",
+        SHARING,
+        "return x if every and j % every == 0 else shared",
+        "return x if every and (j + 1) % every == 0 else shared",
     ),
     Mutation(
         "the shortcut learns from the new activation",
@@ -55,13 +56,13 @@ MUTATIONS = (
     ),
     Mutation(
         "train the stem that the original detaches",
-        NETWORKS,
+        MODES,
         "self.frozen_stem = self.shares and frozen_stem",
         "self.frozen_stem = False",
     ),
     Mutation(
         "tie the copied feedback to the weights",
-        NETWORKS,
+        MODES,
         "conv.B.data.copy_(conv.weight.data)",
         "conv.B.data = conv.weight.data",
     ),

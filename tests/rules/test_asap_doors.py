@@ -21,7 +21,7 @@ from asap.layers import (  # noqa: E402
     SharedConv2d,
 )
 from asap.learner import Learner, adam, sgd  # noqa: E402
-from asap.networks import MODES  # noqa: E402
+from asap.modes import MODES  # noqa: E402
 from asap.networks import make_network as network  # noqa: E402
 from common.errors import ArgumentError, UserError  # noqa: E402
 

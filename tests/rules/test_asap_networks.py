@@ -6,8 +6,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from asap.learner import Learner, adam, sgd  # noqa: E402
-from asap.networks import MODELS, MODES, SHARING, make_network, sharing  # noqa: E402
+from asap.modes import MODES  # noqa: E402
+from asap.networks import MODELS, make_network  # noqa: E402
 from asap.program import cosine  # noqa: E402
+from asap.sharing import SHARING, sources  # noqa: E402
 from benchmarks.asap_steps import memory  # noqa: E402
 from common.errors import UsageError  # noqa: E402
 
@@ -53,7 +55,7 @@ def test_which_layer_learns_from_which_activation() -> None:
     """The wiring (asap, 5), in its own words: x_j is the input of block j (from 1)."""
     for mode, served in (("asap", lambda j: j), ("asap_k4", lambda j: j - (j + 1) % 2)):
         net = make_network("resnet18", mode, width=0.04)
-        rows = {r["layer"]: r for r in sharing(net, torch.zeros(1, 3, 32, 32))}
+        rows = {r["layer"]: r for r in sources(net, torch.zeros(1, 3, 32, 32))}
         assert rows.pop("stem")["learns from"] == "nothing (fixed)"
         for layer, row in rows.items():
             j, part = int(layer.split(".")[1]) + 1, layer.split(".")[2]
@@ -61,9 +63,9 @@ def test_which_layer_learns_from_which_activation() -> None:
             assert row["learns from"] == f"input of blocks.{source - 1}.conv1", (mode, layer)
             ratio = 2 ** sum(source <= b < j + (part == "conv2") for b in (3, 5, 7))
             assert (row["tiled"], row["pooled"]) == (ratio, ratio), (mode, layer)
-    convnet = sharing(make_network("convnet", "asap", width=0.04), torch.zeros(1, 3, 32, 32))
+    convnet = sources(make_network("convnet", "asap", width=0.04), torch.zeros(1, 3, 32, 32))
     assert [r["learns from"] for r in convnet[1:]] == ["input of convs.1"] * 2
-    own = sharing(make_network("resnet18", "kp", width=0.04), torch.zeros(1, 3, 32, 32))
+    own = sources(make_network("resnet18", "kp", width=0.04), torch.zeros(1, 3, 32, 32))
     assert all(r["tiled"] == r["pooled"] == 1 for r in own)
 
 

@@ -80,8 +80,8 @@ def _replay_steps(trace: Trace, config: dict[str, str]) -> None:
     import torch
 
     from asap.learner import Learner, adam, sgd
-    from asap.names import original_modules
     from asap.networks import ConvNet
+    from asap.stored import original_modules
 
     widths = tuple(int(w) for w in config["widths"].strip("()").split(","))
     sizes: dict[str, Any] = {"widths": widths}
@@ -234,7 +234,7 @@ def _replay_full(trace: Trace, config: dict[str, str]) -> None:
     import torch
 
     from asap.learner import Learner, sgd
-    from asap.names import original_modules
+    from asap.stored import original_modules
 
     net = _make(config, {})
     names = original_modules(net)
