@@ -26,6 +26,7 @@ from common.cli.training_options import TrainingOptions, training_options
 from common.errors import UsageError
 
 BURSTING = ("burstprop", "feedback_alignment")
+EPOCHS = {"epochs": ("-n_epochs",)}  # the common option that the original spells so
 
 
 def flag(spelling: str, default: bool, help: str, *more: str) -> Any:
@@ -40,22 +41,18 @@ def number(spelling: str, kind: Any, default: float, help: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class BurstpropOptions(TrainingOptions):
-    """What both scripts take, in the original's order; the defaults are train_mnist's."""
+    """What all three training scripts take, in the original's order."""
 
-    script: str = "mnist"
     directory: Path | None = argument(same_as="out", help="Results directory.")
-    batch_size: int = number(
-        "-batch_size", batch, 32, "Training images a step; 100 a step in tests."
-    )
+    batch_size: int = number("-batch_size", batch, 32, "Training images a step; 100 in tests.")
     validation: bool = flag(
         "-validation",
         False,
-        "Hold out a sixth (MNIST) or a fifth (CIFAR-10) of the training images and test on them.",
+        "Hold out some training images and test on them: a sixth of MNIST, a fifth of CIFAR-10, "
+        "3.9 % of ImageNet.",
     )
-    conv_net: bool = True
-    n_hidden_layers: int = 3
     hidden_lr: float = number(
-        "-hidden_lr", positive, 0.1, "Learning rate of all layers but the last."
+        "-hidden_lr", positive, 0.01, "Learning rate of all layers but the last."
     )
     output_lr: float = number(
         "-output_lr", positive, 0.01, "Learning rate of the last layer; with backprop, of all."
@@ -63,18 +60,45 @@ class BurstpropOptions(TrainingOptions):
     weight_fa_std: float = number(
         "-weight_fa_std", nonnegative, 1.0, "Standard deviation of the initial feedback weights."
     )
-    momentum: float = number("-momentum", fraction, 0.8, "Momentum.")
+    momentum: float = number("-momentum", fraction, 0.9, "Momentum.")
     weight_decay: float = number(
-        "-weight_decay",
-        fraction,
-        1e-6,
-        "Decay a step, multiplied by no rate; with backprop, of SGD.",
+        "-weight_decay", fraction, 1e-6, "Decay a step, times no rate; with backprop, of SGD."
     )
     p_baseline: float = number(
         "-p_baseline", fraction, 0.2, "Burst probability of the output without a teacher."
     )
     use_backprop: bool = flag("-use_backprop", False, "Train with backprop.")
-    weight_fa_learning: bool = flag("-weight_fa_learning", False, "Train the feedback weights.")
+    weight_fa_learning: bool = flag(
+        "-weight_fa_learning", True, "Train the feedback weights; False: a wider net (not MNIST's)."
+    )
+    info: str = option("-info", type=str, default="", numbers=False, help="Text for params.txt.")
+
+    @property
+    def rule(self) -> str:
+        """Which rule the options ask for."""
+        if self.use_backprop:
+            return "backprop"
+        return "burstprop" if self.weight_fa_learning else "feedback_alignment"
+
+    def rates(self, layers: int) -> list[float]:
+        """One learning rate a layer."""
+        hidden = self.output_lr if self.rule == "backprop" else self.hidden_lr
+        return [hidden] * (layers - 1) + [self.output_lr]
+
+    def completed(self) -> Self:
+        """These; UsageError where nothing would be taught."""
+        if not self.p_baseline:
+            raise UsageError("option -p_baseline (=0) must be > 0: nothing would be taught")
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class SigmoidOptions(BurstpropOptions):
+    """What train_mnist and train_cifar10 take; script: which of them, "mnist" or "cifar10"."""
+
+    script: str = "mnist"
+    conv_net: bool = True
+    n_hidden_layers: int = 3
     recurrent_input: bool = flag(
         "-recurrent_input", True, "Recurrent apical input in fully connected hidden layers."
     )
@@ -104,9 +128,6 @@ class BurstpropOptions(TrainingOptions):
     )
     xi_mean: float = number("-xi_mean", float, 0.0, "Mean of the noise.")
     xi_std: float = number("-xi_std", positive, 0.001, "Standard deviation of the noise.")
-    info: str = option(
-        "-info", type=str, default="", numbers=False, help="Free text for params.txt."
-    )
     recipe: str = option(
         type=choice(*RECIPES),
         default="script",
@@ -118,15 +139,16 @@ class BurstpropOptions(TrainingOptions):
     @property
     def rule(self) -> str:
         """Which rule the options ask for."""
-        if self.use_backprop:
-            return "backprop_matched" if self.switches.matched else "backprop"
-        if self.use_node_pertubation:
+        if self.use_backprop and self.switches.matched:
+            return "backprop_matched"
+        if self.use_node_pertubation and not self.use_backprop:
             return "node_perturbation"
-        return "burstprop" if self.weight_fa_learning else "feedback_alignment"
+        return super().rule
 
     def completed(self) -> Self:
         """With the recipe, and with what one option forces upon another, as the original does."""
         chosen = self if self.call.resumed else self._with_recipe()
+        super(SigmoidOptions, chosen).completed()
         if chosen.precision == "bfloat16":
             raise UsageError(
                 "option --precision (=bfloat16) must be float32 or float64: burst rates differ by "
@@ -137,8 +159,6 @@ class BurstpropOptions(TrainingOptions):
                 "option -sequential_pertubation (=True) goes with -use_node_pertubation True, and "
                 "not with -use_backprop True"
             )
-        if not chosen.p_baseline:
-            raise UsageError("option -p_baseline (=0) must be > 0: nothing would be taught")
         bursting = chosen.rule in BURSTING
         recurrent = bursting and chosen.recurrent_input
         return replace(
@@ -178,31 +198,20 @@ class BurstpropOptions(TrainingOptions):
         return sorted(unread & self.call.typed)
 
 
-@training_options(
-    dataset="mnist",
-    datasets=("mnist", "fashion_mnist"),
-    epochs=500,
-    original={"epochs": ("-n_epochs",)},
-)
-class MnistOptions(BurstpropOptions):
+@training_options(dataset="mnist", datasets=("mnist", "fashion_mnist"), epochs=500, original=EPOCHS)
+class _MnistOptions(SigmoidOptions):
     """What train_mnist takes."""
 
     conv_net: bool = flag("-conv_net", False, "Convolutional net.")
     n_hidden_layers: int = number(
-        "-n_hidden_layers",
-        hidden_layers,
-        3,
-        "Hidden layers of 500 units in the fully connected net.",
+        "-n_hidden_layers", hidden_layers, 3, "Hidden layers of 500 units without -conv_net."
     )
 
 
-@training_options(
-    dataset="cifar10", datasets=("cifar10",), epochs=500, original={"epochs": ("-n_epochs",)}
-)
-class _Cifar10Options(BurstpropOptions):
+@training_options(dataset="cifar10", datasets=("cifar10",), epochs=500, original=EPOCHS)
+class _Cifar10Options(SigmoidOptions):
     """What train_cifar10 takes."""
 
 
-Cifar10Options = variant(
-    _Cifar10Options, script="cifar10", hidden_lr=0.01, momentum=0.9, weight_fa_learning=True
-)
+MnistOptions = variant(_MnistOptions, hidden_lr=0.1, momentum=0.8, weight_fa_learning=False)
+Cifar10Options = variant(_Cifar10Options, script="cifar10")

@@ -17,7 +17,7 @@ from burstprop.learner import (
     PerturbationLearner,
 )
 from burstprop.networks import BurstNetwork, make_network
-from burstprop.options import BURSTING, BurstpropOptions
+from burstprop.options import BURSTING, SigmoidOptions
 from burstprop.perturbation.original import OriginalPerturbation
 from burstprop.perturbation.rule import Noise, Perturbation
 from burstprop.recipes import BASELINE_GAIN, GAIN
@@ -35,7 +35,7 @@ TAGS = {
 }
 
 
-def train(options: BurstpropOptions) -> None:
+def train(options: SigmoidOptions) -> None:
     """Train and test as the options say, into the results directory."""
     device = torch_backend.set_up(
         options.device, options.seed, options.threads, options.deterministic
@@ -56,8 +56,7 @@ def train(options: BurstpropOptions) -> None:
     enough(options.batch_size, len(task.train))
     torch_trial.affordable(lambda: network(options, torch.device("meta")))
     net = network(options, device)
-    hidden_lr = options.output_lr if options.rule == "backprop" else options.hidden_lr
-    rates = [hidden_lr] * (len(net.names) - 1) + [options.output_lr]
+    rates = options.rates(len(net.names))
     learner = make_learner(options, net, rates, world)
     learner.rule = options.rule
     train_set, test_set = task.batches(
@@ -131,7 +130,7 @@ def evaluate(run: Run, learner: Learner, tests: Iterable[Any], delta_angles: str
         click.echo(f"Test: loss {loss:.4f}, accuracy {accuracy:.2f} %")
 
 
-def check(options: BurstpropOptions, world: World) -> None:
+def check(options: SigmoidOptions, world: World) -> None:
     """UsageError for what several processes cannot do."""
     world.share(options.batch_size)
     if world.size > 1 and options.use_node_pertubation:
@@ -141,7 +140,7 @@ def check(options: BurstpropOptions, world: World) -> None:
         )
 
 
-def network(options: BurstpropOptions, device: torch.device) -> BurstNetwork:
+def network(options: SigmoidOptions, device: torch.device) -> BurstNetwork:
     """The network of the options, drawn from the seed (4.5)."""
     revision, rule = REVISIONS[options.switches.revision], options.rule
     feedback = recurrent = None
@@ -176,7 +175,7 @@ def network(options: BurstpropOptions, device: torch.device) -> BurstNetwork:
 
 
 def make_learner(
-    options: BurstpropOptions, net: BurstNetwork, rates: list[float], world: World
+    options: SigmoidOptions, net: BurstNetwork, rates: list[float], world: World
 ) -> Learner:
     """The learner of the options' rule."""
     momentum, decay = options.momentum, options.weight_decay
@@ -199,9 +198,7 @@ def make_learner(
     return BurstLearner(net, update, average=average, world=world)
 
 
-def perturbation(
-    options: BurstpropOptions, net: BurstNetwork
-) -> Perturbation | OriginalPerturbation:
+def perturbation(options: SigmoidOptions, net: BurstNetwork) -> Perturbation | OriginalPerturbation:
     """Node perturbation in the mode and the form of the options."""
     mode = "all"
     if options.sequential_pertubation:

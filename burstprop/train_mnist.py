@@ -1,11 +1,11 @@
 """Train on MNIST: `python -m burstprop.train_mnist RESULTS` (the options are in `options`)."""
 
-from burstprop.options import MnistOptions
+from burstprop.options import MnistOptions, SigmoidOptions
 from common.cli import command
 
 
 @command(MnistOptions, paper="burstprop", name="train_mnist")
-def main(options: MnistOptions) -> None:
+def main(options: SigmoidOptions) -> None:
     """Train with burstprop, backprop or node perturbation on MNIST (Payeur et al. 2021)."""
     from burstprop.program import train
 

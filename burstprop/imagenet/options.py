@@ -5,20 +5,19 @@ from pathlib import Path
 from typing import Self
 
 from burstprop.imagenet.fidelity import Fidelity
-from burstprop.options import flag, number
+from burstprop.options import EPOCHS, BurstpropOptions, flag, number
 from common.cli import argument, option
 from common.cli.params import (
     Number,
     batch,
     factor,
-    fraction,
     nonnegative,
     path,
     positive,
     workers,
 )
 from common.cli.switches import switch_options
-from common.cli.training_options import TrainingOptions, check_data_option, training_options
+from common.cli.training_options import check_data_option, training_options
 from common.doors.bounds import LARGEST_SIDE
 from common.errors import UsageError
 
@@ -32,28 +31,18 @@ BURSTPROP_ONLY = frozenset(
     dataset="image_folder",
     datasets=("image_folder",),
     epochs=50,
-    original={"epochs": ("-n_epochs",)},
+    original=EPOCHS,
     resume_file=True,
 )
-class ImageNetOptions(TrainingOptions):
-    """What train_imagenet takes, in the original's order; then ours."""
+class ImageNetOptions(BurstpropOptions):
+    """What train_imagenet takes beside what the other scripts do: the original's, then ours."""
 
-    directory: Path | None = argument(same_as="out", help="Results directory.")
     data_path: Path | None = argument(
         same_as="data_dir",
         optional_with=("dataset",),
         help="Folder that holds train/ and val/, one folder a class.",
     )
     batch_size: int = number("-batch_size", batch, 128, "Images a step, in all, and a test batch.")
-    validation: bool = flag(
-        "-validation", False, "Hold out 3.9 % of the training images and test on them."
-    )
-    hidden_lr: float = number(
-        "-hidden_lr", positive, 0.01, "Learning rate of all layers but the last."
-    )
-    output_lr: float = number(
-        "-output_lr", positive, 0.01, "Learning rate of the last layer; with backprop, of all."
-    )
     weight_fa_std: float = number(
         "-weight_fa_std",
         float,
@@ -61,15 +50,7 @@ class ImageNetOptions(TrainingOptions):
         "Standard deviation of the initial feedback weights; 0 or less: they are drawn like the "
         "forward ones.",
     )
-    momentum: float = number("-momentum", fraction, 0.9, "Momentum of SGD.")
     weight_decay: float = number("-weight_decay", nonnegative, 1e-4, "Weight decay of SGD.")
-    p_baseline: float = number(
-        "-p_baseline", fraction, 0.2, "Burst probability of the output without a teacher."
-    )
-    use_backprop: bool = flag("-use_backprop", False, "Train with backprop.")
-    weight_fa_learning: bool = flag(
-        "-weight_fa_learning", True, "Train the feedback weights; False: a wider net."
-    )
     kappa: float = number(
         "-kappa",
         positive,
@@ -82,9 +63,6 @@ class ImageNetOptions(TrainingOptions):
         type=path,
         numbers=False,
         help="Go on from a checkpoint.pth.tar, the original's or ours.",
-    )
-    info: str = option(
-        "-info", type=str, default="", numbers=False, help="Free text for params.txt."
     )
     workers: int = option(
         type=workers,
@@ -105,16 +83,9 @@ class ImageNetOptions(TrainingOptions):
     )
     switches: Fidelity = switch_options(Fidelity)
 
-    @property
-    def rule(self) -> str:
-        """Which rule the options ask for."""
-        if self.use_backprop:
-            return "backprop"
-        return "burstprop" if self.weight_fa_learning else "feedback_alignment"
-
     def completed(self) -> Self:
         """`--resume FILE` is `-resume_path FILE`. UsageError for what does not go together."""
-        chosen = self
+        chosen = super().completed()
         if self.resume is not None and self.resume.is_file():
             chosen = replace(self, resume_path=self.resume, resume=None)
         start = chosen.resume_path
@@ -123,8 +94,6 @@ class ImageNetOptions(TrainingOptions):
                 f"option -resume_path (={start}) must be a checkpoint's file; --resume DIR goes on "
                 "with a run"
             )
-        if not self.p_baseline:
-            raise UsageError("option -p_baseline (=0) must be > 0: nothing would be taught")
         exact = self.switches.exact_differences or self.use_backprop
         if self.precision == "bfloat16" and not exact:
             raise UsageError(

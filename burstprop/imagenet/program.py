@@ -53,8 +53,7 @@ def train(options: ImageNetOptions) -> None:
     torch_trial.affordable(lambda: network(options, task.classes))
     dtype = torch_backend.floats(options.precision)
     net = network(options, task.classes).to(device=device, dtype=dtype)
-    hidden_lr = options.output_lr if options.rule == "backprop" else options.hidden_lr
-    rates = [hidden_lr] * (len(net.names) - 1) + [options.output_lr]
+    rates = options.rates(len(net.names))
     learner = make_learner(options, net, rates, world)
     train_set, test_set = task.streams(
         world,

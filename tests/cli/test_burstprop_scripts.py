@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 from burstprop.evaluate import STORED  # noqa: E402
 from burstprop.evaluate import main as evaluate  # noqa: E402
 from burstprop.fig5 import main as fig5  # noqa: E402
-from burstprop.options import BurstpropOptions  # noqa: E402
+from burstprop.options import SigmoidOptions  # noqa: E402
 from burstprop.train_cifar10 import main as cifar10  # noqa: E402
 from burstprop.train_mnist import main as mnist  # noqa: E402
 from common.errors import UsageError, UserError  # noqa: E402
@@ -46,7 +46,7 @@ def test_every_option_of_the_original_in_every_spelling(
     command: Any, style: str, monkeypatch
 ) -> None:
     """A spelling of the interface that is gone."""
-    monkeypatch.setattr(BurstpropOptions, "completed", lambda self: self)  # as they were typed
+    monkeypatch.setattr(SigmoidOptions, "completed", lambda self: self)  # as they were typed
     words: list[str] = ["results"]
     for name, value in ORIGINAL.items():
         text = str(value).lower() if name == "validation" else str(value)
