@@ -12,15 +12,7 @@ from burstprop.fidelity import Fidelity
 from burstprop.recipes import RECIPES
 from common.cli import argument, option
 from common.cli.options import variant
-from common.cli.params import (
-    batch,
-    boolean,
-    choice,
-    fraction,
-    hidden_layers,
-    nonnegative,
-    positive,
-)
+from common.cli.params import batch, boolean, choice, fraction, hidden_layers, nonnegative, positive
 from common.cli.switches import switch_options
 from common.cli.training_options import TrainingOptions, training_options
 from common.errors import UsageError

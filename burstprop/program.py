@@ -21,7 +21,7 @@ from burstprop.options import BURSTING, SigmoidOptions
 from burstprop.perturbation.original import OriginalPerturbation
 from burstprop.perturbation.rule import Noise, Perturbation
 from burstprop.recipes import BASELINE_GAIN, GAIN
-from burstprop.tasks import INPUTS, enough, load_task
+from burstprop.tasks import INPUTS, load_task
 from burstprop.update import BurstUpdate
 from common.backends import torch_backend, torch_distributed, torch_layout, torch_trial
 from common.backends.torch_distributed import World
@@ -53,7 +53,6 @@ def train(options: SigmoidOptions) -> None:
         limit_train=options.limit_train,
         limit_test=options.limit_test,
     )
-    enough(options.batch_size, len(task.train))
     torch_trial.affordable(lambda: network(options, torch.device("meta")))
     net = network(options, device)
     rates = options.rates(len(net.names))

@@ -53,7 +53,12 @@ class Task(NamedTuple):
         """Training batches, this process's share of each, and test batches.
 
         clean_hold_out: images that are held out are not augmented; the rest as in `batches`.
+        ArgumentError for a batch of more images than there are.
         """
+        if (images := len(self.train)) < batch_size:
+            raise ArgumentError(
+                "batch_size", f"(={batch_size}) must be at most {images}, the training images"
+            )
         pad = self.inputs.pad
         augmented: dict[str, Any] = {"pad": pad, "flip": True, "seed": seed} if pad else {}
         more: dict[str, Any] = {"seed": seed, **augmented, "shuffle": True}
@@ -101,11 +106,3 @@ def hold_out(images: Any, count: int, seed: int) -> tuple[Any, Any]:
     """A split or a folder's half, without `count` images that the seed draws; and those."""
     order = np.random.RandomState(seed % 2**32).permutation(len(images))
     return images.take(order[count:]), images.take(order[:count])
-
-
-def enough(batch_size: int, images: int) -> None:
-    """ArgumentError for a batch of more images than there are."""
-    if images < batch_size:
-        raise ArgumentError(
-            "batch_size", f"(={batch_size}) must be at most {images}, the training images"
-        )

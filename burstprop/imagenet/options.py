@@ -7,15 +7,7 @@ from typing import Self
 from burstprop.imagenet.fidelity import Fidelity
 from burstprop.options import EPOCHS, BurstpropOptions, flag, number
 from common.cli import argument, option
-from common.cli.params import (
-    Number,
-    batch,
-    factor,
-    nonnegative,
-    path,
-    positive,
-    workers,
-)
+from common.cli.params import Number, batch, factor, nonnegative, path, positive, workers
 from common.cli.switches import switch_options
 from common.cli.training_options import check_data_option, training_options
 from common.doors.bounds import LARGEST_SIDE
@@ -28,11 +20,7 @@ BURSTPROP_ONLY = frozenset(
 
 
 @training_options(
-    dataset="image_folder",
-    datasets=("image_folder",),
-    epochs=50,
-    original=EPOCHS,
-    resume_file=True,
+    dataset="image_folder", datasets=("image_folder",), epochs=50, original=EPOCHS, resume_file=True
 )
 class ImageNetOptions(BurstpropOptions):
     """What train_imagenet takes beside what the other scripts do: the original's, then ours."""

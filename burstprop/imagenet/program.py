@@ -13,7 +13,6 @@ from burstprop.imagenet.tasks import load_task
 from burstprop.inspection.angles import weight_angles
 from burstprop.networks import BurstNetwork
 from common.backends import torch_backend, torch_distributed, torch_pth_tar, torch_trial
-from common.backends.torch_distributed import World
 from common.data.check_data import check
 from common.data.torch_stream import TorchStream
 from common.errors import UsageError
@@ -54,7 +53,8 @@ def train(options: ImageNetOptions) -> None:
     dtype = torch_backend.floats(options.precision)
     net = network(options, task.classes).to(device=device, dtype=dtype)
     rates = options.rates(len(net.names))
-    learner = make_learner(options, net, rates, world)
+    make = adam() if options.use_adam else sgd(options.momentum, options.weight_decay)
+    learner = Learner(net, rates, make, precision=options.precision, world=world)
     train_set, test_set = task.streams(
         world,
         options.batch_size,
@@ -118,14 +118,6 @@ def network(options: ImageNetOptions, classes: int) -> BurstNetwork:
         kappa=options.kappa,
         exact=options.switches.exact_differences,
     )
-
-
-def make_learner(
-    options: ImageNetOptions, net: BurstNetwork, rates: list[float], world: World
-) -> Learner:
-    """The learner of the options; rates: one a layer."""
-    make = adam() if options.use_adam else sgd(options.momentum, options.weight_decay)
-    return Learner(net, rates, make, precision=options.precision, world=world)
 
 
 def go_on(options: ImageNetOptions, learner: Learner) -> dict[str, Any]:

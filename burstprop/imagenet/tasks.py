@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
 from burstprop.tasks import hold_out
 from common.backends.torch_distributed import World
 from common.data.datasets import Dataset, Split, enlarge, load
@@ -30,31 +28,15 @@ class Task(NamedTuple):
         image_size: int,
         *,
         random_tests: bool = False,
-        seed: int = 0,
-        workers: int = 0,
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
+        **options: Any,
     ) -> tuple[TorchStream, TorchStream]:
         """This process's training batches, cropped and mirrored at random, and test batches, which
-        are too if random_tests."""
-        share = world.share(batch_size)
-
-        def stream(source: FolderSplit | Split, random: bool, shuffle: bool) -> TorchStream:
-            crop = random_crop(image_size) if random else centre_crop(image_size)
-            return TorchStream(
-                source,
-                share,
-                crop,
-                shuffle=shuffle,
-                seed=seed,
-                workers=workers,
-                part=(world.rank, world.size),
-                device=device,
-                dtype=dtype,
-                channels_last=True,
-            )
-
-        return stream(self.train, True, True), stream(self.test, random_tests, False)
+        are too if random_tests; options: those of `TorchStream`."""
+        share, crop = world.share(batch_size), random_crop(image_size)
+        options |= {"part": (world.rank, world.size), "channels_last": True}
+        train_set = TorchStream(self.train, share, crop, shuffle=True, **options)
+        tests = crop if random_tests else centre_crop(image_size)
+        return train_set, TorchStream(self.test, share, tests, **options)
 
 
 def load_task(
