@@ -1,6 +1,5 @@
 """What asap.train does once its options are read."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from common.backends import torch_backend, torch_distributed, torch_trial
 from common.backends.torch_files import write_pth
 from common.errors import UsageError
 from common.runs.run import Run
+from common.runs.schedules import cosine
 from common.runs.settings import RunSettings
 
 
@@ -120,11 +120,6 @@ def network(options: TrainOptions, task: Task, device: torch.device) -> Network:
         **task.shape,
     )
     return net.to(device=device, dtype=torch_backend.floats(options.precision))
-
-
-def cosine(lr: float, epoch: int, epochs: int) -> float:
-    """The learning rate of an epoch (from 0)."""
-    return lr / 2 * (1 + math.cos(math.pi * epoch / epochs))
 
 
 def variant(options: TrainOptions) -> str:

@@ -82,22 +82,22 @@ def _run(path: Path) -> Stored:
     options = options_of(path, "asap", named)
     folder = of_run(path, "last")
     held, _ = read_safetensors(folder / "tensors.safetensors", "options")
-    kind = table(scalars=table(**{"feedback.c": NUMBER}))
-    scale = float(read_document(folder / "state.json", kind)["scalars"]["feedback.c"])
+    kind = table(scalars=loose(**{"feedback.c": NUMBER}))
+    scale = read_document(folder / "state.json", kind)["scalars"].get("feedback.c")
     about = check(
         {name: options[name] for name in named}, ABOUT, f"{path / 'config.json'}: options"
     )
-    return Stored(_network_state(held, scale), about, False)
+    state = of_network(held)
+    return Stored(state if scale is None else _with_feedback(state, float(scale)), about, False)
 
 
-def _network_state(held: dict[str, Tensor], scale: float) -> dict[str, Tensor]:
-    """The network's state from a learner's: B = W - c (W_0 - B_0), and no momenta."""
-    found = of_network(held)
-    for name in [n for n in found if n.endswith(".difference")]:
-        layer = name.removesuffix(".difference")
-        difference = found.pop(name)
-        found[f"{layer}.weight_fa"] = torch.add(found[f"{layer}.weight"], difference, alpha=-scale)
-    return found
+def _with_feedback(state: dict[str, Tensor], scale: float) -> dict[str, Tensor]:
+    """Of a run of before 2026-12, which held W_0 - B_0 in the place of B = W - c (W_0 - B_0)."""
+    kept = {name: t for name, t in state.items() if not name.endswith(".difference")}
+    for layer in (n.removesuffix(".difference") for n in state.keys() - kept.keys()):
+        W, difference = state[f"{layer}.weight"], state[f"{layer}.difference"]
+        kept[f"{layer}.weight_fa"] = torch.add(W, difference, alpha=-scale)
+    return kept
 
 
 def export(stored: Stored, more: dict[str, str], path: Path) -> None:

@@ -1,5 +1,5 @@
 """Training by BrainProp or by its backprop twin: one compiled call a step (see
-`common.runs.run`)."""
+`common.backends.protocols`)."""
 
 import math
 from typing import Any

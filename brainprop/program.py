@@ -12,7 +12,7 @@ from brainprop.files import outputs, stored
 from brainprop.files.inputs import note_weights
 from brainprop.learner import Learner, images_dtype
 from brainprop.networks import build
-from brainprop.recipes import DROPOUT, input_shape, original_name, rate, scaled, stalled
+from brainprop.recipes import DROPOUT, input_shape, original_name, scaled, stalled
 from brainprop.tasks import Task, data_name, load_task
 from common.backends import tf_backend
 from common.data.datasets import Split
@@ -21,6 +21,7 @@ from common.errors import UsageError, UserError
 from common.files.paths import home
 from common.runs.checkpoint import of_run
 from common.runs.run import Run
+from common.runs.schedules import steps
 
 EVAL_BATCH = 1024  # about: evaluation depends on no batch
 
@@ -56,7 +57,7 @@ def train(options: Any) -> None:
         best = f"{validation}_accuracy"
         with Run(options, learner, data=task.data, device=device, name=name, best=best) as run:
             for epoch in run.epochs(options.epochs):
-                lr = rate(options.learning_rate, epoch, options.halve_every)
+                lr = steps(options.learning_rate, epoch, options.halve_every, 0.5)
                 learner.set_lr(lr)
                 for images, labels in run.batches(train_set):
                     run.add(learner.train_step(images, labels))

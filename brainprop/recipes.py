@@ -94,11 +94,6 @@ def scaled(width: float) -> dict[int, int]:
     return {} if width == 1 else {n: max(1, round(n * width)) for n in WIDTHS}
 
 
-def rate(lr: float, epoch: int, every: int = 100) -> float:
-    """The learning rate of an epoch (from 0): halved every so many epochs."""
-    return lr * 0.5 ** (epoch // every)
-
-
 def stalled(values: Iterable[float], patience: int = 45, min_delta: float = 0.001) -> bool:
     """Whether training stops after the epochs that had these accuracies (fractions).
 

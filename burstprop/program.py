@@ -99,7 +99,6 @@ def train(options: SigmoidOptions) -> None:
                 click.echo(f"Train: loss {loss:.4f}, accuracy {accuracy:.2f} %")
             evaluate(run, learner, test_set.epoch(epoch + 1), delta_angles)
             if world.main:
-                learner.state()  # settles what no step needs
                 stored.save_network(net, run.directory / "model.pth")
     if world.main:
         click.echo(f"Run: {run.directory}")
@@ -190,11 +189,11 @@ def make_learner(
         world=world,
     )
     if options.rule == "backprop_matched":
-        return MatchedBackpropLearner(net, update, options.p_baseline, world)
+        return MatchedBackpropLearner(net, update, options.p_baseline)
     if options.rule == "node_perturbation":
         return PerturbationLearner(net, update, perturbation(options, net))
     average = options.switches.delta_angles == "epoch"
-    return BurstLearner(net, update, average=average, world=world)
+    return BurstLearner(net, update, average=average)
 
 
 def perturbation(options: SigmoidOptions, net: BurstNetwork) -> Perturbation | OriginalPerturbation:

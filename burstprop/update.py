@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from burstprop.layers import BurstLayer, BurstLinear
+from burstprop.layers import BurstLinear
 from burstprop.networks import BurstNetwork, LayerResult
 from common.doors.arguments import number
 from common.errors import ArgumentError
@@ -29,10 +29,8 @@ class BurstUpdate:
     world          processes that train along (`common.backends.torch_distributed`): their
                    gradients, which are sums over samples, are added up before they are applied
 
-    Nobody hears the first layer's Y while a network is trained, and it follows from W: it is put
-    where it belongs by `settle`, which `state` calls, not in every step. A state that is loaded
-    into the network meanwhile is noticed. ArgumentError for numbers out of range, and in a step
-    that finds the network in another type, place or shape than the momenta.
+    ArgumentError for numbers out of range, and in a step that finds the network in another type,
+    place or shape than the momenta.
     """
 
     def __init__(
@@ -56,10 +54,6 @@ class BurstUpdate:
         self._biases = [torch.zeros_like(layer.bias) for layer in self._layers]
         first = self._layers[0]
         self._ones = torch.ones_like(first.bias[:1]).detach()
-        self._kept = 1.0  # (1 - decay)^steps, of W - Y
-        self._difference: Tensor | None = None
-        self._versions: tuple[int, ...] = ()
-        self._follow_first()
 
     @property
     def one_by_one(self) -> bool:
@@ -85,7 +79,6 @@ class BurstUpdate:
         for i, each in enumerate(gradients):
             self._check(i)
             self._add(i, each, scale)
-        self._follow_first()
         pairs = [(W, V) for i, V in enumerate(self._weights) for W in self._decaying(i)]
         if pairs:
             weights, momenta = zip(*pairs, strict=True)
@@ -98,15 +91,12 @@ class BurstUpdate:
         ]
         if moving:
             torch._foreach_add_(*map(list, zip(*moving, strict=True)))
-        self._first_moved()
 
     @torch.no_grad()
     def learn(self, i: int, result: LayerResult | None) -> None:
         """The part of `step` that is layer i's."""
         layer, V, V_bias = self._layers[i], self._weights[i], self._biases[i]
         self._check(i)
-        if i == 0:
-            self._follow_first()
         scale = self._scale(len(result.x)) if result is not None else 1.0
         if result is not None and isinstance(layer, BurstLinear):
             # No gradient is ever written down: it is added to V as it is made.
@@ -126,8 +116,6 @@ class BurstUpdate:
             torch.add(V, W, alpha=1 - self.decay, out=W)  # reads and writes W but once
         if layer.bias.requires_grad:
             layer.bias.add_(V_bias)
-        if i == 0:
-            self._first_moved()
 
     def _check(self, i: int) -> None:
         """ArgumentError where a layer is no longer what its momenta were made for."""
@@ -142,21 +130,6 @@ class BurstUpdate:
                     f"{there}: make the update after that",
                 )
 
-    def _follow_first(self) -> None:
-        """Begin to follow the first layer's W - Y, or end it, or take it from what was loaded."""
-        first = self._layers[0]
-        if not first.learns_feedback:
-            self.settle()
-            self._difference = None
-        elif self._difference is None or self._versions != _versions(first):
-            self._difference, self._kept = (first.weight - first.weight_fa).detach(), 1.0
-            self._versions = _versions(first)
-
-    def _first_moved(self) -> None:
-        if self._difference is not None:
-            self._kept *= 1 - self.decay
-            self._versions = _versions(self._layers[0])
-
     def _scale(self, batch: int) -> float:
         if not batch:
             raise ArgumentError("results", "are of an empty batch; leave such a batch out")
@@ -164,11 +137,11 @@ class BurstUpdate:
         return 1 / (batch * processes) if self.by_batch else 1.0
 
     def _decaying(self, i: int) -> list[Tensor]:
-        """W, and Y if a step moves it; nothing that is frozen."""
+        """W, and Y if it learns; nothing that is frozen."""
         layer = self._layers[i]
         if not layer.weight.requires_grad:
             return []
-        return [layer.weight, layer.weight_fa] if i and layer.learns_feedback else [layer.weight]
+        return [layer.weight, layer.weight_fa] if layer.learns_feedback else [layer.weight]
 
     def _gradients(self, results: Sequence[LayerResult | None]) -> list[tuple[Tensor, ...] | None]:
         """(G_W, G_bias) or (G_W, G_bias, G_Z) of each layer, of all processes together."""
@@ -207,32 +180,18 @@ class BurstUpdate:
         for G in (gradients or ())[2:]:
             layer.weight_r.add_(G, alpha=-self.recurrent_lr * scale)
 
-    @torch.no_grad()
-    def settle(self) -> None:
-        """Put the first layer's Y where its updates have brought it: W - Y is known."""
-        first = self._layers[0]
-        if self._difference is not None and self._versions == _versions(first):
-            torch.sub(first.weight, self._difference, alpha=self._kept, out=first.weight_fa)
-            self._versions = _versions(first)
-
     def state(self) -> dict[str, Any]:
-        """The momenta by name, and what is left of W - Y; tensors are not copies."""
-        self.settle()
-        self._follow_first()
-        state: dict[str, Any] = {"opt.kept": self._kept}
+        """The momenta by name; tensors are not copies."""
+        state: dict[str, Any] = {}
         for name, V, V_bias in zip(self.net.names, self._weights, self._biases, strict=True):
             state |= {f"opt.{name}.weight": V, f"opt.{name}.bias": V_bias}
-        if self._difference is not None:
-            state["opt.difference"] = self._difference
         return state
 
     @torch.no_grad()
     def load_state(self, saved: Mapping[str, Any]) -> None:
-        """Put back what `state` gave, after the network's own tensors."""
+        """Put back what `state` gave."""
         for name, V in self.state().items():
-            if isinstance(V, Tensor):
-                V.copy_(saved[name])
-        self._kept = float(saved["opt.kept"])
+            V.copy_(saved[name])
 
 
 def rates(lr: Any, layers: int) -> list[float]:
@@ -241,9 +200,3 @@ def rates(lr: Any, layers: int) -> list[float]:
     if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != layers:
         raise ArgumentError("lr", f"(={given!r}) must have {layers} entries, one a layer")
     return [number("lr", rate, least=0) for rate in given]
-
-
-def _versions(layer: BurstLayer) -> tuple[int, ...]:
-    """How often W and Y have been written to, and which tensors they are."""
-    W, Y = layer.weight, layer.weight_fa
-    return (id(W), W._version, id(Y), Y._version)

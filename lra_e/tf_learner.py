@@ -3,10 +3,10 @@
 With gamma = 1 the common optimisers move E as they move the transpose of W: both get the same
 directions, hence the same moments, and only weight decay acts on their difference,
 
-    E_t = (W_t)^T + (1 - lr decay)^t (E_0 - (W_0)^T)
+    E_t - (W_t)^T = (1 - lr decay) (E_{t-1} - (W_{t-1})^T)
 
-so E needs neither an optimiser nor a variable of its own: the step derives it from W. Any other
-optimiser or gamma trains E beside W, kept in the layout of W, which saves transposing its update.
+so E needs no optimiser of its own. Any other optimiser or gamma trains E beside W. It is kept in
+the layout of W, which saves transposing its update.
 """
 
 from typing import Any
@@ -55,7 +55,7 @@ ELEMENTWISE = (
 
 
 class Learner:
-    """A learner (see `common.runs.run`) around an `MLP`, whose W and b it trains in place.
+    """A learner (`common.backends.protocols`) around an `MLP`, whose W and b it trains in place.
 
     optimiser            any Keras optimiser that has not been used yet
     rule                 "lra_e", "bp" (backprop, E untouched) or "fixed_e" (E stays as it starts)
@@ -88,13 +88,10 @@ class Learner:
         self._trained = [*model.W, *((model.b or []) if model.train_bias else [])]
         self._follows = rule == "lra_e" and bool(model.E) and self._moves_transposes_alike()
         self._trains_E = rule == "lra_e" and not self._follows
-        # In the layout of W: E - W^T where E follows W, E itself where it is trained.
+        # E in the layout of W.
         self._kept: list[keras.Variable] = []
         if rule == "lra_e":
             self._kept = [_variable(tf.transpose(E), E.name) for E in model.E]
-        self._scale = _variable(tf.ones((), tf.float64), "scale")
-        if self._follows:
-            self._take_differences()
         if self._trains_E:
             self._trained += self._kept
         optimiser.build(self._trained)
@@ -135,10 +132,15 @@ class Learner:
         gradients = [*update.gW, *(update.gb or ())]
         if self._trains_E:
             gradients += self._error_weight_updates(update)
+        left: list[tf.Tensor] = []  # of E - W^T
         if self._follows:
-            with tf.control_dependencies(update.gW):  # E has been derived with the old scale
-                self._scale.assign(self._scale * self._decay())
+            decay = tf.cast(self._decay(), self._model.dtype)
+            pairs = zip(self._kept, self._model.W[1:], strict=True)
+            left = [decay * (_tensor(E) - _tensor(W)) for E, W in pairs]
         self.optimiser.apply(gradients, self._trained)
+        if self._follows:
+            for E, W, difference in zip(self._kept, self._model.W[1:], left, strict=True):
+                E.assign(_tensor(W) + difference)
         if self._report_after:
             return self._eval_step(images, labels)
         return update.loss, _correct(update.logits, labels)
@@ -157,11 +159,7 @@ class Learner:
         """E in its own layout; a compiled product takes the transpose in passing."""
         if not self._kept:
             return [tf.convert_to_tensor(E) for E in self._model.E]
-        if self._trains_E:
-            return [tf.transpose(E) for E in self._kept]
-        scale = tf.cast(self._scale, self._model.dtype)
-        pairs = zip(self._model.W[1:], self._kept, strict=True)
-        return [tf.transpose(W + scale * difference) for W, difference in pairs]
+        return [tf.transpose(E) for E in self._kept]
 
     def _error_weight_updates(self, update: Update) -> list[tf.Tensor]:
         """Of E in the layout of W."""
@@ -174,11 +172,6 @@ class Learner:
         """1 - lr decay of the coming step, from the float32 numbers that Keras multiplies with."""
         decay, lr = self.optimiser.weight_decay or 0.0, self.optimiser.learning_rate
         return 1 - tf.cast(tf.cast(decay, tf.float32), tf.float64) * tf.cast(lr, tf.float64)
-
-    def _take_differences(self) -> None:
-        for kept, W, E in zip(self._kept, self._model.W[1:], self._model.E, strict=True):
-            kept.assign(tf.transpose(E) - W)
-        self._scale.assign(1.0)
 
     @property
     def model(self) -> MLP:
@@ -212,15 +205,10 @@ class Learner:
         return sum(variable.shape.num_elements() for variable in map(_tensor, learning))
 
     def state(self) -> dict[str, Any]:
-        """W, b, E (where it follows W its difference from W instead), and the optimiser's."""
+        """W, b, E, and the optimiser's."""
         found = {variable.name: variable for variable in (*self._model.W, *(self._model.b or ()))}
-        if self._follows:
-            found |= {f"{D.name}.difference": tf.transpose(D) for D in self._kept}
-            found |= {"E.scale": float(self._scale)}
-        else:
-            names = [E.name for E in self._model.E]
-            found |= dict(zip(names, self._error_weights(), strict=True))
-        return found | self._slots()
+        names = [E.name for E in self._model.E]
+        return found | dict(zip(names, self._error_weights(), strict=True)) | self._slots()
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Put back what `state` gave."""
@@ -228,11 +216,8 @@ class Learner:
             variable.assign(state[variable.name])
         for name, variable in self._slots().items():
             variable.assign(state[name])
-        ending = ".difference" if self._follows else ""
         for variable in self._kept:
-            variable.assign(tf.transpose(state[variable.name + ending]))
-        if self._follows:
-            self._scale.assign(state["E.scale"])
+            variable.assign(tf.transpose(state[variable.name]))
         if not self._kept:
             for variable in self._model.E:
                 variable.assign(state[variable.name])

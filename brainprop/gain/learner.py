@@ -1,5 +1,5 @@
-"""Training by gain modulation: one compiled call a step (see `common.runs.run` for what a learner
-is).
+"""Training by gain modulation: one compiled call a step (what a learner is:
+`common.backends.protocols`).
 
 A step draws its random numbers from (seed, number of the step), so that a checkpoint keeps one
 number for them.

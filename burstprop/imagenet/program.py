@@ -17,6 +17,7 @@ from common.data.check_data import check
 from common.data.torch_stream import TorchStream
 from common.errors import UsageError
 from common.runs.run import Run
+from common.runs.schedules import steps
 from common.runs.settings import RunSettings
 from common.runs.step_lines import StepLines, format_validation
 
@@ -84,8 +85,8 @@ def train(options: ImageNetOptions) -> None:
         if run.step == 0:
             evaluate(run, learner, test_set)
         for epoch in run.epochs():
-            learner.set_lr([rate * decay(epoch) for rate in rates])
-            run.log(lr=rates[-1] * decay(epoch))
+            learner.set_lr([steps(rate, epoch) for rate in rates])
+            run.log(lr=steps(rates[-1], epoch))
             lines = StepLines(run, 0 if options.quiet else 10)
             for images, labels in lines.batches(train_set):
                 result = learner.train_step(images, labels)
@@ -98,11 +99,6 @@ def train(options: ImageNetOptions) -> None:
     if world.main:
         click.echo(f"Run: {run.directory}")
     world.close()
-
-
-def decay(epoch: int) -> float:
-    """Factor of the learning rates in an epoch, from 0 (6.3)."""
-    return 0.1 ** (epoch // 30)
 
 
 def network(options: ImageNetOptions, classes: int) -> BurstNetwork:

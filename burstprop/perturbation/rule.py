@@ -12,7 +12,7 @@ sample has its own error difference, each batch makes one update. What the progr
 in `perturbation.original` (burstprop, D7, D8, D9).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -53,6 +53,15 @@ class Walk:
         layer, unit = self.place
         at_end = unit + 1 == units[layer]
         self.place = ((layer + 1) % len(units), 0) if at_end else (layer, unit + 1)
+
+    def state(self) -> dict[str, Any]:
+        """The unit whose turn it is."""
+        layer, unit = self.place
+        return {"walk.layer": layer, "walk.unit": unit}
+
+    def load_state(self, saved: Mapping[str, Any]) -> None:
+        """Put back what `state` gave."""
+        self.place = int(saved["walk.layer"]), int(saved["walk.unit"])
 
 
 class Clean(NamedTuple):

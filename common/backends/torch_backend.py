@@ -138,6 +138,11 @@ def floats(precision: str) -> torch.dtype:
     return torch.float32 if precision == "bfloat16" else DTYPES[precision]
 
 
+def wide(signal: torch.Tensor) -> torch.Tensor:
+    """float32 of what autocast has made narrower; anything else as it is."""
+    return signal.float() if signal.dtype in (torch.bfloat16, torch.float16) else signal
+
+
 @contextmanager
 def kept_buffers(net: torch.nn.Module) -> Iterator[None]:
     """Running statistics and other buffers are afterwards what they were before."""

@@ -3,10 +3,10 @@
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
 
 from tqdm import tqdm
 
+from common.backends.protocols import Batch, Epochs, Learner, World
 from common.credit.audit import Audits
 from common.errors import UserError
 from common.runs import checkpoint
@@ -17,15 +17,6 @@ from common.runs.signals import Signals
 from common.runs.writer import Writer
 
 
-class Epochs(Protocol):
-    """Training batches, as `common.data.batches` and `common.data.torch_stream` make them."""
-
-    def __len__(self) -> int: ...
-
-    def epoch(self, epoch: int = 0, start: int = 0) -> Iterator[tuple[Any, Any]]:
-        """Those of an epoch, from batch `start`."""
-
-
 class Loop:
     """Trains from where the run stands (`at`), which moves along; the rest as in
     `common.runs.run.Run`."""
@@ -33,8 +24,8 @@ class Loop:
     def __init__(
         self,
         settings: RunSettings,
-        learner: Any,
-        world: Any,
+        learner: Learner,
+        world: World,
         files: Writer,
         at: Position,
         best: str,
@@ -59,7 +50,7 @@ class Loop:
             if self.signals.arrived(at.step, now=True):
                 self._answer_signal()
 
-    def batches(self, train: Epochs) -> Iterator[tuple[Any, Any]]:
+    def batches(self, train: Epochs) -> Iterator[Batch]:
         """As `common.runs.run.Run.batches`."""
         at, audits, every = self._at, self.audits, self._settings.checkpoint_every
         self._started, total = time.perf_counter(), len(train)
@@ -92,7 +83,7 @@ class Loop:
         if audits.asked and not audits.every and at.batch:
             self._audit(train)
 
-    def evaluate(self, name: str, batches: Iterable[tuple[Any, Any]]) -> RunningMetrics:
+    def evaluate(self, name: str, batches: Iterable[Batch]) -> RunningMetrics:
         """Loss and counts over all of `batches`, in all processes."""
         metrics = self._at.counting.nothing()
         for images, labels in self._reading(batches, f"evaluating ({name})"):
@@ -101,7 +92,7 @@ class Loop:
         self._check_finite(metrics, f"of the {name} images after")
         return metrics
 
-    def _reading(self, batches: Iterable[Any], what: str, save: bool = False) -> Iterator[Any]:
+    def _reading(self, batches: Iterable[Batch], what: str, save: bool = False) -> Iterator[Batch]:
         """The batches. UserError, with the epoch, for data that turn out to be damaged: a run
         alone writes a checkpoint first, so that it goes on where it stands once they are mended."""
         try:
@@ -153,7 +144,7 @@ class Loop:
         self._files.scalars(line, self._tags)
         return self._files.main and at.improved(line, self._metric)
 
-    def _audit(self, train: Any) -> float:
+    def _audit(self, train: Epochs) -> float:
         """A line of credit angles; the seconds that it took, which are none of training's."""
         began = time.perf_counter()
         line = {"kind": "audit", "epoch": self._at.epoch, "step": self._at.step}

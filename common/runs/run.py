@@ -9,27 +9,17 @@ In outline (`lra_e/torch_program.py` is a whole program):
                 run.add(learner.train_step(images, labels))
             run.evaluate("test", test)
 
-A learner (of any framework) has
-
-    backend                    `common.backends.torch_backend` or `common.backends.tf_backend`
-    train_step(images, labels) -> (mean loss, number correct) of the batch, as device scalars
-    eval_step(images, labels)  -> the same, changing nothing
-    state(), load_state(dict)  everything that training changes, under structural names
-    credit(images, labels)     layer -> (update, true gradient), changing nothing; for --audit
-    feedback()                 optional: layer -> (forward, feedback weights) in one layout
-    parameters()               optional: how many numbers learn
-    rule                       optional: its name, where no option of the script says it
-    counts                     optional: names of what the two steps count beside the number correct
-                               ("top5",): they return that too, and it is logged as an accuracy
+What a learner is, of any framework, `common.backends.protocols.Learner` says.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from common.backends.protocols import Batch, Epochs, Learner, World
 from common.backends.single_process import SingleProcess
 from common.runs.directory import Configuration
-from common.runs.loop import Epochs, Loop
+from common.runs.loop import Loop
 from common.runs.position import Position
 from common.runs.running import Counting
 from common.runs.settings import RunSettings
@@ -62,7 +52,7 @@ class Run:
         self,
         settings: RunSettings,
         configuration: Configuration,
-        learner: Any,
+        learner: Learner,
         *,
         data: Any,
         device: Any,
@@ -70,7 +60,7 @@ class Run:
         best: str = "test_accuracy",
         start_epoch: int = 0,
         start_best: float | None = None,
-        world: Any = None,
+        world: World | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
         self.learner, self.name = learner, name or settings.name
@@ -137,7 +127,7 @@ class Run:
         checkpoint and the answer to signals."""
         return self._loop.epochs()
 
-    def batches(self, train: Epochs) -> Iterator[tuple[Any, Any]]:
+    def batches(self, train: Epochs) -> Iterator[Batch]:
         """The training batches of this epoch, from where the run stands."""
         return self._loop.batches(train)
 
@@ -145,7 +135,7 @@ class Run:
         """Add a training step's (mean loss, number correct, ...) to the epoch's metrics."""
         self._at.metrics.add(result, self._loop.images)
 
-    def evaluate(self, name: str, batches: Iterable[tuple[Any, Any]]) -> tuple[float, ...]:
+    def evaluate(self, name: str, batches: Iterable[Batch]) -> tuple[float, ...]:
         """Mean loss and accuracy (percent) over all of `batches`; logged as <name>_loss, ...
 
         Accuracies by the learner's further counts follow.

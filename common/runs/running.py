@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from common.backends.protocols import Learner, World
+
 READ_EVERY = 256  # steps between two reads: none of them waits for the device
 
 
@@ -83,7 +85,7 @@ class Counting:
     world  as in `common.runs.run.Run`
     """
 
-    def __init__(self, learner: Any, world: Any) -> None:
+    def __init__(self, learner: Learner, world: World) -> None:
         self._to_floats, self._world = learner.backend.to_floats, world
         self._extra = tuple(getattr(learner, "counts", ()))
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 import filelock
 
+from common.backends.protocols import Counted, Learner, World
 from common.files.writing import write_json
 from common.runs import checkpoint, directory, environment
 from common.runs.event_file import Events
@@ -23,11 +24,11 @@ class Writer:
         self,
         settings: RunSettings,
         configuration: directory.Configuration,
-        learner: Any,
+        learner: Learner,
         data: Any,
         device: Any,
         name: str,
-        world: Any,
+        world: World,
     ) -> None:
         self._settings, self._configuration, self._learner = settings, configuration, learner
         self._data, self._dataset, self._device = data, getattr(data, "name", None), device
@@ -123,7 +124,7 @@ class Writer:
         raise SystemExit(0)
 
     def _write_summary(self, at: Position, status: str, reason: str | None) -> None:
-        count = getattr(self._learner, "parameters", None)
+        count = self._learner.parameters() if isinstance(self._learner, Counted) else None
         summary: dict[str, Any] = {"status": status, "reason": reason}
         summary |= directory.labels(self._settings, self._configuration, self._name, self._dataset)
         summary["rule"] = summary["rule"] or getattr(self._learner, "rule", None)
@@ -131,7 +132,7 @@ class Writer:
             "epochs": at.epoch,
             "step": at.step,
             "seconds": round(at.seconds + at.epoch_seconds, 3),
-            "parameters": count() if count else None,
+            "parameters": count,
             "final": self.history[-1] if self.history else None,
             "best": at.best,
         }

@@ -12,10 +12,10 @@ from common.backends.torch_files import write_pth
 from common.data.torch_batches import TorchBatches
 from common.errors import UsageError
 from common.runs.run import Run
+from common.runs.schedules import quarters
 from s3net.cifar100.s3model import CifarS3, layers_of
 from s3net.data import load_task
 from s3net.learner import Learner
-from s3net.optim import quarter_rate
 from s3net.outputs import enough
 
 MEAN = tuple(m / 255 for m in (129.3, 124.1, 112.4))
@@ -68,7 +68,7 @@ def train(options: Any) -> None:
 def learn(run: Run, options: Any, learner: Learner, train_set: Any, test_set: Any) -> None:
     """The epochs: train, fall of the rate, test, save if better."""
     for epoch in run.epochs(options.epochs):
-        lr = quarter_rate(options.lr, epoch, options.epochs)
+        lr = quarters(options.lr, epoch, options.epochs)
         learner.set_lr(lr)
         best = max((line["test_accuracy"] for line in run.history), default=-1.0)
         began = time.perf_counter()
@@ -76,7 +76,7 @@ def learn(run: Run, options: Any, learner: Learner, train_set: Any, test_set: An
             run.add(learner.train_step(images, labels))
         loss, accuracy = run.train_figures()[:2]
         report(options, "train", loss, accuracy, train_set, time.perf_counter() - began)
-        if (later := quarter_rate(options.lr, epoch + 1, options.epochs)) != lr:
+        if (later := quarters(options.lr, epoch + 1, options.epochs)) != lr:
             click.echo(f"learning rate: {later:g}")
         began = time.perf_counter()
         loss, accuracy = run.evaluate("test", test_set)[:2]

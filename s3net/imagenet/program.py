@@ -12,12 +12,12 @@ from common.data.torchvision_transforms import centre_crop, random_crop
 from common.errors import UsageError
 from common.files.writing import write_text
 from common.runs.run import Run
+from common.runs.schedules import steps
 from s3net.counts import multiplications
 from s3net.imagenet.data import Task, check_images, load_task, stream
 from s3net.imagenet.learner import Learner
 from s3net.imagenet.models import arch_of, make
 from s3net.imagenet.progress import Progress
-from s3net.optim import step_rate
 from s3net.outputs import enough
 
 
@@ -47,7 +47,7 @@ def train(options: Any) -> None:
              best=metric(options), start_epoch=start, world=world) as run:  # fmt: skip
         for epoch in run.epochs(options.epochs):
             write_curves(run)
-            lr = step_rate(options.lr, epoch)
+            lr = steps(options.lr, epoch)
             learner.set_lr(lr)
             progress = Progress(options, epoch, len(train_set), world)
             for images, labels in progress.timed(run.batches(train_set)):

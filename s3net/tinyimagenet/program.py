@@ -10,9 +10,9 @@ from common.backends.torch_files import write_pth
 from common.data.torch_batches import TorchBatches
 from common.files.writing import write_text
 from common.runs.run import Run
+from common.runs.schedules import steps
 from s3net.data import load_task
 from s3net.learner import Learner
-from s3net.optim import step_rate
 from s3net.tinyimagenet.comparison import graphs
 from s3net.tinyimagenet.data import MEAN, STD
 from s3net.tinyimagenet.models import make
@@ -51,7 +51,7 @@ def train(options: Any) -> None:
     with Run(options, learner, data=task.data, device=device, name=name) as run:
         keep_graphs(drawn, run.directory, getattr(options, "model_dir", None))
         for epoch in run.epochs(options.epochs):
-            lr = step_rate(options.lr, epoch, options.lr_step)
+            lr = steps(options.lr, epoch, options.lr_step)
             learner.set_lr(lr)
             click.echo(f"Epoch {epoch + 1}/{options.epochs}, learning rate {lr:g}")
             for images, labels in run.batches(train_set):

@@ -217,9 +217,9 @@ def test_a_checkpoint_of_another_net_is_refused(tmp_path) -> None:
 def test_rates_fall_every_thirty_epochs() -> None:
     """Epoch 30 of an epoch count that starts at 1, or a decay on top of a decay."""
     pytest.importorskip("torch")
-    from burstprop.imagenet.program import decay
+    from common.runs.schedules import steps
 
-    assert [decay(e) for e in (0, 29, 30, 59, 60)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+    assert [steps(1.0, e) for e in (0, 29, 30, 59, 60)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
 
 
 def test_tests_are_centred_and_the_hold_out_is_apart(folder, tmp_path) -> None:

@@ -104,7 +104,6 @@ def test_burstprops_equations() -> None:
     update = BurstUpdate(net, lr=[lr] * 3, recurrent_lr=lr_z)
     result = net.two_phase_pass(x, T, reference=True)
     update.step(result.layers)
-    update.settle()
 
     e, below = [], x.numpy()
     for layer in before:

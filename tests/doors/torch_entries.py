@@ -141,6 +141,36 @@ def _burst_backprop() -> Any:
     return BackpropLearner(_burst_net(), 0.1, 0.9)
 
 
+def _burst_matched() -> Any:
+    from burstprop.learner import MatchedBackpropLearner
+    from burstprop.update import BurstUpdate
+
+    net = _burst_net()
+    return MatchedBackpropLearner(net, BurstUpdate(net, [0.1, 0.1, 0.01]), 0.2)
+
+
+def _burst_noise() -> Any:
+    from burstprop.learner import PerturbationLearner
+    from burstprop.perturbation.rule import Noise, Perturbation
+    from burstprop.update import BurstUpdate
+
+    net = _burst_net()
+    noise = Perturbation(net, "all", Noise(), 0.001)
+    return PerturbationLearner(net, BurstUpdate(net, [0.1, 0.1, 0.01]), noise)
+
+
+def _burst_target(labels: Any) -> list[Tensor]:
+    from burstprop.learner import target
+
+    return [target(_burst_net(), images(6), labels)]
+
+
+def _loss(labels: Any) -> list[Tensor]:
+    from common.backends.torch_learner import cross_entropy
+
+    return [cross_entropy(images(C), labels)]
+
+
 def _burst_images() -> Any:
     from burstprop.imagenet.learner import Learner, sgd
     from burstprop.imagenet.networks import rectified
@@ -210,21 +240,43 @@ ENTRIES: dict[str, Entry] = {
     "burstprop.perturbation.original.OriginalPerturbation.updates": _perturbed(
         "perturbation.original", "OriginalPerturbation"
     ),
-    "burstprop.learner.Learner.train_step": _learner(_burst_learner, "train_step", 6),
-    "burstprop.learner.Learner.train_step (backprop)": _learner(_burst_backprop, "train_step", 6),
-    "burstprop.learner.Learner.eval_step": _learner(_burst_learner, "eval_step", 6),
-    "burstprop.learner.Learner.credit": _learner(_burst_learner, "credit", 6),
+    "burstprop.learner.BurstLearner.train_step": _learner(_burst_learner, "train_step", 6),
+    "burstprop.learner.BackpropLearner.train_step": _learner(_burst_backprop, "train_step", 6),
+    "burstprop.learner.BurstLearner.eval_step": _learner(_burst_learner, "eval_step", 6),
+    **{
+        f"burstprop.learner.{kind}.{method}": _learner(make, method, 6)
+        for method in ("update", "credit")
+        for kind, make in (
+            ("BurstLearner", _burst_learner),
+            ("BackpropLearner", _burst_backprop),
+            ("MatchedBackpropLearner", _burst_matched),
+            ("PerturbationLearner", _burst_noise),
+        )
+    },
     "burstprop.learner.BurstLearner.look": _looked,
+    "burstprop.learner.target": _burst_target,
     "burstprop.imagenet.learner.Learner.train_step": _learner(_burst_images, "train_step", 3, 7, 7),
+    "burstprop.imagenet.learner.Learner.update": _learner(_burst_images, "update", 3, 7, 7),
     "burstprop.imagenet.learner.Learner.eval_step": _learner(_burst_images, "eval_step", 3, 7, 7),
     "burstprop.imagenet.learner.Learner.gradients": _learner(_burst_images, "gradients", 3, 7, 7),
     "burstprop.imagenet.learner.Learner.credit": _learner(_burst_images, "credit", 3, 7, 7),
     "asap.learner.Learner.train_step": _learner(_asap, "train_step", 3, 16, 16),
+    "asap.learner.Learner.update": _learner(_asap, "update", 3, 16, 16),
+    "asap.learner.Learner.differentiate": _learner(_asap, "differentiate", 3, 16, 16),
     "asap.learner.Learner.eval_step": _learner(_asap, "eval_step", 3, 16, 16),
     "asap.learner.Learner.credit": _learner(_asap, "credit", 3, 16, 16),
-    "s3net.learner.Learner.train_step": _learner(_s3net, "train_step", 3, 7, 7),
-    "s3net.learner.Learner.eval_step": _learner(_s3net, "eval_step", 3, 7, 7),
-    "s3net.learner.Learner.credit": _learner(_s3net, "credit", 3, 7, 7),
+    **{
+        f"common.backends.torch_learner.TorchLearner.{method}": _learner(_s3net, method, 3, 7, 7)
+        for method in (
+            "train_step",
+            "update",
+            "eval_step",
+            "differentiate",
+            "backprop_gradients",
+            "credit",
+        )
+    },
+    "common.backends.torch_learner.cross_entropy": _loss,
     "s3net.interpretability.rule.fullgrad": _explained,
     "s3net.imagenet.learner.Learner.train_step": _learner(_s3net_images, "train_step", 3, 7, 7),
     "s3net.imagenet.learner.Learner.eval_step": _learner(_s3net_images, "eval_step", 2, 3, 7, 7),

@@ -60,12 +60,6 @@ MUTATIONS = (
         "",
     ),
     Mutation(
-        "let the clock of W - Y run while the first layer is frozen",
-        UPDATE,
-        "self._difference = None\n        elif",
-        "pass\n        elif",
-    ),
-    Mutation(
         "lose the rows that a stride leaves over",
         RULE,
         "whole = spread.view(n, high * stride, wide * stride, channels)[:, : size[0], : size[1]]",
@@ -74,7 +68,7 @@ MUTATIONS = (
     Mutation(
         "forget the decay of feedback weights",
         UPDATE,
-        "return [layer.weight, layer.weight_fa] if i and layer.learns_feedback else [layer.weight]",
+        "return [layer.weight, layer.weight_fa] if layer.learns_feedback else [layer.weight]",
         "return [layer.weight]",
     ),
     Mutation(
@@ -98,8 +92,8 @@ MUTATIONS = (
     Mutation(
         "leave the first layer's Y where it was",
         UPDATE,
-        "torch.sub(first.weight, self._difference, alpha=self._kept, out=first.weight_fa)",
-        "pass",
+        "return [layer.weight, layer.weight_fa] if layer.learns_feedback else [layer.weight]",
+        "return [layer.weight, layer.weight_fa] if i and layer.learns_feedback else [layer.weight]",
     ),
     Mutation(
         "noise of a hidden layer that stays where it is",

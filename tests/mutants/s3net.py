@@ -141,10 +141,10 @@ MUTATIONS = (
         "",
     ),
     Mutation(
-        "drop other units in the second route of an audit",
-        "s3net/learner.py",
-        "        torch_backend.load_rng_state(drawn)\n",
-        "",
+        "audit a network in evaluation",
+        "common/backends/torch_learner.py",
+        "        self.net.train()\n        with torch_backend.kept_buffers(self.net):",
+        "        self.net.eval()\n        with torch_backend.kept_buffers(self.net):",
     ),
     Mutation(
         "believe a cache of other pictures",
@@ -183,6 +183,7 @@ SUITE = Suite(
         "tests/rules/test_s3net_ntk.py",
         "tests/rules/test_s3net_fullgrad.py",
         "tests/rules/test_s3net_wiring.py",
+        "tests/rules/test_s3net_learner.py",
         "tests/rules/test_s3net_rivals.py",
         "tests/cli/test_s3net_rivals.py",
         "tests/data/test_decoded.py",

@@ -8,10 +8,10 @@ torch = pytest.importorskip("torch")
 from asap.learner import Learner, adam, sgd  # noqa: E402
 from asap.modes import MODES  # noqa: E402
 from asap.networks import MODELS, make_network  # noqa: E402
-from asap.program import cosine  # noqa: E402
 from asap.sharing import SHARING, sources  # noqa: E402
 from benchmarks.asap_steps import memory  # noqa: E402
 from common.errors import UsageError  # noqa: E402
+from common.runs.schedules import cosine  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

@@ -13,10 +13,10 @@ from brainprop.recipes import (  # noqa: E402
     PAIRS,
     configuration,
     input_shape,
-    rate,
     stalled,
 )
 from common.errors import UsageError  # noqa: E402
+from common.runs.schedules import steps  # noqa: E402
 from tests.rules.narrow import skip_where_tensorflow_dies  # noqa: E402
 
 COUNTS = {
@@ -96,7 +96,7 @@ def test_dropout_keeps_its_share_and_every_step_draws_anew():
 
 def test_rates_halve_and_patience_counts_epochs_without_a_rise():
     """The recipe's schedule off by one epoch."""
-    assert [rate(0.1, e) for e in (0, 99, 100, 200)] == [0.1, 0.1, 0.05, 0.025]
+    assert [steps(0.1, e, 100, 0.5) for e in (0, 99, 100, 200)] == [0.1, 0.1, 0.05, 0.025]
     assert not stalled([0.5] * 45) and stalled([0.5] * 46)
     rising = [0.5 + 0.0011 * e for e in range(200)]
     creeping = [0.5 + 0.000009 * e for e in range(47)]

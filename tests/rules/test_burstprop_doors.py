@@ -1,6 +1,7 @@
 """What Burstprop's doors refuse, in words, and what a step leaves alone."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ from burstprop.perturbation.original import OriginalPerturbation  # noqa: E402
 from burstprop.perturbation.rule import Noise, Perturbation  # noqa: E402
 from burstprop.rule import SigmoidOutput  # noqa: E402
 from burstprop.update import BurstUpdate  # noqa: E402
-from common.errors import ArgumentError  # noqa: E402
+from common.errors import ArgumentError, UserError  # noqa: E402
+from common.runs import checkpoint  # noqa: E402
 
 NAN, INF = math.nan, math.inf
 HOW: dict[str, Any] = {"momentum": 0.9, "weight_decay": 0.05, "recurrent_lr": 0.1}
@@ -100,7 +102,6 @@ def test_what_is_frozen_keeps_its_bits(kind: str, frozen: str, still: set[str], 
     if when == "later":
         for _ in range(2):
             ours.train_step(*batch())
-        ours.state()
         part.requires_grad_(False)
     before = copies(net)
     for _ in range(3):
@@ -118,7 +119,7 @@ def test_what_is_frozen_keeps_its_bits(kind: str, frozen: str, still: set[str], 
 
 
 def test_what_thaws_goes_on_where_it_was() -> None:
-    """The first layer's Y follows W - Y, whose clock must stand still meanwhile."""
+    """A Y that decays while its layer is frozen, or makes up for it afterwards."""
     net = small()
     update = BurstUpdate(net, [0.3] * 3, **HOW)
     ours, first = BurstLearner(net, update), net.layers[0]
@@ -126,7 +127,6 @@ def test_what_thaws_goes_on_where_it_was() -> None:
     def steps(n: int) -> Any:
         for _ in range(n):
             ours.train_step(*batch())
-        ours.state()
         return (first.weight - first.weight_fa).detach()
 
     start = steps(2)
@@ -211,7 +211,7 @@ def test_a_network_of_another_type_is_noticed(change: str) -> None:
 
 
 def test_a_loaded_state_is_noticed() -> None:
-    """W - Y of the first layer, which the update follows, would be the old network's."""
+    """A Y that the update puts back from what it remembers of the old network."""
     net, other = small(), small()
     update = BurstUpdate(net, [0.3] * 3, weight_decay=0.05)
     ours = BurstLearner(net, update)
@@ -220,13 +220,23 @@ def test_a_loaded_state_is_noticed() -> None:
     before = [(layer.weight - layer.weight_fa).detach() for layer in net.layers]
     for _ in range(2):
         ours.train_step(*batch())
-    ours.state()
     for layer, first in zip(net.layers, before, strict=True):
         now = (layer.weight - layer.weight_fa).detach()
         torch.testing.assert_close(now, 0.95**2 * first, rtol=1e-4, atol=1e-6)
-    net.load_state_dict(other.state_dict())
-    update.settle()
-    assert not moved(net, other.state_dict())
+
+
+def test_a_checkpoint_that_holds_a_difference_is_refused_by_name(tmp_path: Any) -> None:
+    """A run of before 2026-12, whose first Y was worked out from what was left of W - Y."""
+    net = small()
+    ours = BurstLearner(net, BurstUpdate(net, [0.3] * 3, **HOW))
+    names = {f"{n}.weight_fa" for n in net.names}
+    assert names <= set(ours.state()) and not {"opt.kept", "opt.difference"} & set(ours.state())
+    state = ours.state() | {"opt.kept": 0.9, "opt.difference": net.layers[0].weight.detach() * 0.1}
+    before = SimpleNamespace(backend=ours.backend, state=lambda: state)
+    folder = checkpoint.save(tmp_path, 1, before, {}, ("last",))
+    with pytest.raises(UserError, match=r"opt\.difference is in the checkpoint") as error:
+        checkpoint.load(folder, ours)
+    assert str(folder) in str(error.value)
 
 
 def test_training_that_is_resumed_goes_on_bit_for_bit() -> None:
@@ -244,7 +254,6 @@ def test_training_that_is_resumed_goes_on_bit_for_bit() -> None:
     two.load_state(kept)
     for each in data[3:]:
         two.train_step(*each)
-    one.state(), two.state()
     assert not moved(nets[1], nets[0].state_dict())
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from burstprop import networks
 from burstprop.inspection.angles import weight_angles
-from burstprop.learner import BackpropLearner, BurstLearner, PerturbationLearner
+from burstprop.learner import BackpropLearner, BurstLearner, PerturbationLearner, target
 from burstprop.networks import BurstNetwork, LayerResult
 from burstprop.perturbation.original import OriginalPerturbation
 from burstprop.perturbation.rule import clean_pass
@@ -121,7 +121,7 @@ def replay_burstprop(trace: Trace) -> None:
     )
     learner = BurstLearner(net, update)
     first = next(batches(trace))
-    result = net.two_phase_pass(first[0], learner.target(first[1]), reference=True)
+    result = net.two_phase_pass(first[0], target(net, *first), reference=True)
     for i, taught in enumerate(result.layers):
         compare_step(trace, i, net, taught, relative)
     of_weights, of_deltas = [], []

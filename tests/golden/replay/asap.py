@@ -246,8 +246,8 @@ def _replay_full(trace: Trace, config: dict[str, str]) -> None:
                 layer.weight_fa.copy_(layer.weight)
     learner = Learner(net, sgd(0.0))
     images, labels = _batch(trace, config, 0)
-    loss, logits = learner._loss(net.train(), images[:4], labels[:4])
-    loss.backward()
+    logits = learner.differentiate(images[:4], labels[:4])
+    loss = learner.loss(logits, labels[:4])
     trace.compare("step1/loss", float(loss.detach()), 1e-11)
     trace.compare("step1/logits", logits.detach().numpy(), 1e-9)
     pairs = learner._pairs

@@ -52,14 +52,14 @@ def replay(trace: Trace, implementation: str) -> None:
 
 def replay_rates(trace: Trace) -> None:
     """Of the three classification studies; the first rate is in the key where it is not CIFAR's."""
-    from s3net.optim import quarter_rate, step_rate
+    from common.runs.schedules import quarters, steps
 
     for key in trace:
         count = len(trace[key])
         first = re.search(r"_lr_(\d+)p(\d+)", key)
         lr = float(f"{first[1]}.{first[2]}") if first else 0.2 if key.startswith("cifar") else 0.1
         if key.startswith("cifar"):
-            ours = [quarter_rate(lr, epoch, count) for epoch in range(count)]
+            ours = [quarters(lr, epoch, count) for epoch in range(count)]
         else:
-            ours = [step_rate(lr, epoch) for epoch in range(count)]
+            ours = [steps(lr, epoch) for epoch in range(count)]
         trace.compare(key, ours, 1e-12)
