@@ -29,13 +29,13 @@ def candidates(classes: int, device: Any, precision: str) -> dict[str, Callable[
     import torch
 
     from burstprop.imagenet.learner import Learner, sgd
-    from burstprop.imagenet.networks import imagenet
+    from burstprop.imagenet.networks import make_network
 
     found: dict[str, Callable[[Any, Any], Any]] = {"loader": lambda images, labels: None}
     found["bare"] = bare(classes, device, precision)
     for rule, feedback in (("backprop", None), ("burstprop", "learned"), ("fixed", "fixed")):
         torch.manual_seed(0)
-        net = imagenet(classes, feedback=feedback).to(device)
+        net = make_network(classes, feedback=feedback).to(device)
         found[rule] = Learner(net, [1e-3] * 8, sgd(), precision=precision).train_step
     return found
 

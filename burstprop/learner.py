@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from burstprop.angles import MeanDeltaAngles
-from burstprop.networks import BurstNetwork, Lesson, Taught
+from burstprop.inspection.angles import MeanDeltaAngles
+from burstprop.networks import BurstNetwork, LayerResult, PassResult
 from burstprop.perturbation.original import OriginalPerturbation
 from burstprop.perturbation.rule import Perturbation
 from burstprop.update import BurstUpdate
@@ -43,23 +43,25 @@ class BurstLearner(TorchLearner[BurstNetwork]):
         """One update; the rates (N, classes) before it."""
         then = self.weight_update.learn if self.weight_update.one_by_one else None
         images, watched = self.place(images), self.watch or self.average
-        lesson = self.net.teach(images, target(self.net, images, labels), watched, then)
+        result = self.net.two_phase_pass(images, target(self.net, images, labels), watched, then)
         if watched:
-            self._measure(lesson)
+            self._measure(result)
         if then is None:
-            self.weight_update.step(lesson.layers)
-        return lesson.output
+            self.weight_update.step(result.layers)
+        return result.output
 
-    def _measure(self, lesson: Lesson) -> None:
+    def _measure(self, result: PassResult) -> None:
         if not self.average:
             self._angles.forget()
-        self._angles.add(self.net, lesson)
+        self._angles.add(self.net, result)
         self.watch = False
 
     def look(self, images: Tensor, labels: Tensor) -> None:
         """Measure the delta angles of a batch without learning from it."""
         images = self.place(images)
-        self._measure(self.net.teach(images, target(self.net, images, labels), reference=True))
+        self._measure(
+            self.net.two_phase_pass(images, target(self.net, images, labels), reference=True)
+        )
 
     @property
     def delta_angles(self) -> Tensor:
@@ -79,7 +81,7 @@ class BurstLearner(TorchLearner[BurstNetwork]):
     def credit(self, images: Tensor, labels: Tensor) -> Pairs:
         """For each layer's W, the rule's descent direction and the gradient of the loss."""
         images, T = self.place(images), target(self.net, images, labels)
-        return _compared(self.net, images, T, self.net.teach(images, T).layers)
+        return _compared(self.net, images, T, self.net.two_phase_pass(images, T).layers)
 
 
 class BackpropLearner(TorchLearner[BurstNetwork]):
@@ -124,11 +126,11 @@ class MatchedBackpropLearner(TorchLearner[BurstNetwork]):
     def update(self, images: Tensor, labels: Tensor) -> Tensor:
         """One update; the rates (N, classes) before it."""
         images = self.place(images)
-        lesson = self.net.backprop(images, target(self.net, images, labels))
+        result = self.net.backprop(images, target(self.net, images, labels))
         self.weight_update.step(
-            [t._replace(delta=t.delta * self.p_baseline) for t in lesson.layers]
+            [t._replace(delta=t.delta * self.p_baseline) for t in result.layers]
         )
-        return lesson.output
+        return result.output
 
     def credit(self, images: Tensor, labels: Tensor) -> Pairs:
         """As `BackpropLearner.credit`."""
@@ -155,8 +157,8 @@ class PerturbationLearner(TorchLearner[BurstNetwork]):
         images = self.place(images)
         T = target(self.net, images, labels)
         output, updates = self.perturbation.updates(images, T)
-        for taught in updates:
-            self.weight_update.step(taught)
+        for results in updates:
+            self.weight_update.step(results)
         return output
 
     def credit(self, images: Tensor, labels: Tensor) -> Pairs:
@@ -164,11 +166,11 @@ class PerturbationLearner(TorchLearner[BurstNetwork]):
         images, T = self.place(images), target(self.net, images, labels)
         walk = self.perturbation.walk.place
         _, updates = self.perturbation.updates(images, T)
-        found: list[Taught | None] = [None] * len(self.net.names)
-        for taught in updates:
-            found = [a or b for a, b in zip(found, taught, strict=True)]
+        perturbed: list[LayerResult | None] = [None] * len(self.net.names)
+        for results in updates:
+            perturbed = [a or b for a, b in zip(perturbed, results, strict=True)]
         self.perturbation.walk.place = walk
-        return _compared(self.net, images, T, found)
+        return _compared(self.net, images, T, perturbed)
 
 
 Learner = BurstLearner | BackpropLearner | MatchedBackpropLearner | PerturbationLearner
@@ -192,18 +194,18 @@ def _backprop_credit(learner: TorchLearner[BurstNetwork], images: Tensor, labels
 
 
 def _compared(
-    net: BurstNetwork, images: Tensor, T: Tensor, taught: Sequence[Taught | None]
+    net: BurstNetwork, images: Tensor, T: Tensor, results: Sequence[LayerResult | None]
 ) -> Pairs:
-    """For each layer's W, the descent direction of what it was taught (None: left out), and the
+    """For each layer's W, the descent direction of its result (None: left out), and the
     gradient of the loss."""
     true = net.backprop(images, T)
     factor = 2 / true.output.numel()  # from 1/2 the sum of squares to their mean
-    found = {}
-    for name, layer, mine, theirs in zip(net.names, net.layers, taught, true.layers, strict=True):
+    pairs = {}
+    for name, layer, mine, theirs in zip(net.names, net.layers, results, true.layers, strict=True):
         if mine is not None:
             gradient = layer.gradients(theirs.delta, theirs.x)[0].mul_(factor)
-            found[name] = layer.gradients(mine.delta, mine.x)[0], gradient
-    return found
+            pairs[name] = layer.gradients(mine.delta, mine.x)[0], gradient
+    return pairs
 
 
 def _format(net: BurstNetwork) -> torch.memory_format:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from burstprop.layers import BurstLinear
-from burstprop.networks import BurstNetwork, Taught
+from burstprop.networks import BurstNetwork, LayerResult
 from common.doors.arguments import number
 from common.errors import ArgumentError
 
@@ -61,17 +61,19 @@ class BurstUpdate:
         return self._world is None and self._weights[0].device.type == "cpu"
 
     @torch.no_grad()
-    def step(self, taught: Sequence[Taught | None]) -> None:
-        """One update from what each layer was taught; None: a layer whose gradient is zero."""
-        if not isinstance(taught, Sequence) or len(taught) != len(self._layers):
-            raise ArgumentError("taught", f"must have {len(self._layers)} entries, one a layer: a "
-                                "lesson's `layers`")  # fmt: skip
+    def step(self, results: Sequence[LayerResult | None]) -> None:
+        """One update from each layer's result of a pass; None: a layer whose gradient is zero."""
+        if not isinstance(results, Sequence) or len(results) != len(self._layers):
+            raise ArgumentError(
+                "results",
+                f"must have {len(self._layers)} entries, one a layer: a result's `layers`",
+            )
         if self.one_by_one:
-            for i, each in enumerate(taught):
+            for i, each in enumerate(results):
                 self.learn(i, each)
             return
-        batch = next(len(each.x) for each in taught if each is not None)
-        self._apply(self._gradients(taught), self._scale(batch))
+        batch = next(len(each.x) for each in results if each is not None)
+        self._apply(self._gradients(results), self._scale(batch))
 
     def _apply(self, gradients: Sequence[tuple[Tensor, ...] | None], scale: float) -> None:
         for i, each in enumerate(gradients):
@@ -91,25 +93,25 @@ class BurstUpdate:
             torch._foreach_add_(*map(list, zip(*moving, strict=True)))
 
     @torch.no_grad()
-    def learn(self, i: int, taught: Taught | None) -> None:
+    def learn(self, i: int, result: LayerResult | None) -> None:
         """The part of `step` that is layer i's."""
         layer, V, V_bias = self._layers[i], self._weights[i], self._biases[i]
         self._check(i)
-        scale = self._scale(len(taught.x)) if taught is not None else 1.0
-        if taught is not None and isinstance(layer, BurstLinear):
+        scale = self._scale(len(result.x)) if result is not None else 1.0
+        if result is not None and isinstance(layer, BurstLinear):
             # No gradient is ever written down: it is added to V as it is made.
-            rate, delta = -self.lr[i] * scale, taught.delta.to(V.dtype)
-            if layer.learns_recurrent and taught.u is not None:
+            rate, delta = -self.lr[i] * scale, result.delta.to(V.dtype)
+            if layer.learns_recurrent and result.u is not None:
                 recurrent_rate = self.recurrent_lr * scale
-                layer.weight_r.addmm_(taught.u.t(), taught.b_pre, alpha=recurrent_rate)
+                layer.weight_r.addmm_(result.u.t(), result.b_pre, alpha=recurrent_rate)
             if layer.weight.requires_grad:
-                x = taught.x.flatten(1).to(V.dtype)
+                x = result.x.flatten(1).to(V.dtype)
                 V.addmm_(delta.t(), x, beta=self.momentum, alpha=rate)
             if layer.bias.requires_grad:
                 ones = self._ones.expand(len(delta))
                 V_bias.addmv_(delta.t(), ones, beta=self.momentum, alpha=rate)
         else:
-            self._add(i, None if taught is None else self._gradients_of(i, taught), scale)
+            self._add(i, None if result is None else self._gradients_of(i, result), scale)
         for W in self._decaying(i):
             torch.add(V, W, alpha=1 - self.decay, out=W)  # reads and writes W but once
         if layer.bias.requires_grad:
@@ -121,13 +123,16 @@ class BurstUpdate:
             now = getattr(self._layers[i], what)
             if (now.dtype, now.device, now.shape) != (V.dtype, V.device, V.shape):
                 was, there = V.dtype, V.device
-                raise ArgumentError("net", f"has {self.net.names[i]}.{what} of {now.dtype} on "
-                                    f"{now.device} now, and its update was made for {was} on "
-                                    f"{there}: make the update after that")  # fmt: skip
+                raise ArgumentError(
+                    "net",
+                    f"has {self.net.names[i]}.{what} of {now.dtype} on "
+                    f"{now.device} now, and its update was made for {was} on "
+                    f"{there}: make the update after that",
+                )
 
     def _scale(self, batch: int) -> float:
         if not batch:
-            raise ArgumentError("taught", "is of an empty batch; leave such a batch out")
+            raise ArgumentError("results", "are of an empty batch; leave such a batch out")
         processes = 1 if self._world is None else self._world.size
         return 1 / (batch * processes) if self.by_batch else 1.0
 
@@ -138,25 +143,25 @@ class BurstUpdate:
             return []
         return [layer.weight, layer.weight_fa] if layer.learns_feedback else [layer.weight]
 
-    def _gradients(self, taught: Sequence[Taught | None]) -> list[tuple[Tensor, ...] | None]:
+    def _gradients(self, results: Sequence[LayerResult | None]) -> list[tuple[Tensor, ...] | None]:
         """(G_W, G_bias) or (G_W, G_bias, G_Z) of each layer, of all processes together."""
-        found: list[tuple[Tensor, ...] | None] = []
-        for i, (layer, each) in enumerate(zip(self._layers, taught, strict=True)):
+        gradients: list[tuple[Tensor, ...] | None] = []
+        for i, (layer, each) in enumerate(zip(self._layers, results, strict=True)):
             if each is None:
-                found.append(None)
+                gradients.append(None)
                 continue
-            gradients: tuple[Tensor, ...] = self._gradients_of(i, each)
+            own: tuple[Tensor, ...] = self._gradients_of(i, each)
             if layer.learns_recurrent and each.u is not None and each.b_pre is not None:
-                gradients += (-each.u.t() @ each.b_pre,)
-            found.append(gradients)
+                own += (-each.u.t() @ each.b_pre,)
+            gradients.append(own)
         if self._world is not None:
-            self._world.sum_([G for each in found if each is not None for G in each])
-        return found
+            self._world.sum_([G for each in gradients if each is not None for G in each])
+        return gradients
 
-    def _gradients_of(self, i: int, taught: Taught) -> tuple[Tensor, Tensor]:
+    def _gradients_of(self, i: int, result: LayerResult) -> tuple[Tensor, Tensor]:
         """G_W and G_bias, in the type of the momenta: under autocast x is in another."""
         dtype = self._weights[i].dtype
-        return self._layers[i].gradients(taught.delta.to(dtype), taught.x.to(dtype))
+        return self._layers[i].gradients(result.delta.to(dtype), result.x.to(dtype))
 
     def _add(self, i: int, gradients: tuple[Tensor, ...] | None, scale: float) -> None:
         """Gradients into momenta, and Z's into Z; not where W, bias or Z is frozen."""
@@ -177,10 +182,10 @@ class BurstUpdate:
 
     def state(self) -> dict[str, Any]:
         """The momenta by name; tensors are not copies."""
-        found: dict[str, Any] = {}
+        state: dict[str, Any] = {}
         for name, V, V_bias in zip(self.net.names, self._weights, self._biases, strict=True):
-            found |= {f"opt.{name}.weight": V, f"opt.{name}.bias": V_bias}
-        return found
+            state |= {f"opt.{name}.weight": V, f"opt.{name}.bias": V_bias}
+        return state
 
     @torch.no_grad()
     def load_state(self, saved: Mapping[str, Any]) -> None:

@@ -93,14 +93,14 @@ class Learner(TorchLearner[BurstNetwork]):
         outputs = self.net.layers[-1].bias.detach().expand(len(images), -1)
         labels = torch_labels.classes(labels, outputs)
         with torch.no_grad(), torch_backend.autocast(self.device, self.precision):
-            lesson = self.net.teach(self.place(images), labels)
-            found: dict[str, Tensor] = {}
-            for name, layer, taught in zip(
-                self.net.names, self.net.layers, lesson.layers, strict=True
+            result = self.net.two_phase_pass(self.place(images), labels)
+            gradients: dict[str, Tensor] = {}
+            for name, layer, each in zip(
+                self.net.names, self.net.layers, result.layers, strict=True
             ):
-                G_W, G_bias = self._layer_gradients(layer, taught.delta, taught.x)
-                found |= {f"{name}.weight": G_W, f"{name}.bias": G_bias}
-        return lesson.output, found
+                G_W, G_bias = self._layer_gradients(layer, each.delta, each.x)
+                gradients |= {f"{name}.weight": G_W, f"{name}.bias": G_bias}
+        return result.output, gradients
 
     def _layer_gradients(self, layer: BurstLayer, delta: Tensor, x: Tensor) -> list[Tensor]:
         if self.precision == "bfloat16":  # autocast does not know the gradient of a convolution

@@ -123,7 +123,7 @@ def test_a_results_directory_has_what_the_originals_users_parse(rule, tmp_path, 
     start(tmp_path, *DIGITS, "-n_epochs", 2, "-batch_size", 2, *more, "-info", "hello world")
     said = capsys.readouterr().out
     assert len(re.findall(r" \* Acc@1 \d+\.\d{3} Acc@5 \d+\.\d{3}", said)) == 3
-    steps = r"Epoch 2 \[10/12\]  time .*data .*loss .*Acc@1 [\d.]+ \([\d.]+\)  Acc@5 [\d.]+ \("
+    steps = r"Epoch: \[1\]\[10/12\]  Time .*Data .*Loss .*Acc@1 [\d.]+ \([\d.]+\)  Acc@5 [\d.]+ \("
     assert re.search(steps, said)
     parameters = (tmp_path / "params.txt").read_text()
     assert "info: hello world" in parameters and "lr: [0.01, " in parameters
@@ -206,7 +206,7 @@ def test_a_checkpoint_of_another_net_is_refused(tmp_path) -> None:
         with pytest.raises(UserError, match=message):
             start(tmp_path / "on", *DIGITS, *words, "-resume_path", file)
     torch.save({"epoch": 1}, file)
-    with pytest.raises(UserError, match="a checkpoint has epoch, state_dict, best_acc1, opt"):
+    with pytest.raises(UserError, match="not a checkpoint of this program: it has no 'state_dict'"):
         start(tmp_path / "on", *DIGITS, "-resume_path", file)
     torch.save({"state_dict": SAMPLE}, file)
     with pytest.raises(UserError, match="not a whole checkpoint of plain tensors"):
@@ -225,34 +225,41 @@ def test_rates_fall_every_thirty_epochs() -> None:
 def test_tests_are_centred_and_the_hold_out_is_apart(folder, tmp_path) -> None:
     """Test images that are cropped at random unasked (burstprop, D5), or trained on."""
     torch = pytest.importorskip("torch")
-    from burstprop.imagenet.data import load_task, streams
-    from common.backends.single_process import SingleProcess
-
-    def first(monkeypatch_words):
-        with pytest.MonkeyPatch.context() as patch:
-            options = parsed(patch, tmp_path / "r", folder, "--workers", 0, *monkeypatch_words)
-        task = load_task(options)
-        train, test = streams(options, task, torch.device("cpu"), SingleProcess())
-        return task, next(iter(train))[0], next(iter(test))[0]
-
+    from burstprop.imagenet import program
+    from burstprop.imagenet.tasks import Task, load_task
+    from common.backends.torch_distributed import World
     from common.data.torchvision_transforms import centre_crop
 
-    task, _, centre = first(["-batch_size", 4])
+    def first(*words):
+        """The task and the first batches of the program that these words start."""
+        seen, streams = [], Task.streams
+
+        def watched(task, *arguments, **named):
+            made = streams(task, *arguments, **named)
+            seen.extend([task, *(next(iter(stream))[0] for stream in made)])
+            raise KeyboardInterrupt
+
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Task, "streams", watched)
+            with pytest.MonkeyPatch.context() as inner:
+                options = parsed(inner, tmp_path / "r", folder, *NARROW, *words)
+            program.train(options)
+        return seen
+
+    task, _, centre = first("-batch_size", 4)
     image = centre_crop(224)(Image.open(task.test.paths[0])).float() / 255
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in
                  ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))  # fmt: skip
     torch.testing.assert_close(centre[0], (image - mean) / std, rtol=1e-4, atol=1e-5)
-    _, _, random = first(["-batch_size", 4, "--test-transform", "random"])
+    _, _, random = first("-batch_size", 4, "--test-transform", "random")
     assert random.shape == centre.shape and not torch.equal(random, centre)
-    held, _, _ = first(["-batch_size", 4, "-validation", "True"])
+    held, _, _ = first("-batch_size", 4, "-validation", "True")
     assert (len(held.train), len(held.test)) == (3, 1)
     assert set(held.train.paths) | set(held.test.paths) == set(task.train.paths)
-    from common.backends.torch_distributed import World
-
-    with pytest.MonkeyPatch.context() as patch:
-        options = parsed(patch, tmp_path / "r", folder, "-batch_size", 5)
+    again = load_task("image_folder", folder, 224, validation=True)
+    assert again.test.paths == held.test.paths
     with pytest.raises(UsageError, match=r"batch_size \(=5\) must be a multiple of the 2 proc"):
-        streams(options, task, torch.device("cpu"), World(0, 2))
+        task.streams(World(0, 2), 5, 224)
 
 
 @pytest.mark.skipif(not SAMPLE.is_dir(), reason="needs ../shared/data/imagenette_sample")

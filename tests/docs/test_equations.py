@@ -102,8 +102,8 @@ def test_burstprops_equations() -> None:
     before = [{k: v.numpy().copy() for k, v in layer.state_dict().items()} for layer in net.layers]
     x, T = torch.rand(8, 5).double(), torch.eye(4).double()[torch.arange(8) % 4]
     update = BurstUpdate(net, lr=[lr] * 3, recurrent_lr=lr_z)
-    lesson = net.teach(x, T, reference=True)
-    update.step(lesson.layers)
+    result = net.two_phase_pass(x, T, reference=True)
+    update.step(result.layers)
 
     e, below = [], x.numpy()
     for layer in before:
@@ -128,7 +128,7 @@ def test_burstprops_equations() -> None:
         assert (
             np.abs(layer.weight_fa.detach().numpy() - before[i]["weight_fa"] - change).max() < EXACT
         )
-    agree(lesson.layers[2].delta, p0 * lesson.layers[2].delta_bp)
+    agree(result.layers[2].delta, p0 * result.layers[2].delta_bp)
 
 
 def test_burstprops_equations_for_imagenet() -> None:

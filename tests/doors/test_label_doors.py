@@ -198,8 +198,8 @@ def test_burstprop_says_that_a_batch_is_empty(by_batch):
     net = stack((), [6, 4, 3])
     update = BurstUpdate(net, [0.1, 0.1], by_batch=by_batch)
     with pytest.raises(ArgumentError, match="^target are of an empty batch"):
-        net.teach(torch.zeros(0, 6), torch.zeros(0).long())
-    lesson = net.teach(torch.zeros(1, 6), torch.zeros(1).long())
-    nothing = [t._replace(x=t.x[:0], delta=t.delta[:0]) for t in lesson.layers]
-    with pytest.raises(ArgumentError, match="^taught is of an empty batch"):
+        net.two_phase_pass(torch.zeros(0, 6), torch.zeros(0).long())
+    result = net.two_phase_pass(torch.zeros(1, 6), torch.zeros(1).long())
+    nothing = [t._replace(x=t.x[:0], delta=t.delta[:0]) for t in result.layers]
+    with pytest.raises(ArgumentError, match="^results are of an empty batch"):
         update.step(nothing)

@@ -234,7 +234,7 @@ ENTRIES: dict[str, Entry] = {
     "burstprop.imagenet.rule.SoftmaxOutput.bursts": _units("imagenet.rule", "SoftmaxOutput"),
     "burstprop.imagenet.rule.output_original": _rectified("output_original"),
     "burstprop.imagenet.rule.output_exact": _rectified("output_exact"),
-    "burstprop.networks.BurstNetwork.teach": _burst("teach", reference=True),
+    "burstprop.networks.BurstNetwork.two_phase_pass": _burst("two_phase_pass", reference=True),
     "burstprop.networks.BurstNetwork.backprop": _burst("backprop"),
     "burstprop.perturbation.rule.Perturbation.updates": _perturbed(
         "perturbation.rule", "Perturbation"

@@ -20,8 +20,8 @@ MUTATIONS = (
     Mutation(
         "leave what was in memory where no part of a small transport falls",
         RULE,
-        "found[:, h:], found[:, :h, :, w:] = 0, 0",
-        "found[:, h:] = 0",
+        "spread[:, h:], spread[:, :h, :, w:] = 0, 0",
+        "spread[:, h:] = 0",
     ),
     Mutation(
         "give the recurrent input that factor too",
@@ -49,7 +49,7 @@ MUTATIONS = (
     ),
     Mutation(
         "let every scale pass",
-        "burstprop/fit.py",
+        "burstprop/inspection/compatibility.py",
         "if not math.isclose(below.kappa, scale, rel_tol=1e-6):",
         "if False:",
     ),
@@ -62,8 +62,8 @@ MUTATIONS = (
     Mutation(
         "lose the rows that a stride leaves over",
         RULE,
-        "whole = found.view(n, high * stride, wide * stride, channels)[:, : size[0], : size[1]]",
-        "whole = found.view(n, high * stride, wide * stride, channels)[:, -size[0] :, -size[1] :]",
+        "whole = spread.view(n, high * stride, wide * stride, channels)[:, : size[0], : size[1]]",
+        "whole = spread.view(n, high * stride, wide * stride, channels)[:, -size[0] :, -size[1] :]",
     ),
     Mutation(
         "forget the decay of feedback weights",
@@ -80,8 +80,8 @@ MUTATIONS = (
     Mutation(
         "swap the rates of first and last layer",
         UPDATE,
-        "rate, delta = -self.lr[i] * scale, taught.delta",
-        "rate, delta = -self.lr[-1 - i] * scale, taught.delta",
+        "rate, delta = -self.lr[i] * scale, result.delta",
+        "rate, delta = -self.lr[-1 - i] * scale, result.delta",
     ),
     Mutation(
         "drive u away from zero",

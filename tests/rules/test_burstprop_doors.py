@@ -41,6 +41,9 @@ def small(**how: Any) -> Any:
     return networks.stack([], [5, 7, 6, 4], recurrent="learned", **how)
 
 
+imagenet_network = imagenet_networks.make_network
+
+
 def rectified(**how: Any) -> Any:
     return imagenet_networks.rectified([(1, 3, 3, 1)], [27, 6, 4], **how)
 
@@ -143,10 +146,10 @@ def test_frozen_layers_of_a_whole_step_stay_too() -> None:
     whole, single = (BurstUpdate(net, [0.3] * 3, **HOW) for net in nets)
     for _ in range(3):
         images, labels = batch()
-        lesson = nets[0].teach(images, torch.eye(4)[labels])
+        result = nets[0].two_phase_pass(images, torch.eye(4)[labels])
         with torch.no_grad():
-            whole._apply(whole._gradients(lesson.layers), 1.0)
-        single.step(nets[1].teach(images, torch.eye(4)[labels]).layers)
+            whole._apply(whole._gradients(result.layers), 1.0)
+        single.step(nets[1].two_phase_pass(images, torch.eye(4)[labels]).layers)
     one, two = whole.state() | nets[0].state_dict(), single.state() | nets[1].state_dict()
     for name, value in one.items():
         torch.testing.assert_close(value, two[name])
@@ -201,10 +204,10 @@ def test_a_network_of_another_type_is_noticed(change: str) -> None:
     """Momenta of the old type: torch's words, or none."""
     net = rectified(kappa=1e-2)
     update = BurstUpdate(net, [0.1] * 3)
-    lesson = net.teach(torch.randn(6, 1, 5, 5), torch.randint(4, (6,)))
+    result = net.two_phase_pass(torch.randn(6, 1, 5, 5), torch.randint(4, (6,)))
     getattr(net, change)()
     with pytest.raises(ArgumentError, match=r"^net has \w+.weight of .* make the update after"):
-        update.step(lesson.layers)
+        update.step(result.layers)
 
 
 def test_a_loaded_state_is_noticed() -> None:
@@ -255,11 +258,11 @@ def test_training_that_is_resumed_goes_on_bit_for_bit() -> None:
 
 
 def test_what_is_no_lesson_is_refused() -> None:
-    """`step(lesson)`: a pair that has other layers."""
+    """`step(result)`: a pair that has other layers."""
     net = small()
     images, labels = batch()
-    with pytest.raises(ArgumentError, match=r"^taught must have 3 entries.*`layers`"):
-        BurstUpdate(net, [0.1] * 3).step(net.teach(images, torch.eye(4)[labels]))
+    with pytest.raises(ArgumentError, match=r"^results must have 3 entries.*`layers`"):
+        BurstUpdate(net, [0.1] * 3).step(net.two_phase_pass(images, torch.eye(4)[labels]))
 
 
 NO_RATES = [0.1, [0.1], [0.1, 0.1, -1], [0.1, 0.1, NAN], [0.1, 0.1, INF], "abc", None,
@@ -286,15 +289,15 @@ def test_rates_may_come_as_an_array() -> None:
 
 
 def test_arrays_and_other_floats_are_brought_to_the_networks_type() -> None:
-    """numpy arrays and float64 tensors given to a float32 network: the same lesson."""
+    """numpy arrays and float64 tensors given to a float32 network: the same result."""
     net = small()
     images, labels = batch()
     target = torch.eye(4)[labels]
-    wanted = net.teach(images, target)
+    wanted = net.two_phase_pass(images, target)
     reversed_twice = np.ascontiguousarray(images.numpy()[::-1])[::-1]  # negative strides
     for x in (images.numpy(), images.double(), images.double().numpy(), reversed_twice,
               images.tolist()):  # fmt: skip
-        found = net.teach(x, target)
+        found = net.two_phase_pass(x, target)
         for a, b in zip(found.layers, wanted.layers, strict=True):
             assert torch.equal(a.delta, b.delta) and a.delta.dtype == torch.float32
         assert torch.equal(net(x), wanted.output)
@@ -317,7 +320,7 @@ def test_inputs_that_do_not_fit_are_refused(x: Any, words: str) -> None:
     """In our words, from every door."""
     net = small()
     target, noisy = torch.zeros(8, 4), Perturbation(net, "all", Noise(), 0.001)
-    doors = [lambda x: net.teach(x, target), lambda x: net.backprop(x, target)]
+    doors = [lambda x: net.two_phase_pass(x, target), lambda x: net.backprop(x, target)]
     for door in (net, net.trace, *doors, lambda x: noisy.updates(x, target)):
         with pytest.raises(ArgumentError, match=f"^x {words}"):
             door(x)
@@ -338,16 +341,16 @@ def test_autocast_teaches_differences_and_refuses_rates() -> None:
         with pytest.raises(
             ArgumentError, match=r"^units of fc1 .*under autocast to torch.bfloat16"
         ):
-            small().teach(images, torch.eye(4)[labels])
+            small().two_phase_pass(images, torch.eye(4)[labels])
     with pytest.raises(ArgumentError, match=r"^net must not be taught in torch.float16"):
-        small().half().teach(images.half(), torch.eye(4)[labels].half())
+        small().half().two_phase_pass(images.half(), torch.eye(4)[labels].half())
     net = rectified(kappa=1e-2)
     update, x = BurstUpdate(net, [0.1] * 3, momentum=0.9), torch.randn(6, 1, 5, 5)
-    wanted = net.teach(x, labels[:6])
+    wanted = net.two_phase_pass(x, labels[:6])
     with torch.autocast("cpu", torch.bfloat16):
-        lesson = net.teach(x, labels[:6])
-        update.step(lesson.layers)
-    for a, b in zip(lesson.layers, wanted.layers, strict=True):
+        result = net.two_phase_pass(x, labels[:6])
+        update.step(result.layers)
+    for a, b in zip(result.layers, wanted.layers, strict=True):
         cosine = torch.nn.functional.cosine_similarity(a.delta.flatten(), b.delta.flatten(), 0)
         assert a.delta.dtype == torch.float32 and cosine > 0.99
     assert all(p.dtype == torch.float32 for p in net.parameters())
@@ -358,10 +361,10 @@ def test_no_feedback_inside_a_network_gets_a_sentence() -> None:
     net = networks.stack([], [5, 7, 4], feedback=None)
     images, labels = batch()
     with pytest.raises(ArgumentError, match=r"^feedback \(=None\) of fc2 must be"):
-        net.teach(images, torch.eye(4)[labels])
+        net.two_phase_pass(images, torch.eye(4)[labels])
     only_first = BurstNetwork([BurstLinear(5, 7, feedback=None),
                                BurstLinear(7, 4, units=SigmoidOutput())])  # fmt: skip
-    only_first.teach(images, torch.eye(4)[labels])  # nobody listens below the first
+    only_first.two_phase_pass(images, torch.eye(4)[labels])  # nobody listens below the first
 
 
 # -- numbers out of range -------------------------------------------------------------------------
@@ -371,8 +374,8 @@ RANGES: list[tuple[str, Any, list[Any]]] = [
     ("p_baseline", SoftmaxOutput, [2, -1, 0, NAN, INF, "a", None]),
     ("kappa", lambda v: SoftmaxOutput(kappa=v), [0, -1e-5, NAN, INF, "a"]),
     ("kappa", ReLUUnits, [0, -1.0, NAN, INF, None]),
-    ("p_baseline", lambda v: networks.mnist(1, p_baseline=v), [2, NAN]),
-    ("hidden", networks.mnist, [-1, 1.5, NAN, "a"]),
+    ("p_baseline", lambda v: networks.make_network("mnist", p_baseline=v), [2, NAN]),
+    ("hidden", lambda v: networks.make_network("mnist", hidden=v), [-1, 1.5, NAN, "a"]),
     ("sizes", lambda v: networks.stack([], v), [[], [5], 5]),
     ("n_in", lambda v: BurstLinear(v, 3), [0, -1, 2.5, NAN, "a", None, True]),
     ("n_out", lambda v: BurstLinear(3, v), [0, -1, 2.5, NAN]),
@@ -397,10 +400,10 @@ RANGES: list[tuple[str, Any, list[Any]]] = [
     ("xi_mean", Noise, [NAN, INF, "a"]),
     ("std", lambda v: Perturbation(small(), "all", Noise(), v), [0, -1, NAN]),
     ("std", lambda v: OriginalPerturbation(small(), "all", Noise(), v), [0, -1, NAN]),
-    ("width", lambda v: imagenet_networks.imagenet(4, width=v), [0, -1, NAN, INF]),
-    ("classes", imagenet_networks.imagenet, [0, -1, 2.5]),
-    ("image_size", lambda v: imagenet_networks.imagenet(4, image_size=v), [0, -1, 192, 224.5, NAN]),
-    ("weight_fa_std", lambda v: imagenet_networks.imagenet(4, weight_fa_std=v), [NAN, INF]),
+    ("width", lambda v: imagenet_network(4, width=v), [0, -1, NAN, INF]),
+    ("classes", imagenet_network, [0, -1, 2.5]),
+    ("image_size", lambda v: imagenet_network(4, image_size=v), [0, -1, 192, 224.5, NAN]),
+    ("weight_fa_std", lambda v: imagenet_network(4, weight_fa_std=v), [NAN, INF]),
     ("momentum", imagenet_learner.sgd, [-0.1, 2, NAN]),
     ("weight_decay", lambda v: imagenet_learner.sgd(0.9, v), [-0.1, NAN, INF]),
 ]  # fmt: skip

@@ -20,13 +20,13 @@ OTHERS: tuple[Any, ...] = (None, [], {}, "x", -1, float("nan"), [[1]], {"a": 1},
 
 def burstprop():
     """A narrow learner and the reader of its files."""
-    from burstprop.imagenet import checkpoint
+    from burstprop.imagenet import stored
     from burstprop.imagenet.learner import Learner, sgd
-    from burstprop.imagenet.networks import imagenet
+    from burstprop.imagenet.networks import make_network
 
-    net = imagenet(4, feedback="learned", width=0.02, image_size=193)
+    net = make_network(4, feedback="learned", width=0.02, image_size=193)
     learner = Learner(net, [0.01] * len(net.names), sgd(0.9, 1e-4))
-    return learner, checkpoint.load
+    return learner, stored.load
 
 
 def s3net():
@@ -41,10 +41,10 @@ def s3net():
 def document_of(learner, folder: Path) -> dict[str, Any]:
     if hasattr(learner, "original"):
         return learner.original(3, "s3net_small")
-    from burstprop.imagenet import checkpoint
+    from common.backends import torch_pth_tar
 
-    checkpoint.save(learner, 3, 50.0, folder / "whole", None)
-    return read_pth(folder / "whole")
+    torch_pth_tar.save(folder, learner.net, learner.optimiser, 3, {"best_acc1": 50.0})
+    return read_pth(folder / "checkpoint.pth.tar")
 
 
 def refused(load, learner, path: Path) -> str:

@@ -150,17 +150,15 @@ def test_the_update_and_its_network_travel_together() -> None:
     net, x = _burstprop("learned", "learned")
     update = BurstUpdate(net, [0.1] * 3, momentum=0.9, weight_decay=0.01, recurrent_lr=0.1)
     target = torch.eye(4)[[0, 1]]
-    update.step(net.teach(x, target).layers)
+    update.step(net.two_phase_pass(x, target).layers)
     for way in (copy.deepcopy, lambda u: pickle.loads(pickle.dumps(u))):
         twin = way(update)
         assert twin.net is not net and twin.net.layers[0] is twin._layers[0]
         before = {n: t.clone() for n, t in net.state_dict().items()}
-        twin.step(twin.net.teach(x, target).layers)
-        twin.settle()
+        twin.step(twin.net.two_phase_pass(x, target).layers)
         assert all(torch.equal(t, before[n]) for n, t in net.state_dict().items())
         other = copy.deepcopy(update)
-        other.step(other.net.teach(x, target).layers)
-        other.settle()
+        other.step(other.net.two_phase_pass(x, target).layers)
         mine = twin.net.state_dict()
         for n, t in other.net.state_dict().items():
             assert torch.equal(t, mine[n]), n

@@ -16,10 +16,10 @@ STEPS, RATES = 5, [0.05] * 7 + [0.02]
 
 def learner(rule: str, world: Any = None) -> Any:
     from burstprop.imagenet.learner import Learner, sgd
-    from burstprop.imagenet.networks import imagenet
+    from burstprop.imagenet.networks import make_network
 
     torch.manual_seed(5)
-    net = imagenet(5, feedback=RULES[rule], width=0.05, weight_fa_std=0.0).double()
+    net = make_network(5, feedback=RULES[rule], width=0.05, weight_fa_std=0.0).double()
     return Learner(net, RATES, sgd(0.9, 1e-3), world=world)
 
 

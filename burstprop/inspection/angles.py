@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from burstprop.networks import BurstNetwork, Lesson
+from burstprop.networks import BurstNetwork, PassResult
 from common.errors import ArgumentError
 
 EPSILON = 1e-8  # a norm counts as at least this much: a zero vector makes an angle of 90 degrees
@@ -26,50 +26,50 @@ def weight_angles(net: BurstNetwork, first: int = 1) -> Tensor:
     return _stack([angles(W.reshape(1, -1), Y.reshape(1, -1))[0] for W, Y in pairs], net)
 
 
-def delta_angles(net: BurstNetwork, lesson: Lesson) -> Tensor:
+def delta_angles(net: BurstNetwork, result: PassResult) -> Tensor:
     """The hidden layers' delta against backprop's, a mean over the samples: (L - 1,).
 
-    The lesson must have been given with its reference; ValueError otherwise.
+    The result must have been made with reference=True; ArgumentError otherwise.
     """
-    found = []
-    for taught in lesson.layers[:-1]:
-        if taught.delta_bp is None:
-            raise ArgumentError("lesson", "must be made with reference=True for delta angles")
-        found.append(angles(taught.delta.flatten(1), taught.delta_bp.flatten(1)).mean())
-    return _stack(found, net)
+    means = []
+    for layer in result.layers[:-1]:
+        if layer.delta_bp is None:
+            raise ArgumentError("result", "must be made with reference=True for delta angles")
+        means.append(angles(layer.delta.flatten(1), layer.delta_bp.flatten(1)).mean())
+    return _stack(means, net)
 
 
 class MeanDeltaAngles:
-    """The mean of `delta_angles` over lessons: a part of a learner's state."""
+    """The mean of `delta_angles` over two-phase passes: a part of a learner's state."""
 
     def __init__(self, net: BurstNetwork) -> None:
         like = net.layers[-1].bias.detach()
         self._sum = torch.zeros_like(like[:1]).repeat(len(net.names) - 1).double()
-        self._lessons = 0
+        self._passes = 0
 
-    def add(self, net: BurstNetwork, lesson: Lesson) -> None:
-        """Those of one more lesson, which must have been given with its reference."""
-        self._sum += delta_angles(net, lesson)
-        self._lessons += 1
+    def add(self, net: BurstNetwork, result: PassResult) -> None:
+        """Those of one more pass; the result as in `delta_angles`."""
+        self._sum += delta_angles(net, result)
+        self._passes += 1
 
     def forget(self) -> None:
         """Begin a new mean."""
         self._sum.zero_()
-        self._lessons = 0
+        self._passes = 0
 
     @property
     def mean(self) -> Tensor:
-        """Degrees, hidden layers first to last (L - 1,); zero before the first lesson."""
-        return self._sum / max(self._lessons, 1)
+        """Degrees, hidden layers first to last (L - 1,); zero before the first pass."""
+        return self._sum / max(self._passes, 1)
 
     def state(self) -> dict[str, Any]:
         """The angles of an epoch that has begun."""
-        return {"angles.sum": self._sum, "angles.steps": self._lessons}
+        return {"angles.sum": self._sum, "angles.steps": self._passes}
 
     def load_state(self, saved: Mapping[str, Any]) -> None:
         """Put back what `state` gave."""
         self._sum.copy_(saved["angles.sum"])
-        self._lessons = int(saved["angles.steps"])
+        self._passes = int(saved["angles.steps"])
 
 
 def _stack(values: list[Tensor], net: BurstNetwork) -> Tensor:

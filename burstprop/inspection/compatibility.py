@@ -28,8 +28,9 @@ def check(layers: Mapping[str, BurstLayer]) -> None:
     """ArgumentError, in one sentence, where layers in a row would not learn what they should."""
     for name, layer in layers.items():
         if not isinstance(layer, BurstLayer):
-            raise ArgumentError("layers", f"hold {name} of type {type(layer).__name__}: they must "
-                                "be burst layers")  # fmt: skip
+            raise ArgumentError(
+                "layers", f"hold {name} of type {type(layer).__name__}: they must be burst layers"
+            )
     if [layer.units.output for layer in layers.values()] != [False] * (len(layers) - 1) + [True]:
         raise ArgumentError(
             "layers", "must end with one whose units are output units, and only one"
@@ -72,9 +73,10 @@ def _check_scale(low: str, below: Units, high: str, above: Units) -> None:
     scale = above.kappa if above.output else 1.0
     if not math.isclose(below.kappa, scale, rel_tol=1e-6):
         raise ArgumentError(
-            "kappa", f"of {low} (={below.kappa:g}, {below!r}) must be {scale:g}, by which {high} "
-            f"(={above!r}) scales its bursts' difference"
-        )  # fmt: skip
+            "kappa",
+            f"of {low} (={below.kappa:g}, {below!r}) must be {scale:g}, by which {high} "
+            f"(={above!r}) scales its bursts' difference",
+        )
 
 
 def _check_sizes(low: str, below: Any, high: str, above: Any) -> None:
@@ -85,5 +87,8 @@ def _check_sizes(low: str, below: Any, high: str, above: Any) -> None:
         )
     maps = isinstance(below, BurstConv2d) and isinstance(above, BurstLinear)
     if takes % has if maps else takes != has:
-        raise ArgumentError("layers", f"do not fit: {high} takes {takes} inputs, and {low} has "
-                            f"{has} {'maps' if maps else 'outputs'}")  # fmt: skip
+        raise ArgumentError(
+            "layers",
+            f"do not fit: {high} takes {takes} inputs, and {low} has "
+            f"{has} {'maps' if maps else 'outputs'}",
+        )
