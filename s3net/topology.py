@@ -14,7 +14,7 @@ need L wires where dense ones need L (L + 1) / 2, and one concatenation where th
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from common.errors import ArgumentError
+from common.errors import unknown
 
 WIRINGS = ("sparse", "dense", "residual", "plain")
 
@@ -41,7 +41,7 @@ def widths(wiring: str, channels: int, growth: int, depth: int) -> Widths:
         return Widths(layers, channels + depth * growth)
     if wiring == "residual":
         return Widths([(channels, channels)] * depth, channels)
-    raise ArgumentError("wiring", f"(={wiring}) must be one of {', '.join(WIRINGS)}")
+    raise unknown("wiring", wiring, WIRINGS)
 
 
 def edges(wiring: str, depth: int) -> list[tuple[int, int]]:
@@ -58,7 +58,7 @@ def edges(wiring: str, depth: int) -> list[tuple[int, int]]:
         return [*chain, *((i - 1, i + 1) for i in range(1, depth + 1)), (depth, last)]
     if wiring == "plain":
         return [*chain, (depth, last)]
-    raise ArgumentError("wiring", f"(={wiring}) must be one of {', '.join(WIRINGS)}")
+    raise unknown("wiring", wiring, WIRINGS)
 
 
 def wire(

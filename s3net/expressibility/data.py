@@ -47,8 +47,11 @@ def load(name: str, boston: Path | None = None) -> Data:
         x, labels = datasets.load_digits(return_X_y=True)
         return Data(name, x / 16, np.eye(10)[labels] - 0.1, True)
     if boston is None:
-        raise ArgumentError("boston", "is missing: dataset boston needs a file (csv or npz "
-                         "with 13 features and the price); no library ships it")  # fmt: skip
+        raise ArgumentError(
+            "boston",
+            "is missing: dataset boston needs a file (csv or npz with 13 features and the price); "
+            "no library ships it",
+        )
     x, y = _read_boston(boston)
     return Data(name, x, y)
 
@@ -90,8 +93,11 @@ def _read_boston(path: Path) -> tuple[Array, Array]:
         raise ArgumentError("boston", f"(={path}): cannot be read ({error})") from None
     finite = np.isfinite(x).all() and np.isfinite(y).all()
     if x.ndim != 2 or x.shape[1] != 13 or len(x) != len(y) or not finite:
-        raise ArgumentError("boston", f"(={path}): must hold 13 features and the price a row, "
-                        f"finite numbers all, not {x.shape}")  # fmt: skip
+        raise ArgumentError(
+            "boston",
+            f"(={path}): must hold 13 features and the price a row, finite numbers all, not "
+            f"{x.shape}",
+        )
     return x, y
 
 

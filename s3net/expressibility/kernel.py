@@ -64,8 +64,8 @@ class State:
         """After a dense layer."""
         scale, shift = w_std**2, b_std**2
         q = scale * self.q + shift
-        return State(q, q + scale * self.t, scale * self.v + shift, scale * self.w + shift,
-                     self.same)  # fmt: skip
+        v, w = (scale * variance + shift for variance in (self.v, self.w))
+        return State(q, q + scale * self.t, v, w, self.same)
 
     def relu(self) -> "State":
         """After a ReLU."""

@@ -8,8 +8,13 @@ import numpy as np
 from common.reports.figures import COLOURS
 from s3net.plots import canvas, save
 
-COLOUR = {"residual": COLOURS[1], "proposed": COLOURS[0], "dense": COLOURS[2], "plain": "#6b7280",
-          "proposed_with_identity": COLOURS[3]}  # fmt: skip
+COLOUR = {
+    "residual": COLOURS[1],
+    "proposed": COLOURS[0],
+    "dense": COLOURS[2],
+    "plain": "#6b7280",
+    "proposed_with_identity": COLOURS[3],
+}
 
 
 def compared(rows: list[dict[str, Any]], gaps: list[Any], file: Path) -> None:
@@ -19,10 +24,16 @@ def compared(rows: list[dict[str, Any]], gaps: list[Any], file: Path) -> None:
     for kind in kinds:
         style = "-" if kind == "ntk" else "--"
         for wiring in dict.fromkeys(r["wiring"] for r in rows):
-            points = [(r["K"], r["mse"]) for r in rows if (r["wiring"], r["kernel"]) ==
-                      (wiring, kind)]  # fmt: skip
-            axes[0].plot(*zip(*points, strict=True), style, marker="o", markersize=3,
-                         color=COLOUR[wiring], label=f"{wiring}, {kind.upper()}")  # fmt: skip
+            mine = [r for r in rows if (r["wiring"], r["kernel"]) == (wiring, kind)]
+            axes[0].plot(
+                [r["K"] for r in mine],
+                [r["mse"] for r in mine],
+                style,
+                marker="o",
+                markersize=3,
+                color=COLOUR[wiring],
+                label=f"{wiring}, {kind.upper()}",
+            )
     if max(r["blocks"] for r in rows) > 16:
         for axis in axes:
             axis.set_xscale("log", base=2)
@@ -38,12 +49,21 @@ def compared(rows: list[dict[str, Any]], gaps: list[Any], file: Path) -> None:
         handlelength=4,
     )
     for i, kind in enumerate(kinds if gaps else ()):
-        mine = [g for g in gaps if g.kernel == kind]
-        x = np.array([g.blocks + 2 for g in mine]) * (1 + 0.015 * i)
-        mean = np.array([g.mean for g in mine])
-        low, high = (np.array([getattr(g, side) for g in mine]) for side in ("low", "high"))
-        axes[1].errorbar(x, mean, [mean - low, high - mean], fmt="o", markersize=3, capsize=2,
-                         color=("#1f2430", "#9aa1ab")[i], label=kind.upper())  # fmt: skip
+        chosen = [g for g in gaps if g.kernel == kind]
+        x = np.array([g.blocks + 2 for g in chosen]) * (1 + 0.015 * i)
+        mean = np.array([g.mean for g in chosen])
+        low, high = (np.array([getattr(g, side) for g in chosen]) for side in ("low", "high"))
+        colour = ("#1f2430", "#9aa1ab")[i]
+        axes[1].errorbar(
+            x,
+            mean,
+            [mean - low, high - mean],
+            fmt="o",
+            markersize=3,
+            capsize=2,
+            color=colour,
+            label=kind.upper(),
+        )
     if gaps:
         axes[1].axhline(0, color="0.5", linewidth=0.8)
         axes[1].set_xlabel("K")

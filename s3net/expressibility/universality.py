@@ -86,23 +86,24 @@ def rate(depths: list[int], errors: list[float]) -> float:
     return float(-np.polyfit(np.log(depths), np.log(errors), 1)[0])
 
 
-@command(paper="s3net", name="universality")
-@option(
-    "--function",
-    type=choice(*FUNCTIONS),
-    default="sin",
-    original=False,
-    help="What is approximated.",
-)
-@option("--depths", default="2,4,8,16,32,64,128", original=False, help="Numbers of neurons.")
-@option(
-    "--out",
-    type=path,
-    default=Path("runs/s3net/universality"),
-    original=False,
-    help="Folder of the results.",
-)
-def main(options: Options) -> None:
+@dataclass(frozen=True, kw_only=True)
+class UniversalityOptions(Options):
+    """What universality takes."""
+
+    function: str = option(
+        type=choice(*FUNCTIONS), default="sin", original=False, help="What is approximated."
+    )
+    depths: str = option(default="2,4,8,16,32,64,128", original=False, help="Numbers of neurons.")
+    out: Path = option(
+        type=path,
+        default=Path("runs/s3net/universality"),
+        original=False,
+        help="Folder of the results.",
+    )
+
+
+@command(UniversalityOptions, paper="s3net", name="universality")
+def main(options: UniversalityOptions) -> None:
     """Build the one-neuron-wide network for a function and measure its error against depth."""
     from common.reports.figures import COLOURS
     from s3net.expressibility.plots import panels, write
@@ -112,8 +113,9 @@ def main(options: Options) -> None:
     except ValueError:
         depths = [0]
     if min(depths) < 1:
-        raise UsageError(f"option --depths (={options.depths}) must be whole numbers >= 1, such as "
-                         "2,4,8")  # fmt: skip
+        raise UsageError(
+            f"option --depths (={options.depths}) must be whole numbers >= 1, such as 2,4,8"
+        )
     f, a, b, bend = FUNCTIONS[options.function]
     errors = [largest_error(options.function, depth) for depth in depths]
     table = [("depth", "largest_error"), *zip(depths, errors, strict=True)]

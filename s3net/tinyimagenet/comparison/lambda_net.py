@@ -80,5 +80,5 @@ class Bottleneck(nn.Module):
 
 def lambda_resnet50(classes: int) -> ResNet:
     """15.00 million parameters with 1000 classes."""
-    return ResNet(Bottleneck, classes, head=nn.Sequential(nn.Dropout(DROPOUT),
-                                                          nn.Linear(2048, classes)))  # fmt: skip
+    head = nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(2048, classes))
+    return ResNet(Bottleneck, classes, head=head)

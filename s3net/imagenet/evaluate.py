@@ -10,38 +10,44 @@ from common.backends import torch_backend, torch_distributed, torch_trial
 from common.data.torch_stream import TorchStream
 from common.data.torchvision_transforms import centre_crop, ten_crop
 from common.runs.running import Sums
-from s3net.imagenet.data import check_images, load_task, stream
+from common.runs.step_lines import format_validation
 from s3net.imagenet.learner import Learner
-from s3net.imagenet.models import arch_of
-from s3net.imagenet.program import check, describe, make_learner, said
+from s3net.imagenet.options import ImageNetOptions
+from s3net.imagenet.program import (
+    check,
+    describe,
+    load_images,
+    make_learner,
+    stream,
+)
 from s3net.stored import load, read
 
 IDLE = ("epochs", "start_epoch", "lr", "momentum", "weight_decay", "limit_train", "train", "out")
 
 
-def centre(options: Any) -> None:
+def evaluate_centre(options: ImageNetOptions) -> None:
     """Print accuracies and loss on the central crops, 224 of 256."""
-    validate(options, options.resume, centre_crop)
+    evaluate(options, options.resume, centre_crop)
 
 
-def ten_crops(options: Any) -> None:
+def evaluate_ten_crops(options: ImageNetOptions) -> None:
     """Print accuracies and loss of the logits averaged over corners, centre and their mirror
     images."""
-    validate(options, options.weights, ten_crop)
+    evaluate(options, options.weights, ten_crop)
 
 
-def validate(options: Any, weights: Path | None, crop: Callable[[int], Any]) -> None:
+def evaluate(options: ImageNetOptions, weights: Path | None, crop: Callable[[int], Any]) -> None:
     """Test the network of a file (None: as it is drawn from the seed)."""
-    idle = [name.replace("_", "-") for name in IDLE if name in options.typed]
-    if idle:
-        click.echo(f"note: --{', --'.join(idle)} have no effect on a validation", err=True)
+    if idle := [f"--{n.replace('_', '-')}" for n in IDLE if n in options.call.typed]:
+        click.echo(f"note: {', '.join(idle)} have no effect on a validation", err=True)
     if weights is None:
         click.echo("note: no --resume: the network is as it is drawn from the seed", err=True)
-    device = torch_backend.set_up(options)
+    device = torch_backend.set_up(
+        options.device, options.seed, options.threads, options.deterministic
+    )
     world, device = torch_distributed.join(device)
     check(options, world, device)
-    task = load_task(options, training=False)
-    check_images(options, task, world)
+    task = load_images(options, world, training=False)
     if world.main:
         click.echo(task.about)
     learner = make_learner(options, task, device, world)
@@ -51,17 +57,20 @@ def validate(options: Any, weights: Path | None, crop: Callable[[int], Any]) -> 
         load(learner.net, read(weights), weights)
     batches = stream(options, task.val, crop, device, world)
     describe(options, learner, world)
-    loss, accuracies = figures(learner, batches, world)
+    loss, accuracies = measure(learner, batches, world)
     if world.main:
-        click.echo(f"{len(task.val)} images of {len(task.classes)} classes, {arch_of(options)}")
-        click.echo(said(loss, accuracies))
+        classes = len(task.classes)
+        click.echo(f"{len(task.val)} images of {classes} classes, {options.network}")
+        click.echo(format_validation(loss, *accuracies))
     world.close()
 
 
-def figures(learner: Learner, batches: TorchStream, world: Any) -> tuple[float, list[float]]:
+def measure(
+    learner: Learner, batches: TorchStream, world: torch_distributed.World
+) -> tuple[float, list[float]]:
     """Mean loss; top-1 and top-5 accuracy in percent, over all processes."""
-    sums, whole = (Sums(torch_backend.to_floats, len(learner.counts)) for _ in range(2))
+    mine, whole = (Sums(torch_backend.to_floats, len(learner.counts)) for _ in range(2))
     for images, labels in batches:
-        sums.add(learner.eval_step(images, labels), len(labels))
-    whole.load_states(world.gather(sums.state()))
+        mine.add(learner.eval_step(images, labels), len(labels))
+    whole.load_states(world.gather(mine.state()))
     return whole.loss, whole.shares
