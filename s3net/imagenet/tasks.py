@@ -73,9 +73,15 @@ def load_task(
     name = "imagenet" if n == CLASSES else f"imagenet_{n}"  # only its 1000 are imagenet
     where = " and ".join(map(str, places.values()))
     about = described(name, n, images.get("train"), images["val"], where)
-    first = halves["train"].limit(limit_train) if training else None
-    second = halves["val"].limit(limit_test, "limit_test")
-    return Task(first, second, classes["val"], checksums, tuple(checksums), name, about)
+    return Task(
+        halves["train"].limit(limit_train) if training else None,
+        halves["val"].limit(limit_test, "limit_test"),
+        classes["val"],
+        checksums,
+        tuple(checksums),
+        name,
+        about,
+    )
 
 
 def _inside(folder: Path | None, half: str) -> Path:

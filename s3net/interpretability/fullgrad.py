@@ -9,7 +9,7 @@ import io
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -57,7 +57,8 @@ def main(options: FullGradOptions) -> None:
     columns += [(name, list(one.saliency)) for name, one in maps.items()]
     grid(columns, names, options.out / "fullgrad.png")
     arrays = io.BytesIO()
-    np.savez_compressed(arrays, names=names, **{name: one.saliency for name, one in maps.items()})
+    named: dict[str, Any] = {name: one.saliency for name, one in maps.items()}
+    np.savez_compressed(arrays, names=names, **named)
     write_bytes(options.out / "maps.npz", arrays.getvalue())
     rows = [
         [image, name, int(target), f"{error:.3g}"]

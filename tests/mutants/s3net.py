@@ -119,8 +119,8 @@ MUTATIONS = (
     Mutation(
         "edges that run from large to small",
         f"{TINY}/comparison/graphs.py",
-        "found[b].append(a)",
-        "found[a].append(b)",
+        "feeding[b].append(a)",
+        "feeding[a].append(b)",
     ),
     Mutation(
         "draw a resumed run's graphs anew",
@@ -137,7 +137,7 @@ MUTATIONS = (
     Mutation(
         "the table's rate whatever was typed",
         f"{TINY}/options.py",
-        ' and "lr" not in options.typed',
+        ' and "lr" not in self.call.typed',
         "",
     ),
     Mutation(
@@ -167,8 +167,8 @@ MUTATIONS = (
     Mutation(
         "an equal network is a better one",
         f"{IMAGENET}/program.py",
-        "learner.best[by] > best[by]",
-        "learner.best[by] >= best[by]",
+        "learner.best[by] > before[by]",
+        "learner.best[by] >= before[by]",
     ),
     Mutation(
         "a part of an lmdb file keeps the labels of the whole",

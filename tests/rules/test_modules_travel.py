@@ -61,9 +61,9 @@ def _cifar(wiring: str) -> Any:
 
 
 def _rival(name: str) -> Any:
-    from s3net.tinyimagenet.models import make
+    from s3net.tinyimagenet.networks import make_network
 
-    return make(name, 4), torch.randn(2, 3, 32, 32)
+    return make_network(name, 4), torch.randn(2, 3, 32, 32)
 
 
 MADE: dict[str, Callable[[], Any]] = {
