@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import click
 
 from common.cli import Options, command, option
-from common.cli.params import choice, path, positive_int
+from common.cli.params import choice, positive_int
 from common.errors import UsageError
 from s3net.tinyimagenet.recipes import S3
 
@@ -187,18 +187,11 @@ class WiringOptions(Options):
     """What wiring takes."""
 
     model: str = option(
-        type=choice(*S3, "s3net_small", "cifar"),
-        default="s3net_small",
-        original=False,
-        help="Network.",
+        type=choice(*S3, "s3net_small", "cifar"), default="s3net_small", help="Network."
     )
-    block: int = option(
-        type=positive_int, default=1, original=False, help="Which of the network's blocks."
-    )
-    wirings: str = option(
-        default="sparse,dense,residual", original=False, help="Wirings, by commas."
-    )
-    out: Path = option(type=path, default=Path("wiring.png"), original=False, help="The figure.")
+    block: int = option(type=positive_int, default=1, help="Which of the network's blocks.")
+    wirings: str = option(default="sparse,dense,residual", help="Wirings, by commas.")
+    out: Path = option(default=Path("wiring.png"), help="The figure.")
 
 
 @command(WiringOptions, paper="s3net", name="wiring")

@@ -169,70 +169,49 @@ class CompareOptions(Options):
     dataset: str = option(
         type=choice(*DATASETS),
         default="diabetes",
-        original=False,
         help="Data: diabetes is bundled, Boston comes from --boston.",
     )
     boston: Path | None = option(
-        type=path, original=False, help="Boston housing as csv or npz: 13 features and the price."
+        type=path, help="Boston housing as csv or npz: 13 features and the price."
     )
-    depths: str = option(default="2:8", original=False, help="Blocks B: FIRST:LAST or a list.")
+    depths: str = option(default="2:8", help="Blocks B: FIRST:LAST or a list.")
     wirings: tuple[str, ...] = option(
         "--wiring",
         multiple=True,
         type=choice(*WIRINGS),
-        original=False,
         default=("residual", "proposed", "dense"),
         help="Wirings; repeat for more.",
     )
     identity: bool = option(
         is_flag=True,
         default=False,
-        original=False,
         help="Also the proposed wiring with the identity branch, as drawn.",
     )
     ridge: float = option(
-        type=nonnegative,
-        default=0.1,
-        original=False,
-        help="Ridge, relative to the mean of the kernel's diagonal.",
+        type=nonnegative, default=0.1, help="Ridge, relative to the mean of the kernel's diagonal."
     )
-    w_std: float = option(
-        type=positive, default=1.5, original=False, help="Weights' deviation, sigma_w."
-    )
-    b_std: float = option(
-        type=nonnegative, default=0.05, original=False, help="Biases' deviation, sigma_b."
-    )
+    w_std: float = option(type=positive, default=1.5, help="Weights' deviation, sigma_w.")
+    b_std: float = option(type=nonnegative, default=0.05, help="Biases' deviation, sigma_b.")
     standardize: bool = option(
         is_flag=True,
         default=False,
-        original=False,
         help="Features with mean 0 and variance 1 (the notebook's are raw).",
     )
     splits: int = option(
-        type=nonnegative_int,
-        default=0,
-        original=False,
-        help="Random splits for the gap's confidence interval.",
+        type=nonnegative_int, default=0, help="Random splits for the gap's confidence interval."
     )
     kind: str = option(
         "--kernel",
         type=choice("ntk", "nngp", "both"),
         default="both",
-        original=False,
         help="Tangent kernel, Gaussian process, or both.",
     )
     route: str = option(
         type=choice("numpy", "neural-tangents"),
         default="numpy",
-        original=False,
         help="Closed form, or the paper's tool on JAX.",
     )
-    out: Path = option(
-        type=path,
-        default=Path("runs/s3net/compare"),
-        original=False,
-        help="Folder of the results.",
-    )
+    out: Path = option(default=Path("runs/s3net/compare"), help="Folder of the results.")
 
 
 @command(CompareOptions, paper="s3net", name="compare")

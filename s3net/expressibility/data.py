@@ -22,15 +22,6 @@ class Data(NamedTuple):
     classes: bool = False
 
 
-class Halves(NamedTuple):
-    """A split."""
-
-    x_train: Array
-    y_train: Array
-    x_test: Array
-    y_test: Array
-
-
 def load(name: str, boston: Path | None = None) -> Data:
     """A data set; ArgumentError for Boston without a file.
 
@@ -56,14 +47,9 @@ def load(name: str, boston: Path | None = None) -> Data:
     return Data(name, x, y)
 
 
-def split(data: Data, seed: int = 13) -> Halves:
-    """A tenth for the test, drawn by scikit-learn; seed 13 is the notebook's."""
-    train, test = indices(len(data.x), seed)
-    return Halves(data.x[train], data.y[train], data.x[test], data.y[test])
-
-
-def indices(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(train, test) of the same split of so many points."""
+def indices(count: int, seed: int = 13) -> tuple[np.ndarray, np.ndarray]:
+    """(train, test): a tenth of so many points for the test, drawn by scikit-learn; seed 13 is the
+    notebook's."""
     from sklearn.model_selection import train_test_split
 
     train, test = train_test_split(np.arange(count), test_size=TEST_SHARE, random_state=seed)

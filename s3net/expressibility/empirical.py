@@ -12,7 +12,7 @@ import click
 import numpy as np
 
 from common.cli import Options, command, option
-from common.cli.params import path, positive_int
+from common.cli.params import positive_int
 from s3net.expressibility.kernel import WIRINGS, Array, kernels
 from s3net.topology import wire
 
@@ -78,23 +78,17 @@ def deviation(
 class EmpiricalOptions(Options):
     """What empirical takes."""
 
-    blocks: int = option(type=positive_int, default=3, original=False, help="Blocks B.")
-    seeds: int = option(type=positive_int, default=40, original=False, help="Networks a width.")
-    widest: int = option(
-        type=positive_int, default=512, original=False, help="Widths double from 8 to this."
-    )
-    out: Path = option(
-        type=path,
-        default=Path("runs/s3net/empirical.png"),
-        original=False,
-        help="Where the figure goes.",
-    )
+    blocks: int = option(type=positive_int, default=3, help="Blocks B.")
+    seeds: int = option(type=positive_int, default=40, help="Networks a width.")
+    widest: int = option(type=positive_int, default=512, help="Widths double from 8 to this.")
+    out: Path = option(default=Path("runs/s3net/empirical.png"), help="Where the figure goes.")
 
 
 @command(EmpiricalOptions, paper="s3net", name="empirical")
 def main(options: EmpiricalOptions) -> None:
     """Draw how the tangent kernels of finite networks approach the closed form."""
-    from s3net.expressibility.plots import COLOUR, panels, write
+    from s3net.expressibility.plots import COLOUR, panels
+    from s3net.plots import save
 
     x = np.random.RandomState(0).standard_normal((3, 5))
     widths = [8 * 2**i for i in range(12) if 8 * 2**i <= options.widest]
@@ -113,7 +107,7 @@ def main(options: EmpiricalOptions) -> None:
     title = f"mean of {options.seeds} networks, B = {options.blocks}; dotted: standard error"
     axis.set_title(title, fontsize=9)
     axis.legend(frameon=False, fontsize=8)
-    write(figure, options.out)
+    save(figure, options.out)
     click.echo(options.out)
 
 

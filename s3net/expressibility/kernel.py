@@ -52,9 +52,8 @@ class State:
     same: bool
 
     def __add__(self, other: "State") -> "State":
-        return State(
-            self.q + other.q, self.t + other.t, self.v + other.v, self.w + other.w, self.same
-        )
+        q, t = self.q + other.q, self.t + other.t
+        return State(q, t, self.v + other.v, self.w + other.w, self.same)
 
     def scaled(self, factor: float) -> "State":
         """Of values times the root of `factor`."""

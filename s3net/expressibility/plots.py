@@ -70,15 +70,10 @@ def compared(rows: list[dict[str, Any]], gaps: list[Any], file: Path) -> None:
         axes[1].set_ylabel("MSE, residual minus proposed")
         axes[1].set_title(f"{gaps[0].splits} random splits, 95 % intervals", fontsize=10)
         axes[1].legend(frameon=False, fontsize=8)
-    write(figure, file)
+    save(figure, file)
 
 
 def panels(count: int) -> tuple[Any, Any]:
     """A figure of so many panels side by side, and its axes."""
     figure, (axes,) = canvas(1, count, (4.6 * count, 3.9))
     return figure, axes
-
-
-def write(figure: Any, file: Path) -> None:
-    """As all figures of the study are written."""
-    save(figure, file, dpi=120)

@@ -22,7 +22,7 @@ import click
 import numpy as np
 
 from common.cli import Options, command, option
-from common.cli.params import choice, path
+from common.cli.params import choice
 from common.errors import ArgumentError, UsageError
 from common.files.writing import write_table
 from s3net.expressibility.kernel import Array
@@ -90,23 +90,17 @@ def rate(depths: list[int], errors: list[float]) -> float:
 class UniversalityOptions(Options):
     """What universality takes."""
 
-    function: str = option(
-        type=choice(*FUNCTIONS), default="sin", original=False, help="What is approximated."
-    )
-    depths: str = option(default="2,4,8,16,32,64,128", original=False, help="Numbers of neurons.")
-    out: Path = option(
-        type=path,
-        default=Path("runs/s3net/universality"),
-        original=False,
-        help="Folder of the results.",
-    )
+    function: str = option(type=choice(*FUNCTIONS), default="sin", help="What is approximated.")
+    depths: str = option(default="2,4,8,16,32,64,128", help="Numbers of neurons.")
+    out: Path = option(default=Path("runs/s3net/universality"), help="Folder of the results.")
 
 
 @command(UniversalityOptions, paper="s3net", name="universality")
 def main(options: UniversalityOptions) -> None:
     """Build the one-neuron-wide network for a function and measure its error against depth."""
     from common.reports.figures import COLOURS
-    from s3net.expressibility.plots import panels, write
+    from s3net.expressibility.plots import panels
+    from s3net.plots import save
 
     try:
         depths = [int(word) for word in options.depths.split(",")]
@@ -133,7 +127,7 @@ def main(options: UniversalityOptions) -> None:
         axes[1].loglog(depths, bound, ":", color="0.4", label="bound, 1 / depth²")
     axes[1].set_xlabel("depth = neurons")
     axes[1].legend(frameon=False, fontsize=8)
-    write(figure, options.out / f"{options.function}.png")
+    save(figure, options.out / f"{options.function}.png")
     for depth, error in zip(depths, errors, strict=True):
         click.echo(f"{depth:>5} neurons: largest error {error:.3g}")
     if len(set(depths)) > 1:

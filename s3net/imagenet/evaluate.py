@@ -1,8 +1,6 @@
 """Validation alone: the central crop (`train --evaluate`), or ten crops of each image."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -13,31 +11,17 @@ from common.runs.running import Sums
 from common.runs.step_lines import format_validation
 from s3net.imagenet.learner import Learner
 from s3net.imagenet.options import ImageNetOptions
-from s3net.imagenet.program import (
-    check,
-    describe,
-    load_images,
-    make_learner,
-    stream,
-)
+from s3net.imagenet.program import check, describe, load_images, make_learner, stream
 from s3net.stored import load, read
 
 IDLE = ("epochs", "start_epoch", "lr", "momentum", "weight_decay", "limit_train", "train", "out")
+CROPS = {"centre": centre_crop, "ten": ten_crop}
 
 
-def evaluate_centre(options: ImageNetOptions) -> None:
-    """Print accuracies and loss on the central crops, 224 of 256."""
-    evaluate(options, options.resume, centre_crop)
-
-
-def evaluate_ten_crops(options: ImageNetOptions) -> None:
-    """Print accuracies and loss of the logits averaged over corners, centre and their mirror
-    images."""
-    evaluate(options, options.weights, ten_crop)
-
-
-def evaluate(options: ImageNetOptions, weights: Path | None, crop: Callable[[int], Any]) -> None:
-    """Test the network of a file (None: as it is drawn from the seed)."""
+def evaluate(options: ImageNetOptions, weights: Path | None, crops: str) -> None:
+    """Print accuracies and loss of the network of a file (None: as it is drawn from the seed): on
+    the central crops, 224 of 256, or of the logits averaged over ten, the corners, the centre and
+    their mirror images."""
     if idle := [f"--{n.replace('_', '-')}" for n in IDLE if n in options.call.typed]:
         click.echo(f"note: {', '.join(idle)} have no effect on a validation", err=True)
     if weights is None:
@@ -55,7 +39,7 @@ def evaluate(options: ImageNetOptions, weights: Path | None, crop: Callable[[int
     torch_trial.fits(learner.net, shape, torch_backend.floats(options.precision))
     if weights is not None:
         load(learner.net, read(weights), weights)
-    batches = stream(options, task.val, crop, device, world)
+    batches = stream(options, task.val, CROPS[crops], device, world)
     describe(options, learner, world)
     loss, accuracies = measure(learner, batches, world)
     if world.main:

@@ -79,15 +79,7 @@ def convert(folder: Path, file: Path, *, commit_every: int, check: bool, quiet: 
     from common.data.pixels import decode_bytes
     from common.files.reading import damaged, read
     from common.files.writing import writing
-    from s3net.imagenet.records import (
-        LABELS,
-        META,
-        library,
-        open_file,
-        pack,
-        read_meta,
-        write_meta,
-    )
+    from s3net.imagenet.records import LABELS, META, library, open_file, pack, read_meta, write_meta
 
     split, classes, listing = one_half(folder)
     if {"train", "val"} <= set(classes):

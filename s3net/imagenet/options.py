@@ -64,9 +64,7 @@ class ImageNetOptions(TrainingOptions):
     )
     check_data: bool = check_data_option()
     start_epoch: int = option(
-        type=nonnegative_int,
-        default=0,
-        help="Epoch to begin with; a resumed file knows its own.",
+        type=nonnegative_int, default=0, help="Epoch to begin with; a resumed file knows its own."
     )
     batch_size: int = option(
         "-b",
@@ -133,22 +131,14 @@ class ImageNetOptions(TrainingOptions):
         help="How processes talk.",
     )
     gpu: int | None = option(
-        type=nonnegative_int,
-        numbers=False,
-        help="The only GPU: the same as --device cuda:N.",
+        type=nonnegative_int, numbers=False, help="The only GPU: the same as --device cuda:N."
     )
     multiprocessing_distributed: bool = option(
-        is_flag=True,
-        default=False,
-        numbers=False,
-        help="Refused: torchrun starts the processes.",
+        is_flag=True, default=False, numbers=False, help="Refused: torchrun starts the processes."
     )
     image_size: int = option(type=side, default=224, original=False, help="Side of the crops.")
     num_classes: int | None = option(
-        type=positive_int,
-        original=False,
-        show_default="the data's",
-        help="The network's outputs.",
+        type=positive_int, original=False, show_default="the data's", help="The network's outputs."
     )
     compile: bool = option(
         is_flag=True, default=False, original=False, help="torch.compile the network."

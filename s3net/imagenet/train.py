@@ -13,9 +13,9 @@ from s3net.imagenet.options import TrainOptions
 def main(options: TrainOptions) -> None:
     """Train S3, or any network of torchvision, on ImageNet (Fan et al., table V)."""
     if options.evaluate:
-        from s3net.imagenet.evaluate import evaluate_centre
+        from s3net.imagenet.evaluate import evaluate
 
-        evaluate_centre(options)
+        evaluate(options, options.resume, "centre")
     else:
         from s3net.imagenet.program import train
 

@@ -12,9 +12,9 @@ from s3net.imagenet.options import ImageNetOptions, TenCropsOptions
 @command(TenCropsOptions, paper="s3net", name="validate_10crop")
 def main(options: ImageNetOptions) -> None:
     """Print a network's accuracies, its logits averaged over ten crops of each image."""
-    from s3net.imagenet.evaluate import evaluate_ten_crops
+    from s3net.imagenet.evaluate import evaluate
 
-    evaluate_ten_crops(options)
+    evaluate(options, options.weights, "ten")
 
 
 if __name__ == "__main__":

@@ -28,10 +28,7 @@ class FullGradOptions(StudyOptions):
 
     out: Path = results("runs/s3net/fullgrad")
     photos: bool = option(
-        "--photos/--no-photos",
-        default=True,
-        original=False,
-        help="The photographs as the first column.",
+        "--photos/--no-photos", default=True, help="The photographs as the first column."
     )
 
 

@@ -13,30 +13,23 @@ from s3net.tinyimagenet.recipes import SMALL
 class StudyOptions(Options):
     """Photos and networks; `out`, where the results go, has a default of each command."""
 
-    images: Path = option(type=path, required=True, help="Folder of photographs.", original=False)
+    images: Path = option(type=path, required=True, help="Folder of photographs.")
     models: tuple[str, ...] = option(
         "--model",
         multiple=True,
         default=SMALL,
-        original=False,
         metavar="NAME[=FILE]",
         help="Network: a small one of ours, one of torchvision, or any of them with your weights "
         "(safetensors, .pth, run directory). Repeat for more.",
     )
     image_size: int | None = option(
-        type=side,
-        original=False,
-        help="Side of the images (default: the network's, else 224).",
+        type=side, help="Side of the images (default: the network's, else 224)."
     )
-    limit: int | None = option(
-        type=positive_int, original=False, help="The first so many photographs only."
-    )
-    batch_size: int = option(type=batch, default=10, original=False, help="Photographs a pass.")
-    device: str | int = option(
-        type=Device(), default="auto", original=False, help="cpu, cuda, cuda:1 or an index."
-    )
+    limit: int | None = option(type=positive_int, help="The first so many photographs only.")
+    batch_size: int = option(type=batch, default=10, help="Photographs a pass.")
+    device: str | int = option(type=Device(), default="auto", help="cpu, cuda, cuda:1 or an index.")
 
 
 def results(folder: str) -> Any:
     """The field `out`: where a command's results go."""
-    return option(type=path, default=Path(folder), original=False, help="Folder of the results.")
+    return option(default=Path(folder), help="Folder of the results.")

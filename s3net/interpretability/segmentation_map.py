@@ -9,7 +9,6 @@ Writes segmentation.png, dice.png and dice.csv.
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -20,9 +19,6 @@ from common.errors import UsageError
 from common.files.writing import write_table
 from s3net.interpretability.options import StudyOptions, results
 
-if TYPE_CHECKING:
-    from s3net.interpretability.study import Photos
-
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentationOptions(StudyOptions):
@@ -30,32 +26,24 @@ class SegmentationOptions(StudyOptions):
 
     out: Path = results("runs/s3net/segmentation")
     masks: Path = option(
-        type=path,
-        required=True,
-        original=False,
-        help="Folder of cut-outs, named as the photographs begin.",
+        type=path, required=True, help="Folder of cut-outs, named as the photographs begin."
     )
     percentile: float = option(
         type=Number(float, 0, 100),
         default=90.0,
-        original=False,
         help="Percentile of a map above which the figure is white.",
     )
     dice_percentiles: str = option(
         default="99:80",
-        original=False,
         metavar="FIRST:LAST",
         help="Percentiles of the Dice curve, in steps of one.",
     )
     red_mask: bool = option(
         is_flag=True,
         default=False,
-        original=False,
         help="Masks as the original made them: the red channel only (its defect).",
     )
-    rows: int = option(
-        type=positive_int, default=4, original=False, help="Photographs in the figure."
-    )
+    rows: int = option(type=positive_int, default=4, help="Photographs in the figure.")
 
 
 @command(SegmentationOptions, paper="s3net", name="segmentation_map")
@@ -72,15 +60,11 @@ def main(options: SegmentationOptions) -> None:
     paths = files(options.images, options.limit)
     overlap: dict[str, np.ndarray] = {}
     columns: list[tuple[str, list[np.ndarray]]] = []
-
-    @cache
-    def read(size: int) -> tuple[Photos, np.ndarray]:
-        shown = photos(paths, size)
-        return shown, masks(shown.names, options.masks, size, options.red_mask)
-
+    read = cache(lambda size: photos(paths, size))
+    cut_outs = cache(lambda size: masks(read(size).names, options.masks, size, options.red_mask))
     for word in options.models:
         opened = open_model(word, options.image_size)
-        shown, truth = read(opened.size)
+        shown, truth = read(opened.size), cut_outs(opened.size)
         one = explain(opened, shown.pixels, batch=options.batch_size, device=device)
         report(one)
         name = word.partition("=")[0]

@@ -20,41 +20,27 @@ class EvalOptions(Options):
     """What evaluate takes."""
 
     model_path: Path | None = option(
-        type=path, original=False, help="A run directory, a safetensors file or a .pth."
+        type=path, help="A run directory, a safetensors file or a .pth."
     )
-    model: str | None = option(
-        type=choice(*MODELS), original=False, help="Network, where the file does not say."
-    )
+    model: str | None = option(type=choice(*MODELS), help="Network, where the file does not say.")
     dataset: str = option(
         "--dataset",
         "--data",
         type=choice(*TINY_DATASETS, "digits"),
         default="tiny_imagenet",
-        original=False,
         help="Data set.",
     )
     image_size: int | None = option(
-        type=side,
-        original=False,
-        help="Images are enlarged to this side (default: the model's, else 224).",
+        type=side, help="Images are enlarged to this side (default: the model's, else 224)."
     )
-    test_batch_size: int = option(type=batch, default=200, original=False, help="Images a batch.")
-    device: str | int = option(
-        type=Device(), default="auto", original=False, help="cpu, cuda, cuda:1."
-    )
-    data_dir: Path | None = option(type=path, original=False, help="Folder of the data sets.")
+    test_batch_size: int = option(type=batch, default=200, help="Images a batch.")
+    device: str | int = option(type=Device(), default="auto", help="cpu, cuda, cuda:1.")
+    data_dir: Path | None = option(type=path, help="Folder of the data sets.")
     no_download: bool = option(
-        "--no-download/--download",
-        default=False,
-        original=False,
-        help="Fail where data are missing.",
+        "--no-download/--download", default=False, help="Fail where data are missing."
     )
-    limit_test: int | None = option(
-        type=positive_int, original=False, help="Test on so many images only."
-    )
-    export: Path | None = option(
-        type=path, original=False, help="Also write the network to this safetensors."
-    )
+    limit_test: int | None = option(type=positive_int, help="Test on so many images only.")
+    export: Path | None = option(type=path, help="Also write the network to this safetensors.")
 
 
 @command(EvalOptions, paper="s3net", name="eval")

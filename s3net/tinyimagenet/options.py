@@ -1,6 +1,7 @@
 """The command line of Tiny ImageNet's programs: one set of options, each script's network fixed."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,19 +23,20 @@ from s3net.tasks import TINY_DATASETS, outputs_for
 from s3net.tinyimagenet.recipes import MODELS, TABLE_LR, Recipe, recipe_of
 from s3net.topology import WIRINGS
 
+ours = partial(option, original=False)
+
 
 def _model(*models: str) -> Any:
-    return option(
+    return ours(
         type=choice(*models),
         default=models[0],
-        original=False,
         help="Network; those called *_small have 0.31 million parameters.",
     )
 
 
 def _of_recipe(kind: Any, default: float | None, help: str) -> Any:
     shown = True if default else "the network's recipe"
-    return option(type=kind, default=default, show_default=shown, original=False, help=help)
+    return ours(type=kind, default=default, show_default=shown, help=help)
 
 
 def _batch_size(default: int | None = None) -> Any:
@@ -52,70 +54,50 @@ class TrainOptions(TrainingOptions):
     """What Tiny ImageNet's trainers take."""
 
     model: str = _model(*MODELS)
-    num_classes: int | None = option(
-        type=positive_int,
-        original=False,
-        show_default="the data set's",
-        help="The network's outputs.",
+    num_classes: int | None = ours(
+        type=positive_int, show_default="the data set's", help="The network's outputs."
     )
     batch_size: int | None = _batch_size()
     lr: float | None = _lr()
-    lr_step: int = option(
+    lr_step: int = ours(
         type=positive_int,
         default=30,
-        original=False,
         help="Epochs after which the rate is divided by ten, again and again.",
     )
-    weight_decay: float = option(
-        type=nonnegative, default=0.0, original=False, help="Weight decay of every parameter."
+    weight_decay: float = ours(
+        type=nonnegative, default=0.0, help="Weight decay of every parameter."
     )
-    dropout: float = option(
-        type=fraction,
-        default=0.0,
-        original=False,
-        help="Dropout's probability, in training, in S3's layers.",
+    dropout: float = ours(
+        type=fraction, default=0.0, help="Dropout's probability, in training, in S3's layers."
     )
-    wiring: str | None = option(
+    wiring: str | None = ours(
         type=choice(*WIRINGS),
-        original=False,
         show_default="the network's",
         help="Wiring of an S3 net's blocks; sparse is S3.",
     )
-    test_batch_size: int = option(
-        type=batch, default=200, original=False, help="Validation images a batch."
+    test_batch_size: int = ours(type=batch, default=200, help="Validation images a batch.")
+    image_size: int = ours(
+        type=side, default=224, help="Images are enlarged to this side, on the device."
     )
-    image_size: int = option(
-        type=side,
-        default=224,
-        original=False,
-        help="Images are enlarged to this side, on the device.",
+    augmentation: bool = ours(
+        "--augmentation/--no-augmentation", default=True, help="Random flips."
     )
-    augmentation: bool = option(
-        "--augmentation/--no-augmentation", default=True, original=False, help="Random flips."
+    crop_border: int = ours(
+        type=nonnegative_int, default=0, help="Zero border, in pixels, for random crops as well."
     )
-    crop_border: int = option(
-        type=nonnegative_int,
-        default=0,
-        original=False,
-        help="Zero border, in pixels, for random crops as well.",
-    )
-    print_every: int = option(
+    print_every: int = ours(
         type=nonnegative_int,
         default=100,
-        original=False,
         numbers=False,
         help="Steps between two lines with the loss; 0: none.",
     )
-    epoch_models: bool = option(
+    epoch_models: bool = ours(
         "--epoch-models/--no-epoch-models",
         default=True,
-        original=False,
         numbers=False,
         help="Keep the network of every epoch, models/NAME/model_<e>_epoch.pt.",
     )
-    compile: bool = option(
-        is_flag=True, default=False, original=False, help="torch.compile the network."
-    )
+    compile: bool = ours(is_flag=True, default=False, help="torch.compile the network.")
     switches: Tiny = switch_options(Tiny)
     config: Path | None = None  # options of Tiny_RandomlyWired alone
     model_dir: Path | None = None

@@ -21,10 +21,10 @@ MUTATIONS = (
         "join(kept) if len(kept) > 1 else kept[-1]",
     ),
     Mutation(
-        "count dense wires like sparse ones",
+        "let dense layers see two layers only",
         TOPOLOGY,
-        "for j in range(1, depth + 2) for i in range(j)]",
-        "for j in range(1, depth + 2) for i in range(max(0, j - 2), j)]",
+        "layer(join(kept) if",
+        "layer(join(kept[:1] + kept[-1:]) if",
     ),
     Mutation(
         "do not halve the width between blocks",
