@@ -147,15 +147,8 @@ def make_network(name: str, classes: int, dropout: float = 0.0, wiring: str | No
     KeyError for another name.
     """
     plan = PLANS[name]
-    return S3Net(
-        plan.growth,
-        plan.blocks,
-        plan.init,
-        bn_size=plan.bn_size,
-        classes=classes,
-        dropout=dropout,
-        wiring=wiring or plan.wiring,
-    )
+    plan = plan._replace(wiring=wiring or plan.wiring)
+    return S3Net(**plan._asdict(), classes=classes, dropout=dropout)
 
 
 def torchvision_names() -> list[str]:

@@ -191,7 +191,7 @@ class WiringOptions(Options):
     )
     block: int = option(type=positive_int, default=1, help="Which of the network's blocks.")
     wirings: str = option(default="sparse,dense,residual", help="Wirings, by commas.")
-    out: Path = option(type=path, default=Path("wiring.png"), help="The figure.")
+    out: Path = option(default=Path("wiring.png"), help="The figure.")
 
 
 @command(WiringOptions, paper="s3net", name="wiring")

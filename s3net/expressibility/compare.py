@@ -211,7 +211,7 @@ class CompareOptions(Options):
         default="numpy",
         help="Closed form, or the paper's tool on JAX.",
     )
-    out: Path = option(type=path, default=Path("runs/s3net/compare"), help="Folder of the results.")
+    out: Path = option(default=Path("runs/s3net/compare"), help="Folder of the results.")
 
 
 @command(CompareOptions, paper="s3net", name="compare")

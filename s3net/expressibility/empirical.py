@@ -81,9 +81,7 @@ class EmpiricalOptions(Options):
     blocks: int = option(type=positive_int, default=3, help="Blocks B.")
     seeds: int = option(type=positive_int, default=40, help="Networks a width.")
     widest: int = option(type=positive_int, default=512, help="Widths double from 8 to this.")
-    out: Path = option(
-        type=path, default=Path("runs/s3net/empirical.png"), help="Where the figure goes."
-    )
+    out: Path = option(default=Path("runs/s3net/empirical.png"), help="Where the figure goes.")
 
 
 @command(EmpiricalOptions, paper="s3net", name="empirical")

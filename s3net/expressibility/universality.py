@@ -92,9 +92,7 @@ class UniversalityOptions(Options):
 
     function: str = option(type=choice(*FUNCTIONS), default="sin", help="What is approximated.")
     depths: str = option(default="2,4,8,16,32,64,128", help="Numbers of neurons.")
-    out: Path = option(
-        type=path, default=Path("runs/s3net/universality"), help="Folder of the results."
-    )
+    out: Path = option(default=Path("runs/s3net/universality"), help="Folder of the results.")
 
 
 @command(UniversalityOptions, paper="s3net", name="universality")

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -23,7 +24,9 @@ from common.errors import UsageError
 from s3net.imagenet.fidelity import Fidelity
 from s3net.tasks import outputs_for
 
-DATASETS = ("imagenet",)
+same_run = partial(option, numbers=False)  # with another value too
+flag = partial(option, is_flag=True, default=False)
+process = Number(int, -1)
 RETRY = "start one process a GPU with torchrun --nproc-per-node N -m s3net.imagenet.train DATA"
 
 
@@ -53,14 +56,12 @@ class ImageNetOptions(TrainingOptions):
         help="Network: of this paper (s3net_new1, s3net_new2, s3net_new_big, s3net_new_big2, "
         "s3net65, ...) or of torchvision.",
     )
-    workers: int = option(
+    workers: int = same_run(
         "-j",
         "--workers",
         type=kinds.workers,
         default=16,
-        numbers=False,
-        help="Processes that read images, for all training processes together; never more than "
-        "there are CPUs.",
+        help="Processes that read images, for all training processes together; at most one a CPU.",
     )
     check_data: bool = check_data_option()
     start_epoch: int = option(
@@ -88,61 +89,38 @@ class ImageNetOptions(TrainingOptions):
         default=1e-4,
         help="Weight decay of every parameter.",
     )
-    print_freq: int = option(
+    print_freq: int = same_run(
         "-p",
         "--print-freq",
         type=nonnegative_int,
         default=10,
-        numbers=False,
         help="Steps between two lines; 0: none.",
     )
-    evaluate: bool = option(
-        "-e",
-        "--evaluate",
-        is_flag=True,
-        default=False,
-        numbers=False,
-        help="Validate, and train nothing.",
+    evaluate: bool = flag("-e", "--evaluate", numbers=False, help="Validate, and train nothing.")
+    pretrained: bool = flag(help="Refused: no weights were published; --resume FILE takes yours.")
+    world_size: int = same_run(
+        type=process, default=-1, help="Number of processes: torchrun's --nproc-per-node says it."
     )
-    pretrained: bool = option(
-        is_flag=True,
-        default=False,
-        help="Refused: no weights were published; --resume FILE takes yours.",
+    rank: int = same_run(type=process, default=-1, help="Number of this process: torchrun says it.")
+    dist_url: str | None = same_run(
+        help="Only env://: torchrun's --rdzv-endpoint says where processes meet."
     )
-    world_size: int = option(
-        type=Number(int, -1),
-        default=-1,
-        numbers=False,
-        help="Number of processes: torchrun's --nproc-per-node says it.",
-    )
-    rank: int = option(
-        type=Number(int, -1),
-        default=-1,
-        numbers=False,
-        help="Number of this process: torchrun says it.",
-    )
-    dist_url: str | None = option(
-        numbers=False, help="Only env://: torchrun's --rdzv-endpoint says where processes meet."
-    )
-    dist_backend: str | None = option(
+    dist_backend: str | None = same_run(
         type=("nccl", "gloo"),
-        numbers=False,
         show_default="nccl on CUDA, gloo on the CPU",
         help="How processes talk.",
     )
-    gpu: int | None = option(
-        type=nonnegative_int, numbers=False, help="The only GPU: the same as --device cuda:N."
+    gpu: int | None = same_run(
+        type=nonnegative_int, help="The only GPU: the same as --device cuda:N."
     )
-    multiprocessing_distributed: bool = option(
-        is_flag=True, default=False, numbers=False, help="Refused: torchrun starts the processes."
+    multiprocessing_distributed: bool = flag(
+        numbers=False, help="Refused: torchrun starts the processes."
     )
     image_size: int = option(type=side, default=224, original=False, help="Side of the crops.")
     num_classes: int | None = option(
         type=positive_int, original=False, show_default="the data's", help="The network's outputs."
     )
-    compile: bool = option(
-        is_flag=True, default=False, original=False, help="torch.compile the network."
-    )
+    compile: bool = flag(original=False, help="torch.compile the network.")
     switches: Fidelity = switch_options(Fidelity)
     weights: Path | None = None  # validate_10crop's --resume
 
@@ -184,7 +162,7 @@ class ImageNetOptions(TrainingOptions):
 
 @training_options(
     dataset="imagenet",
-    datasets=DATASETS,
+    datasets=("imagenet",),
     original={"seed": (), "epochs": (), "resume": ()},
     epochs=180,
     resume_file=True,
@@ -195,7 +173,7 @@ class TrainOptions(ImageNetOptions):
 
 @training_options(
     dataset="imagenet",
-    datasets=DATASETS,
+    datasets=("imagenet",),
     original={"seed": (), "epochs": ()},
     without=("out", "resume", "allow_change", "audit", "audit_every", "checkpoint_every"),
     epochs=150,

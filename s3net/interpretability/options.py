@@ -32,4 +32,4 @@ class StudyOptions(Options):
 
 def results(folder: str) -> Any:
     """The field `out`: where a command's results go."""
-    return option(type=path, default=Path(folder), help="Folder of the results.")
+    return option(default=Path(folder), help="Folder of the results.")

@@ -34,19 +34,6 @@ def _model(*models: str) -> Any:
     )
 
 
-def _of_recipe(kind: Any, default: float | None, help: str) -> Any:
-    shown = True if default else "the network's recipe"
-    return ours(type=kind, default=default, show_default=shown, help=help)
-
-
-def _batch_size(default: int | None = None) -> Any:
-    return _of_recipe(batch, default, "Training images a step.")
-
-
-def _lr(default: float | None = None) -> Any:
-    return _of_recipe(positive, default, "Initial learning rate.")
-
-
 @training_options(
     dataset="tiny_imagenet", datasets=TINY_DATASETS, epochs=90, epochs_alter_numbers=True
 )
@@ -57,8 +44,12 @@ class TrainOptions(TrainingOptions):
     num_classes: int | None = ours(
         type=positive_int, show_default="the data set's", help="The network's outputs."
     )
-    batch_size: int | None = _batch_size()
-    lr: float | None = _lr()
+    batch_size: int | None = ours(
+        type=batch, help="Training images a step; left out, those of the network's recipe."
+    )
+    lr: float | None = ours(
+        type=positive, help="Initial learning rate; left out, that of the network's recipe."
+    )
     lr_step: int = ours(
         type=positive_int,
         default=30,
@@ -124,5 +115,4 @@ class TrainOptions(TrainingOptions):
 
 def options_for(*models: str, options: type[TrainOptions] = TrainOptions) -> type[TrainOptions]:
     """Those of a program: the choices of --model, its own first, and its recipe as defaults."""
-    batch_size, lr = recipe_of(models[0])
-    return variant(options, model=_model(*models), batch_size=_batch_size(batch_size), lr=_lr(lr))
+    return variant(options, model=_model(*models), **recipe_of(models[0])._asdict())
