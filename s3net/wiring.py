@@ -22,6 +22,7 @@ TITLES = {
     "residual": "residual (ResNet)",
     "plain": "plain",
 }
+ARROW = {"mutation_scale": 8, "shrinkA": 9, "shrinkB": 9, "linewidth": 1.1}
 Group = frozenset[int]
 """Whose sum some channels bear: 0 is the block's input, i its i-th layer."""
 
@@ -149,18 +150,9 @@ def draw(panels: dict[str, Seen], title: str, file: Path) -> None:
         for a, b in picture.wires:
             jumps = picture.jumps((a, b))
             bend = -0.42 if jumps else 0.0
-            arrow = FancyArrowPatch(
-                (a, 0),
-                (b, 0),
-                arrowstyle="-|>",
-                mutation_scale=8,
-                shrinkA=9,
-                shrinkB=9,
-                connectionstyle=f"arc3,rad={bend}",
-                color="#2563eb" if jumps else "#374151",
-                linewidth=1.1,
-            )
-            axis.add_patch(arrow)
+            shape = {"arrowstyle": "-|>", "connectionstyle": f"arc3,rad={bend}"} | ARROW
+            colour = "#2563eb" if jumps else "#374151"
+            axis.add_patch(FancyArrowPatch((a, 0), (b, 0), color=colour, **shape))
         for i in range(last + 1):
             name = {0: "in", last: "out"}.get(i, f"$f_{{{i}}}$")
             _knot(axis, i, name, "#374151", 0.25, fontsize=8)

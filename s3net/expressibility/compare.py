@@ -15,9 +15,8 @@ import numpy as np
 
 from common.cli import Options, command, option
 from common.cli.params import choice, nonnegative, nonnegative_int, path, positive
-from common.errors import UsageError
 from common.files.writing import write_table
-from s3net.expressibility.data import DATASETS, Data, indices, load, standardised
+from s3net.expressibility.data import DATASETS, Data, depths_of, indices, load, standardised
 from s3net.expressibility.kernel import (
     WIRINGS,
     Kernels,
@@ -143,23 +142,6 @@ def table(rows: list[dict[str, Any]], kind: str, what: str = "mse") -> str:
             cells.append(f"{cell:>24}")
         lines.append("  ".join([f"{blocks + 2:>3} {blocks:>3}", *cells]))
     return "\n".join(lines)
-
-
-def depths_of(text: str) -> list[int]:
-    """ "2:8" or "2,4,8" -> numbers of blocks. UsageError otherwise."""
-    try:
-        if ":" in text:
-            first, last = (int(word) for word in text.split(":"))
-            depths = list(range(first, last + 1))
-        else:
-            depths = [int(word) for word in text.split(",")]
-    except ValueError:
-        depths = []
-    if not depths or min(depths) < 1:
-        raise UsageError(
-            f"option --depths (={text}) must be blocks such as 2:8 or 2,4,8, each >= 1"
-        )
-    return depths
 
 
 @dataclass(frozen=True, kw_only=True)

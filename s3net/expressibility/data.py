@@ -5,12 +5,29 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common.errors import ArgumentError
+from common.errors import ArgumentError, UsageError
 from common.files.paths import home
 from s3net.expressibility.kernel import Array
 
 DATASETS = ("diabetes", "boston", "digits")
 TEST_SHARE = 0.1
+
+
+def depths_of(text: str) -> list[int]:
+    """ "2:8" or "2,4,8" -> numbers of blocks or neurons. UsageError otherwise."""
+    try:
+        if ":" in text:
+            first, last = (int(word) for word in text.split(":"))
+            depths = list(range(first, last + 1))
+        else:
+            depths = [int(word) for word in text.split(",")]
+    except ValueError:
+        depths = []
+    if not depths or min(depths) < 1:
+        raise UsageError(
+            f"option --depths (={text}) must be such as 2:8 or 2,4,8, whole numbers >= 1"
+        )
+    return depths
 
 
 class Data(NamedTuple):

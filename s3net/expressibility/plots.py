@@ -25,45 +25,25 @@ def compared(rows: list[dict[str, Any]], gaps: list[Any], file: Path) -> None:
         style = "-" if kind == "ntk" else "--"
         for wiring in dict.fromkeys(r["wiring"] for r in rows):
             mine = [r for r in rows if (r["wiring"], r["kernel"]) == (wiring, kind)]
-            axes[0].plot(
-                [r["K"] for r in mine],
-                [r["mse"] for r in mine],
-                style,
-                marker="o",
-                markersize=3,
-                color=COLOUR[wiring],
-                label=f"{wiring}, {kind.upper()}",
-            )
+            k, mse = ([r[name] for r in mine] for name in ("K", "mse"))
+            about = {"color": COLOUR[wiring], "label": f"{wiring}, {kind.upper()}"}
+            axes[0].plot(k, mse, style, marker="o", markersize=3, **about)
     if max(r["blocks"] for r in rows) > 16:
         for axis in axes:
             axis.set_xscale("log", base=2)
     axes[0].set_xlabel("K = B + 2, dense layers on the main path")
     axes[0].set_ylabel("test MSE")
     axes[0].set_title("the notebook's split", fontsize=10)
-    axes[0].legend(
-        frameon=False,
-        fontsize=7,
-        ncols=len(kinds),
-        loc="upper left",
-        bbox_to_anchor=(0, -0.2),
-        handlelength=4,
-    )
+    where = {"loc": "upper left", "bbox_to_anchor": (0, -0.2)}
+    axes[0].legend(frameon=False, fontsize=7, ncols=len(kinds), handlelength=4, **where)
     for i, kind in enumerate(kinds if gaps else ()):
         chosen = [g for g in gaps if g.kernel == kind]
         x = np.array([g.blocks + 2 for g in chosen]) * (1 + 0.015 * i)
         mean = np.array([g.mean for g in chosen])
         low, high = (np.array([getattr(g, side) for g in chosen]) for side in ("low", "high"))
-        colour = ("#1f2430", "#9aa1ab")[i]
-        axes[1].errorbar(
-            x,
-            mean,
-            [mean - low, high - mean],
-            fmt="o",
-            markersize=3,
-            capsize=2,
-            color=colour,
-            label=kind.upper(),
-        )
+        about = {"color": ("#1f2430", "#9aa1ab")[i], "label": kind.upper()}
+        reach = [mean - low, high - mean]
+        axes[1].errorbar(x, mean, reach, fmt="o", markersize=3, capsize=2, **about)
     if gaps:
         axes[1].axhline(0, color="0.5", linewidth=0.8)
         axes[1].set_xlabel("K")

@@ -23,8 +23,9 @@ import numpy as np
 
 from common.cli import Options, command, option
 from common.cli.params import choice
-from common.errors import ArgumentError, UsageError
+from common.errors import ArgumentError
 from common.files.writing import write_table
+from s3net.expressibility.data import depths_of
 from s3net.expressibility.kernel import Array
 from s3net.topology import wire
 
@@ -102,14 +103,7 @@ def main(options: UniversalityOptions) -> None:
     from s3net.expressibility.plots import panels
     from s3net.plots import save
 
-    try:
-        depths = [int(word) for word in options.depths.split(",")]
-    except ValueError:
-        depths = [0]
-    if min(depths) < 1:
-        raise UsageError(
-            f"option --depths (={options.depths}) must be whole numbers >= 1, such as 2,4,8"
-        )
+    depths = depths_of(options.depths)
     f, a, b, bend = FUNCTIONS[options.function]
     errors = [largest_error(options.function, depth) for depth in depths]
     table = [("depth", "largest_error"), *zip(depths, errors, strict=True)]

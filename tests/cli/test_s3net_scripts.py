@@ -248,7 +248,7 @@ def test_the_comparison_writes_what_it_prints(tmp_path: Path, capsys) -> None:
 @pytest.mark.parametrize(
     "words, message",
     [
-        (("--depths", "0:3"), r"option --depths \(=0:3\) must be blocks such as 2:8"),
+        (("--depths", "0:3"), r"option --depths \(=0:3\) must be such as 2:8"),
         (("--depths", "x"), r"option --depths \(=x\)"),
         (("--dataset", "boston"), "option --boston is missing"),
         (("--wiring", "full"), r"option --wiring \(=full\) must be one of"),

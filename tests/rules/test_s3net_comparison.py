@@ -29,7 +29,7 @@ COUNTS = {
     "scalenet50": (31_483_618, 31_483_618 - 800 * 2049),
     "randwire_ws": (31_619_209, 30_594_409),
 }
-RIVALS = (*recipes.TORCHVISION, *recipes.OURS)
+COMPARISON_MODELS = (*recipes.TORCHVISION, *recipes.OURS)
 
 
 def count(net: Any) -> int:
@@ -44,8 +44,8 @@ def test_parameters_are_those_of_the_table(name: str) -> None:
             assert expected is None or count(networks.make_network(name, classes)) == expected
 
 
-@pytest.mark.parametrize("name", RIVALS)
-def test_a_rival_learns_from_small_images_in_channels_last(name: str) -> None:
+@pytest.mark.parametrize("name", COMPARISON_MODELS)
+def test_a_comparison_model_learns_from_small_images_in_channels_last(name: str) -> None:
     """A network that only runs at 224 x 224, or that a learner cannot hold, keep or put back."""
     from s3net.learner import Learner
 

@@ -24,7 +24,7 @@ NAMES = {
 }
 
 
-def replay_rivals(trace: Trace) -> None:
+def replay_comparison_models(trace: Trace) -> None:
     """Every network that the file has, in the modes that it has it in."""
     for key in [key for key in trace if "/" not in key]:
         replay_edges(trace, key)
