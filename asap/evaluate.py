@@ -13,7 +13,7 @@ import click
 
 from asap.fidelity import Fidelity
 from asap.options import DATASETS, MODELS, MODES
-from common.cli import Options, command, option
+from common.cli import Options, command, ignored_option, option
 from common.cli.params import Device, batch, choice, factor, path, positive_int
 from common.cli.switches import switch_options
 from common.errors import UsageError
@@ -49,17 +49,15 @@ class EvalOptions(Options):
     )
     test_batch_size: int = option(type=batch, default=100, help="Images a batch.")
     device: str | int = option(type=Device(), default="auto", help="cpu, cuda, cuda:1 or an index.")
-    augmentation: bool = option(
+    augmentation: bool = ignored_option(
         "--augmentation",
         "--aug",
         is_flag=True,
         default=False,
-        help="Accepted as the original did; testing augments nothing.",
+        because="a test augments nothing",
     )
-    optimizer: str = option(
-        type=choice("sgd", "adam"),
-        default="sgd",
-        help="Accepted as the original did; testing optimises nothing.",
+    optimizer: str = ignored_option(
+        type=choice("sgd", "adam"), default="sgd", because="a test optimises nothing"
     )
     data_dir: Path | None = option(type=path, help="Folder of the data sets.")
     no_download: bool = option(

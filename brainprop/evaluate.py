@@ -159,7 +159,7 @@ def measure(
     from brainprop.learner import Learner, images_dtype
     from brainprop.networks import make_network, policy
     from common.backends import tf_backend
-    from common.runs.running import Sums
+    from common.runs.running import RunningMetrics
 
     net = make_network(
         architecture,
@@ -172,7 +172,7 @@ def measure(
     )
     stored.load(net, weights, where)
     learner = Learner(net, algorithm, batch_size=batch_size, partial_batch=partial_batch)
-    sums = Sums(tf_backend.to_floats)
+    sums = RunningMetrics(tf_backend.to_floats)
     for images, labels in task.batches("test", batch_size, dtype=images_dtype(net)):
         sums.add(learner.eval_step(images, labels), len(labels))
     return net, sums.loss, sums.accuracy

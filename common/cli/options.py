@@ -72,6 +72,14 @@ def option(*spellings: str, **attrs: Any) -> Any:
     return declare(Declared(Option, spellings, attrs if flag else typed(attrs)))
 
 
+def ignored_option(*spellings: str, because: str, **attrs: Any) -> Any:
+    """A field for an option of the original that is accepted and ignored, as its help says.
+
+    because   why nothing here reads it: "a test optimises nothing"
+    """
+    return option(*spellings, **attrs, numbers=False, help=f"Accepted and ignored: {because}.")
+
+
 def argument(**attrs: Any) -> Any:
     """A field that is a positional; see the module."""
     if attrs.get("same_as") in ("out", "data_dir"):

@@ -263,9 +263,10 @@ class Argument(_Refusing, click.Argument):
 
 def typed(attrs: Mapping[str, Any]) -> dict[str, Any]:
     """A parameter's attributes, with a type of this module for what they say of it."""
-    kind = attrs.get("type")
-    if kind is None and not attrs.get("is_flag") and type(attrs.get("default")) in _TYPES:
-        kind = type(attrs["default"])
+    kind, default = attrs.get("type"), attrs.get("default")
+    followed = Path if isinstance(default, Path) else type(default)  # a path's own type is another
+    if kind is None and not attrs.get("is_flag") and followed in _TYPES:
+        kind = followed
     if isinstance(kind, (list, tuple)):
         kind = Choice(*kind)
     kind = _TYPES.get(kind, kind) if isinstance(kind, type) else kind

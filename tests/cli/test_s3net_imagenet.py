@@ -3,7 +3,6 @@
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -94,7 +93,7 @@ def test_ten_crops_are_averaged_before_they_are_judged(folder, tmp_path, capsys)
     from torch.nn import functional
     from torchvision.transforms import v2
 
-    from s3net.networks import build
+    from s3net.networks import make_network
 
     words = [*SMALL, "--epochs", 1, "-b", 9, "--lr", 0.02, "--out", tmp_path / "r"]
     start(train, folder, *words)
@@ -102,7 +101,7 @@ def test_ten_crops_are_averaged_before_they_are_judged(folder, tmp_path, capsys)
     file = tmp_path / "r/checkpoint.pth.tar"
     start(ten_crops, folder, *SMALL, "-b", 4, "--resume", file)
     said = capsys.readouterr().out
-    net = build("s3net_small", 6)
+    net = make_network("s3net_small", 6)
     net.load_state_dict(torch.load(file, weights_only=True)["state_dict"])
     net.eval()
     see = v2.Compose([v2.Resize(37), v2.TenCrop(32)])
@@ -185,23 +184,24 @@ def test_lines_are_printed_as_often_as_asked(folder, tmp_path, capsys) -> None:
 
 def test_every_network_has_its_published_size() -> None:
     """An --arch that trains another network."""
-    from s3net.imagenet.models import arch_of, make
+    from s3net.imagenet.fidelity import Fidelity
+    from s3net.imagenet.options import TenCropsOptions, TrainOptions
+    from s3net.imagenet.program import network
 
     sizes = {"s3net_new1": 9405560, "s3net_new2": 8962182, "s3net_new_big": 22213032,
              "s3net_new_big2": 27855232, "s3net65": 7051080, "resnet18": 11689512,
              "googlenet": 6624904}  # fmt: skip
     for name, count in sizes.items():
         with torch.device("meta"):
-            net = make(name, 1000)
+            net = network(name, 1000)
         assert sum(p.numel() for p in net.parameters()) == count
-    for name, switch, expected in (
-        ("train", True, "s3net_new_big2"),
-        ("validate_10crop", True, "s3net_new1"),
-        ("train", False, "resnet18"),
+    for script, switch, expected in (
+        (TrainOptions, True, "s3net_new_big2"),
+        (TenCropsOptions, True, "s3net_new1"),
+        (TrainOptions, False, "resnet18"),
     ):
-        options = SimpleNamespace(name=name, arch="resnet18")
-        options.switches = SimpleNamespace(ignore_arch=switch)
-        assert arch_of(options) == expected
+        options = script(arch="resnet18", switches=Fidelity(ignore_arch=switch))
+        assert options.network == expected
     assert {p.name: p.default for p in train.params}["batch_size"] == 156
     assert {p.name: p.default for p in ten_crops.params}["batch_size"] == 64
 

@@ -121,7 +121,7 @@ def test_the_original_cifar_program_is_a_switch_away(tmp_path: Path, capsys) -> 
 def test_a_run_its_export_and_the_network_are_one(tmp_path: Path, capsys) -> None:
     """Names or statistics that are lost on the way to a file."""
     pytest.importorskip("torch")
-    from s3net.tinyimagenet.eval import main as evaluate
+    from s3net.tinyimagenet.evaluate import main as evaluate
     from s3net.tinyimagenet.train import main as train
 
     start(train, "--data", "digits", "--model", "s3net_small", "--image-size", 32, "--epochs", 1,
@@ -142,7 +142,7 @@ def test_a_run_its_export_and_the_network_are_one(tmp_path: Path, capsys) -> Non
 def test_stored_networks_know_their_ten_classes(tmp_path: Path) -> None:
     """Weights in the repository that no network takes, or that say nothing of themselves."""
     pytest.importorskip("torch")
-    from s3net.tinyimagenet.models import SMALL, open_network
+    from s3net.tinyimagenet.networks import SMALL, open_network
 
     for name in SMALL:
         found = open_network(name, None)
@@ -154,7 +154,7 @@ def test_maps_are_drawn_and_complete(folders, tmp_path: Path, capsys) -> None:
     """A map that is not of the class the network predicts, or whose sum was never checked."""
     torch = pytest.importorskip("torch")
     from s3net.interpretability.Interpret_fullgradient import main as fullgrad
-    from s3net.tinyimagenet.models import open_network
+    from s3net.tinyimagenet.networks import open_network
 
     start(fullgrad, "--images", folders[0], "--out", tmp_path / "o", "--batch-size", 2)
     found = rows(tmp_path / "o/fullgrad.csv")
@@ -248,7 +248,7 @@ def test_the_comparison_writes_what_it_prints(tmp_path: Path, capsys) -> None:
 @pytest.mark.parametrize(
     "words, message",
     [
-        (("--depths", "0:3"), r"option --depths \(=0:3\) must be blocks such as 2:8"),
+        (("--depths", "0:3"), r"option --depths \(=0:3\) must be such as 2:8"),
         (("--depths", "x"), r"option --depths \(=x\)"),
         (("--dataset", "boston"), "option --boston is missing"),
         (("--wiring", "full"), r"option --wiring \(=full\) must be one of"),

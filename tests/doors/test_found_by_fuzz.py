@@ -284,7 +284,7 @@ def test_labels_of_cifar_that_are_no_whole_numbers_are_refused(mark, tmp_path):
 def test_images_that_vanish_on_their_way_are_refused_in_a_test_too():
     """`RuntimeError: Output size is too small`, where training says it in one line."""
     pytest.importorskip("torch")
-    from s3net.tinyimagenet.models import open_network
+    from s3net.tinyimagenet.networks import open_network
 
     assert open_network(None, None, 32).size == 32
     with pytest.raises(UserError, match=r"image_size \(=1\): images of 1 x 1 vanish"):

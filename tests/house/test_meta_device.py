@@ -114,9 +114,9 @@ def _s3_cifar(wiring: str) -> Any:
 
 
 def _s3_named(name: str) -> Any:
-    from s3net.tinyimagenet.models import make
+    from s3net.tinyimagenet.networks import make_network
 
-    return make(name, CLASSES)
+    return make_network(name, CLASSES)
 
 
 def _s3_imagenet(*crops: int) -> Made:

@@ -31,16 +31,20 @@ def burstprop():
 
 def s3net():
     """As `burstprop`."""
+    from s3net.imagenet import checkpoint
     from s3net.imagenet.learner import Learner
-    from s3net.networks import build
+    from s3net.networks import make_network
 
-    learner = Learner(build("s3net_small", 4), 0.1)
-    return learner, Learner.load_original
+    learner = Learner(make_network("s3net_small", 4), 0.1)
+    return learner, checkpoint.load
 
 
 def document_of(learner, folder: Path) -> dict[str, Any]:
-    if hasattr(learner, "original"):
-        return learner.original(3, "s3net_small")
+    if hasattr(learner, "best"):
+        from s3net.imagenet import checkpoint as ours
+
+        ours.save(folder, learner, 3, "s3net_small", best=False)
+        return read_pth(folder / "checkpoint.pth.tar")
     from common.backends import torch_pth_tar
 
     torch_pth_tar.save(folder, learner.net, learner.optimiser, 3, {"best_acc1": 50.0})

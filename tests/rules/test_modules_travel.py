@@ -60,10 +60,10 @@ def _cifar(wiring: str) -> Any:
     return CifarS3(wiring=wiring), torch.randn(2, 3, 32, 32)
 
 
-def _rival(name: str) -> Any:
-    from s3net.tinyimagenet.models import make
+def _comparison_model(name: str) -> Any:
+    from s3net.tinyimagenet.networks import make_network
 
-    return make(name, 4), torch.randn(2, 3, 32, 32)
+    return make_network(name, 4), torch.randn(2, 3, 32, 32)
 
 
 MADE: dict[str, Callable[[], Any]] = {
@@ -79,7 +79,7 @@ MADE: dict[str, Callable[[], Any]] = {
     **{f"burstprop ImageNet {f}": partial(_imagenet, f) for f in ("learned", "fixed", None)},
     **{f"s3net {w}": partial(_s3, w) for w in ("sparse", "dense", "residual", "plain")},
     **{f"s3net CIFAR {w}": partial(_cifar, w) for w in ("sparse", "dense", "residual")},
-    **{f"s3net {n}": partial(_rival, n)
+    **{f"s3net {n}": partial(_comparison_model, n)
        for n in ("ghostnet", "se_resnet50", "oct_resnet50", "lambda_resnet50", "scalenet50",
                  "randwire_ws")},
 }  # fmt: skip

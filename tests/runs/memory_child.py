@@ -92,7 +92,7 @@ def burstprop(channels: int) -> None:
 
 
 def s3net(channels: int) -> None:
-    """Narrow nets of the paper's, and one with the strided 1x1 convolutions that rivals have."""
+    """Narrow nets of the paper's, and one with the strided 1x1 convolutions of others."""
     for wiring in ("sparse", "dense", "residual"):
         net: Any = S3Net(4, (2, 2), 8, classes=CLASSES, wiring=wiring)
         net.features.conv0 = nn.Conv2d(channels, 8, 7, stride=2, padding=3, bias=False)

@@ -60,14 +60,14 @@ def spoil(path: Path) -> bytes:
 def spoil_in_epoch(monkeypatch, number: int, path: Path) -> list[bytes]:
     """Spoil a file as soon as the epoch (from 1) begins; its bytes, in a list."""
     kept: list[bytes] = []
-    rate = program.step_rate
+    rate = program.steps
 
     def spoiling(lr: float, epoch: int) -> float:
         if epoch == number - 1:
             kept.append(spoil(path))
         return rate(lr, epoch)
 
-    monkeypatch.setattr(program, "step_rate", spoiling)
+    monkeypatch.setattr(program, "steps", spoiling)
     return kept
 
 

@@ -37,7 +37,7 @@ def assert_named(run: Path, said: str, folder: Path) -> None:
 def test_in_a_run_of_s3net_and_its_evaluation(tmp_path: Path, monkeypatch, capsys):
     """58 % of 200 classes and 84 % of ten stood in one table under one name."""
     pytest.importorskip("torch")
-    from s3net.tinyimagenet.eval import main as evaluate
+    from s3net.tinyimagenet.evaluate import main as evaluate
     from s3net.tinyimagenet.train import main
 
     monkeypatch.chdir(tmp_path)

@@ -31,10 +31,10 @@ def implementations(stem: str) -> dict[str, tuple[str, ...]]:
 
 def replay(trace: Trace, implementation: str) -> None:
     """AssertionError where a number differs."""
+    from tests.golden.replay._s3net_comparison import replay_comparison_models
     from tests.golden.replay._s3net_fullgrad import replay_fullgrad
     from tests.golden.replay._s3net_networks import replay_full_sizes, replay_steps
     from tests.golden.replay._s3net_ntk import replay_kernels
-    from tests.golden.replay._s3net_rivals import replay_rivals
 
     if trace.stem == "lr_schedules":
         replay_rates(trace)
@@ -45,7 +45,7 @@ def replay(trace: Trace, implementation: str) -> None:
     elif trace.stem.startswith("s3_fullsize"):
         replay_full_sizes(trace)
     elif trace.stem.startswith("comparison"):
-        replay_rivals(trace)
+        replay_comparison_models(trace)
     else:
         replay_steps(trace)
 

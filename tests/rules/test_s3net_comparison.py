@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the networks are torch's")
 pytest.importorskip("torchvision", reason="two of the networks are torchvision's")
 from common.errors import UsageError, UserError  # noqa: E402
-from s3net.tinyimagenet import models  # noqa: E402
+from s3net.tinyimagenet import networks, recipes  # noqa: E402
 from s3net.tinyimagenet.comparison import graphs  # noqa: E402
 from s3net.tinyimagenet.comparison.lambda_net import LambdaConv  # noqa: E402
 from s3net.tinyimagenet.comparison.octave import OctaveConv  # noqa: E402
@@ -29,7 +29,7 @@ COUNTS = {
     "scalenet50": (31_483_618, 31_483_618 - 800 * 2049),
     "randwire_ws": (31_619_209, 30_594_409),
 }
-RIVALS = (*models.TORCHVISION, *models.OURS)
+COMPARISON_MODELS = (*recipes.TORCHVISION, *recipes.OURS)
 
 
 def count(net: Any) -> int:
@@ -41,16 +41,16 @@ def test_parameters_are_those_of_the_table(name: str) -> None:
     """A network that bears a name of table IV and is another; a head of the wrong width."""
     for classes, expected in zip((1000, 200), COUNTS[name], strict=True):
         with torch.device("meta"):
-            assert expected is None or count(models.make(name, classes)) == expected
+            assert expected is None or count(networks.make_network(name, classes)) == expected
 
 
-@pytest.mark.parametrize("name", RIVALS)
-def test_a_rival_learns_from_small_images_in_channels_last(name: str) -> None:
+@pytest.mark.parametrize("name", COMPARISON_MODELS)
+def test_a_comparison_model_learns_from_small_images_in_channels_last(name: str) -> None:
     """A network that only runs at 224 x 224, or that a learner cannot hold, keep or put back."""
     from s3net.learner import Learner
 
     torch.manual_seed(1)
-    learner = Learner(models.make(name, 10), 0.001, size=32)
+    learner = Learner(networks.make_network(name, 10), 0.001, size=32)
     images, labels = torch.randn(4, 3, 16, 16), torch.tensor([1, 2, 3, 4])
     before = {n: p.clone() for n, p in learner.net.named_parameters()}
     loss = float(learner.train_step(images, labels)[0])
@@ -65,7 +65,7 @@ def test_convolutions_start_as_the_originals_do() -> None:
     """An initialisation that is torch's own where the original draws N(0, 2 / fan out)."""
     torch.manual_seed(1)
     for name in ("ghostnet", "oct_resnet50", "scalenet50", "se_resnet50"):
-        net = models.make(name, 10)
+        net = networks.make_network(name, 10)
         last = [m for m in net.modules() if isinstance(m, torch.nn.Conv2d)][-1]
         out, _, high, wide = last.weight.shape
         spread = float(last.weight.detach().std()) / np.sqrt(2 / (out * high * wide))
@@ -114,7 +114,7 @@ def test_a_lambda_layer_is_its_definition_position_by_position(m: int) -> None:
 
 def test_scales_of_a_scalenet_are_those_of_its_list() -> None:
     """A branch that looks at another scale than its channels were chosen for."""
-    net = models.make("scalenet50", 10)
+    net = networks.make_network("scalenet50", 10)
     blocks = [b for i in range(4) for b in getattr(net, f"layer{i + 1}")]
     assert len(blocks) == len(STRUCTURE) == 16
     seen: dict[str, tuple[int, ...]] = {}
@@ -192,22 +192,8 @@ def test_a_file_without_graphs_is_named(tmp_path: Path, text: str) -> None:
 def test_what_a_network_does_not_have_is_refused() -> None:
     """An option that is read and not used."""
     with pytest.raises(UsageError, match=r"dropout \(=0.5\) is for S3 nets"):
-        models.make("ghostnet", 10, dropout=0.5)
+        networks.make_network("ghostnet", 10, dropout=0.5)
     with pytest.raises(UsageError, match=r"wiring \(=dense\) is for S3 nets"):
-        models.make("mobilenet_v2", 10, wiring="dense")
+        networks.make_network("mobilenet_v2", 10, wiring="dense")
     with pytest.raises(UsageError, match=r"model \(=no_such\)"):
-        models.make("no_such", 10)
-
-
-@pytest.mark.parametrize("name", models.TIMM)
-def test_near_equivalents_of_timm_differ_as_stated(name: str) -> None:
-    """A difference stated that is not the difference."""
-    with torch.device("meta"):
-        try:
-            import timm  # noqa: F401
-        except ImportError:
-            with pytest.raises(UsageError, match="needs timm, which is not installed"):
-                models.make(name, 1000)
-            return
-        expected = {"timm_ghostnet": 5_182_508, "timm_seresnet50": 28_088_024}[name]
-        assert count(models.make(name, 1000)) == expected
+        networks.make_network("no_such", 10)

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from common.errors import UsageError
-from s3net.tinyimagenet.options import outputs, resolve
 
 DEFAULTS = {
     "Tiny_S3Net": ("s3net_new", 64, 0.1),
@@ -38,7 +37,7 @@ def parsed(script: str, *words: object) -> Any:
     """The options that a program would train with."""
     main = command(script)
     with main.make_context(script, [str(w) for w in words]) as context:
-        return resolve(context.obj)
+        return context.obj
 
 
 @pytest.mark.parametrize("script", DEFAULTS)
@@ -48,9 +47,9 @@ def test_each_program_has_its_network_and_its_recipe(script: str) -> None:
     assert (options.model, options.batch_size, options.lr) == DEFAULTS[script]
     assert (options.epochs, options.lr_step, options.image_size) == (90, 30, 224)
     assert (options.weight_decay, options.dataset) == (0.0, "tiny_imagenet")
-    assert outputs(options, 200) == 200
-    assert outputs(parsed(script, "--compat", "original"), 200) == 1000
-    assert outputs(parsed(script, "--num-classes", 300), 200) == 300
+    assert options.outputs(200) == 200
+    assert parsed(script, "--compat", "original").outputs(200) == 1000
+    assert parsed(script, "--num-classes", 300).outputs(200) == 300
     same = parsed("train", "--model", options.model)
     assert (same.batch_size, same.lr) == (options.batch_size, options.lr)
 
@@ -61,7 +60,7 @@ def test_the_rate_of_the_table_is_a_switch() -> None:
     assert parsed("Tiny_SEResNet", "--table-lr", "--lr", 0.3).lr == 0.3
     assert parsed("Tiny_ScaleNet", "--table-lr").lr == 0.01
     with pytest.raises(UsageError, match=r"num_classes \(=5\) must be >= 10"):
-        outputs(parsed("Tiny_S3Net", "--num-classes", 5, "--data", "digits"), 10)
+        parsed("Tiny_S3Net", "--num-classes", 5, "--data", "digits").outputs(10)
     with pytest.raises(UsageError, match=r"option --model \(=ghostnet\) must be one of"):
         parsed("Tiny_S3Net", "--model", "ghostnet")
 
@@ -69,7 +68,7 @@ def test_the_rate_of_the_table_is_a_switch() -> None:
 def test_a_program_prints_and_writes_what_the_original_promised(tmp_path: Path, capsys) -> None:
     """A file of every epoch that another network's overwrites, or that cannot be loaded."""
     torch = pytest.importorskip("torch")
-    from s3net.tinyimagenet.models import make
+    from s3net.tinyimagenet.networks import make_network
 
     start("Tiny_GhostNet", *FEW, "--out", tmp_path, "--print-every", 2)
     said = capsys.readouterr().out
@@ -82,13 +81,13 @@ def test_a_program_prints_and_writes_what_the_original_promised(tmp_path: Path, 
     assert "Best validation accuracy" in said and "minutes" in said
     files = sorted((tmp_path / "models/ghostnet").iterdir())
     assert [f.name for f in files] == ["model_1_epoch.pt", "model_2_epoch.pt"]
-    make("ghostnet", 10).load_state_dict(torch.load(files[1], weights_only=True))
+    make_network("ghostnet", 10).load_state_dict(torch.load(files[1], weights_only=True))
 
 
 def test_a_random_network_goes_on_with_its_own_graphs(tmp_path: Path, capsys) -> None:
     """A resumed run of another network: its config changed, or networkx draws otherwise."""
     pytest.importorskip("torch")
-    from s3net.tinyimagenet.eval import main as evaluate
+    from s3net.tinyimagenet.evaluate import main as evaluate
 
     config, run = tmp_path / "c.yaml", tmp_path / "run"
     config.write_text("channels: 8\nnodes: 12\nK: 3\nseed: 7\nbatch_size: 256\n")
@@ -111,7 +110,7 @@ def test_a_random_network_goes_on_with_its_own_graphs(tmp_path: Path, capsys) ->
 def test_any_s3_net_comes_in_any_wiring(tmp_path: Path, capsys) -> None:
     """The paper's question asked with one option, and a network that forgets its wiring."""
     pytest.importorskip("torch")
-    from s3net.tinyimagenet.eval import main as evaluate
+    from s3net.tinyimagenet.evaluate import main as evaluate
 
     words = ["--model", "s3net_small", "--wiring", "residual", "--compat", "original"]
     start("Tiny_S3Net", *FEW, *words, "--out", tmp_path / "r")

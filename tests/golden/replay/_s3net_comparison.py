@@ -24,7 +24,7 @@ NAMES = {
 }
 
 
-def replay_rivals(trace: Trace) -> None:
+def replay_comparison_models(trace: Trace) -> None:
     """Every network that the file has, in the modes that it has it in."""
     for key in [key for key in trace if "/" not in key]:
         replay_edges(trace, key)
@@ -48,12 +48,12 @@ def replay_edges(trace: Trace, key: str) -> None:
 def build(name: str, classes: int) -> Any:
     """The network that the original's short name means."""
     from s3net.tinyimagenet.comparison.graphs import Settings, wiring
-    from s3net.tinyimagenet.models import make
+    from s3net.tinyimagenet.networks import make_network
 
     if match := re.match(r"randwire_ws_c(\d+)_n(\d+)$", name):
         settings = Settings(channels=int(match[1]), nodes=int(match[2]))
-        return make("randwire_ws", classes, graphs=wiring(settings))
-    return make(NAMES.get(name, name), classes)
+        return make_network("randwire_ws", classes, drawn=wiring(settings))
+    return make_network(NAMES.get(name, name), classes)
 
 
 def _classes(trace: Trace, name: str) -> int:
