@@ -13,8 +13,8 @@ from common.cli import Command
 from common.cli.params import FilePath
 from common.errors import UserError
 from common.files.paths import home
-from tests.data.test_idx import written
-from tests.data.test_images import write_folder, write_tiny
+from tests.datasets.test_idx import written
+from tests.datasets.test_images import write_folder, write_tiny
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("common", "asap", "brainprop", "lra_e", "burstprop", "s3net", "benchmarks")

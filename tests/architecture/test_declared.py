@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.test_arrows import BLOCK, PACKAGES, PAPERS, ROOT, name_of, run
+from tests.architecture.test_arrows import BLOCK, PACKAGES, PAPERS, ROOT, name_of, run
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 EXTRAS = PROJECT["project"]["optional-dependencies"]
