@@ -11,11 +11,6 @@ from torch.nn import functional, grad  # noqa: E402
 from asap import rule  # noqa: E402
 
 
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
-
 def randn(*shape: int, **words: Any) -> Any:
     return torch.randn(*shape, dtype=torch.float64, **words)
 

@@ -96,7 +96,7 @@ def run(what: str, log: str, *words: str) -> None:
     """Call one of the above; what it prints goes to `log`."""
     from pathlib import Path
 
-    from tests.runs.conftest import _speak_into
+    from tests.helpers.processes import speak_into
 
-    _speak_into(Path(log))
+    speak_into(Path(log))
     globals()[what](*words)

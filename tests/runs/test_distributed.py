@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torchrun is PyTorch's")
-from tests.runs.conftest import gloo, of_two_processes  # noqa: E402
+from tests.helpers.processes import gloo, of_two_processes  # noqa: E402
 
 
 def _member(rank, port, results):
