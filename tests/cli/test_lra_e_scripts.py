@@ -10,6 +10,7 @@ from safetensors.numpy import load_file
 from common.errors import UsageError, UserError
 from lra_e.recipes import draw_weights
 from tests.helpers import commands
+from tests.helpers.processes import as_script
 from tests.helpers.records import metrics
 
 TORCH = ("lra_e.mnist.mnist_torch", "lra_e.fmnist.fmnist_torch")
@@ -152,11 +153,14 @@ def test_the_original_program_on_real_mnist_is_found_again(data_root, tmp_path):
     assert line["val_accuracy"] == pytest.approx(94.10, abs=0.5)
 
 
-def test_the_depth_study_draws_what_its_runs_hold(tmp_path, capsys):
+def test_the_depth_study_draws_what_its_runs_hold(tmp_path, capsys, monkeypatch):
     """A figure of other numbers than the runs'; a study that starts over when asked to go on."""
     if find_spec("torch") is None:
         pytest.skip("the study trains with torch")
+    from lra_e import depth
     from lra_e.depth import collect, main
+
+    monkeypatch.setattr(depth.subprocess, "run", as_script)
 
     words = ["--data", "digits", "--depth", "1", "--depth", "2", "--seeds", "1", "--epochs", "1",
              "--limit-train", "200", "--rule", "lra_e", "--out", str(tmp_path)]  # fmt: skip

@@ -68,12 +68,13 @@ def train_and_kill(log: Path, script: str, learner: str, *words: object, kill_at
 
 
 class Script:
-    """`python -m MODULE WORDS` in a process that the server forks.
+    """`python -m MODULE WORDS`, or `python FILE WORDS`, in a process that the server forks.
 
     module        run as __main__ (its own code is imported anew, what it imports is not)
     cwd           the folder that it starts in
     environment   variables to add
     limit         the most bytes that a file may have (RLIMIT_FSIZE)
+    missing       a package that cannot be imported, as if it were not installed
     """
 
     def __init__(
@@ -83,10 +84,11 @@ class Script:
         cwd: Path,
         environment: Mapping[str, str] | None = None,
         limit: int | None = None,
+        missing: str | None = None,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory()
         self._said = [Path(self._folder.name, name) for name in ("out", "err")]
-        told = (module, [str(word) for word in words], cwd, dict(environment or {}), limit)
+        told = (module, [str(word) for word in words], cwd, dict(environment or {}), limit, missing)
         self.process = SERVER.Process(target=_script, args=(*told, *self._said))
         self.process.start()
 
@@ -106,15 +108,30 @@ def run_script(module: str, *words: object, cwd: Path, **more) -> subprocess.Com
     return Script(module, *words, cwd=cwd, **more).wait()
 
 
-def _script(module, words, folder, environment, limit, out, err):
+def as_script(words: list[str], stdout, **_: object) -> subprocess.CompletedProcess[str]:
+    """`subprocess.run` of `[python, "-m", module, ...]`, by the server; all it says to `stdout`."""
+    assert words[:2] == [sys.executable, "-m"]
+    done = run_script(*words[2:], cwd=Path.cwd())
+    stdout.write((done.stdout + done.stderr).encode())
+    return done
+
+
+def _script(module, words, folder, environment, limit, missing, out, err):
     speak_into(out, err)
     os.chdir(folder)
     os.environ.update(environment)
     if limit is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    sys.argv[1:] = words
-    sys.modules.pop(module, None)
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    if missing is not None:
+        assert missing not in sys.modules, "the server has imported it already"
+        sys.modules[missing] = None
+    sys.argv = [module, *words]
+    if module.endswith(".py"):
+        sys.path.insert(0, str(Path(module).resolve().parent))
+        runpy.run_path(module, run_name="__main__")
+    else:
+        sys.modules.pop(module, None)
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def gloo(rank: int, port: int) -> dict[str, str]:

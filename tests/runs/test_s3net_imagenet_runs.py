@@ -10,7 +10,7 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="s3net trains with torch")
 pytest.importorskip("torchvision", reason="its transforms")
 from tests.helpers import records  # noqa: E402
-from tests.helpers.processes import torchrun, train_and_kill  # noqa: E402
+from tests.helpers.processes import train_and_kill, two_runs  # noqa: E402
 from tests.helpers.records import metrics  # noqa: E402
 
 SCRIPT, LEARNER = "s3net.imagenet.train", "s3net.learner"
@@ -93,9 +93,10 @@ def test_two_processes_train_one_network_and_test_every_image_once(folder, tmp_p
     """Two writers in one directory; images of an odd validation set counted twice or never; a
     process that waits for a test batch that the other has not."""
     words = [*SMALL, "-b", 10, "--epochs", 2, "-j", 0, "--out", tmp_path / "run"]
-    done = torchrun(SCRIPT, folder, *words, "--world-size", 2, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.count(" * Acc@1") == 2
+    words = [folder, *words, "--world-size", 2]
+    codes, said = two_runs(tmp_path / "log", SCRIPT, LEARNER, *words)
+    assert codes == [0, 0], said
+    assert "".join(said).count(" * Acc@1") == 2
     lines = metrics(tmp_path / "run")
     assert [line["step"] for line in lines] == [3, 6]
     for line in lines:
