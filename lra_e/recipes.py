@@ -56,7 +56,8 @@ RECIPES = {
     "fmnist": _fashion(_OLD_TF),
 }
 
-# What the paper itself is said to have used; second-hand, its text could not be opened.
+# What the paper itself is said to have used; second-hand, its text could not be opened. It stays
+# for what differs from the programs (lra_e, D15), and because runs have it in their records.
 PAPER = {
     "optimizer": "sgd",
     "lr": 0.01,

@@ -1,21 +1,15 @@
 """The options that every training script has."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from common.cli.params import Choice, Device, option, path, positive_int
 from common.cli.params import seed as seed_type
 from common.cli.params import threads as threads_type
-from common.files.paths import home
+from common.files.paths import data_root
 
 PRECISIONS = ("float32", "float64", "bfloat16")
 ALIASES = {"fmnist": "fashion_mnist"}
-
-
-def _data_dir() -> Path:
-    return home(os.environ.get("CREDITLAB_DATA") or "data")
 
 
 def training_options(
@@ -68,7 +62,7 @@ def training_options(
     add("quiet", "No progress bars.")
     table["epochs"]["type"] = positive_int
     table["allow_change"]["metavar"] = "NAME"
-    values = {"dataset": dataset, "data_dir": _data_dir, "seed": 0, "device": "auto"}
+    values = {"dataset": dataset, "data_dir": data_root, "seed": 0, "device": "auto"}
     values |= {"precision": "float32", "audit_images": 512, **defaults}
     spellings = {"dataset": "--dataset --data", "no_download": "--no-download/--download"}
     for name in ("deterministic", "audit", "quiet"):

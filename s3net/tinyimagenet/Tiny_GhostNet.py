@@ -5,7 +5,7 @@ from s3net.tinyimagenet.options import trainer_options
 
 
 @command(paper="s3net", name="Tiny_GhostNet")
-@trainer_options("ghostnet", "timm_ghostnet")
+@trainer_options("ghostnet")
 def main(options: Options) -> None:
     """Train GhostNet on Tiny ImageNet (Fan et al., table IV)."""
     from s3net.tinyimagenet.program import train

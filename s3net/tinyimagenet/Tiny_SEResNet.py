@@ -5,7 +5,7 @@ from s3net.tinyimagenet.options import trainer_options
 
 
 @command(paper="s3net", name="Tiny_SEResNet")
-@trainer_options("se_resnet50", "timm_seresnet50")
+@trainer_options("se_resnet50")
 def main(options: Options) -> None:
     """Train SE-ResNet-50 on Tiny ImageNet (Fan et al., table IV)."""
     from s3net.tinyimagenet.program import train

@@ -21,9 +21,7 @@ S3 = (
 SMALL = ("s3net_small", "densenet_small", "resnet_small")
 TORCHVISION = ("mobilenet_v2", "efficientnet_b0")
 OURS = ("ghostnet", "se_resnet50", "oct_resnet50", "lambda_resnet50", "scalenet50", "randwire_ws")
-TIMM = {"timm_ghostnet": "ghostnet_100", "timm_seresnet50": "seresnet50"}
-"""Near equivalents: a name here, and the one in timm, a library that is not required."""
-MODELS = (*S3, *SMALL, *TORCHVISION, *OURS, *TIMM)
+MODELS = (*S3, *SMALL, *TORCHVISION, *OURS)
 
 
 class Recipe(NamedTuple):
@@ -37,15 +35,13 @@ RECIPES = {
     "mobilenet_v2": Recipe(96),
     "efficientnet_b0": Recipe(96),
     "ghostnet": Recipe(96),
-    "timm_ghostnet": Recipe(96),
     "se_resnet50": Recipe(96, 0.005),
-    "timm_seresnet50": Recipe(96, 0.005),
     "oct_resnet50": Recipe(96),
     "lambda_resnet50": Recipe(96),
     "scalenet50": Recipe(64, 0.01),
     "randwire_ws": Recipe(64, 0.01),
 }
-TABLE_LR = {"se_resnet50": 0.05, "timm_seresnet50": 0.05}
+TABLE_LR = {"se_resnet50": 0.05}
 """Rates of the paper's table IV that are not the program's."""
 
 
@@ -78,8 +74,6 @@ def make(
             raise ArgumentError(argument, f"(={value}) is for S3 nets; {name} has its own")
     if name in OURS:
         return _ours(name, classes, graphs)
-    if name in TIMM:
-        return _timm(name, classes)
     from torchvision.models import get_model, list_models
 
     if name not in list_models():
@@ -107,14 +101,6 @@ def _ours(name: str, classes: int, graphs: Wiring | None) -> Any:
         "scalenet50": scalenet50,
     }
     return builders[name](classes)
-
-
-def _timm(name: str, classes: int) -> Any:
-    try:
-        import timm
-    except ImportError:
-        raise ArgumentError("model", f"(={name}) needs timm, which is not installed") from None
-    return timm.create_model(TIMM[name], pretrained=False, num_classes=classes)
 
 
 def classes_of(name: str, state: dict[str, Any]) -> int:

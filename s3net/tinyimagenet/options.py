@@ -35,7 +35,7 @@ def trainer_options(*models: str) -> Callable:
             dataset="tiny_imagenet", datasets=DATASETS, epochs=90, epochs_alter_numbers=True
         ),
         option("--model", type=choice(*(models or MODELS)), default=first, original=False,
-               help="Network; *_small have 0.31 million parameters, timm_* are near equivalents."),
+               help="Network; *_small have 0.31 million parameters."),
         option("--num-classes", type=positive_int, default=None, original=False,
                show_default="the data set's", help="Outputs."),
         option("--batch-size", type=batch, default=theirs and theirs.batch_size,
