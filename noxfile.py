@@ -65,10 +65,15 @@ def tests(session: nox.Session) -> None:
 
 
 # What is tested without a framework, in about a minute on two quiet cores.
-QUICK = ("tests/data", "tests/reports", "tests/golden/test_machinery.py",
-         "tests/cli/test_switches.py", "tests/runs/test_position.py", "tests/runs/test_sums.py",
-         "tests/house/test_declared.py", "tests/house/test_errors.py", "tests/house/test_sizes.py",
-         "tests/house/test_tree.py")  # fmt: skip
+QUICK = (
+    *("tests/datasets", "tests/reports", "tests/stored", "tests/golden/test_machinery.py"),
+    *(
+        "tests/cli/test_switches.py",
+        "tests/runs/test_position.py",
+        "tests/runs/test_running_metrics.py",
+    ),
+    *(f"tests/architecture/test_{name}.py" for name in ("declared", "errors", "sizes", "tree")),
+)
 
 
 @nox.session

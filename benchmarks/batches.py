@@ -23,7 +23,8 @@ import click
 from benchmarks.steps import conditions
 from common.cli import Options, command, option
 from common.cli.params import batch, choice, path
-from common.data.datasets import data_root, load
+from common.data.datasets import load
+from common.files.paths import data_root
 
 MEAN, STD = 0.1307, 0.3081
 

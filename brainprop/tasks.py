@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from brainprop.recipes import input_shape
-from common.data.datasets import Dataset, Split, data_root, enlarge, load
+from common.data.datasets import Dataset, Split, enlarge, load
 from common.errors import ArgumentError
+from common.files.paths import data_root
 
 EVAL_BATCH = 1024  # about: evaluation depends on no batch
 

@@ -14,7 +14,7 @@ for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_TH
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 PAPERS = tuple(sorted(path.parent.name for path in Path(__file__).parents[1].glob("*/paper.toml")))
-SHARED = ("data/", "reports/", "runs/", "cli/test_switches.py")
+SHARED = ("datasets/", "reports/", "runs/", "stored/", "cli/test_switches.py")
 FRAMEWORKS = ("torch", "torchvision", "tensorflow", "keras", "jax", "neural_tangents")
 
 

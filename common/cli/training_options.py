@@ -1,6 +1,5 @@
 """The options that every training script has."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +18,7 @@ from common.cli.options import (
 from common.cli.params import Choice, Device, path, positive_int
 from common.cli.params import seed as seed_type
 from common.cli.params import threads as threads_type
-from common.files.paths import home
+from common.files.paths import data_root
 
 PRECISIONS = ("float32", "float64", "bfloat16")
 ALIASES = {"fmnist": "fashion_mnist"}
@@ -28,10 +27,6 @@ T = TypeVar("T")
 # How a run is written and watched; what alters its numbers says so.
 _common = partial(option, group="Common options", original=False, numbers=False)
 _flag = partial(_common, default=False, show_default=False)
-
-
-def _data_dir() -> Path:
-    return home(os.environ.get("CREDITLAB_DATA") or "data")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +47,7 @@ class TrainingOptions(Options):
     )
     data_dir: Path = _common(
         type=path,
-        default=_data_dir,
+        default=data_root,
         show_default="$CREDITLAB_DATA or ./data",
         help="Folder of the data sets.",
     )

@@ -13,7 +13,6 @@ images too large for memory are `common.data.image_folder.ImageFolder`.
 """
 
 import importlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import ArgumentError, UserError, unknown
-from common.files.paths import home
+from common.files.paths import data_root
 from common.files.reading import Contents
 
 READERS = {
@@ -131,11 +130,6 @@ def described(name: str, classes: int, train: int | None, test: int, where: str)
         f"{test:,} test images" if train is None else f"{train:,} training and {test:,} test images"
     )
     return f"{name}: {classes} classes, {images} of {where}"
-
-
-def data_root(root: str | Path | None = None) -> Path:
-    """`root`, else the environment variable CREDITLAB_DATA, else `./data`; `~` is the home."""
-    return home(root or os.environ.get("CREDITLAB_DATA") or "data")
 
 
 def limited(n: int, size: int, argument: str) -> np.ndarray:

@@ -160,7 +160,9 @@ class Run:
     def stalled(self, metric: str, patience: int) -> bool:
         """Whether the last `patience` epochs brought no new best value of a metric ("-": lowest).
 
-        Known from the lines of the run alone, so a resumed run stops where an unbroken one does.
+        For a paper that stops early (BrainProp asks for Keras' definition instead,
+        `brainprop.recipes.stalled`). Known from the lines of the run alone, so a resumed run stops
+        where an unbroken one does.
         """
         sign = -1 if metric.startswith("-") else 1
         lines = [*self.history, self._at.line]

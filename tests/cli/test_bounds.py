@@ -11,7 +11,7 @@ from common.cli import Command, Options, command
 from common.cli.params import Layers, Number, Option, batch, factor, positive, seed, side, threads
 from common.doors import bounds
 from common.errors import UsageError, UserError
-from tests.house.test_arrows import SCRIPTS, name_of
+from tests.architecture.test_arrows import SCRIPTS, name_of
 
 PROGRAMS = [
     name_of(path) for path in SCRIPTS if "@command" in path.read_text() and path.stem != "depth"

@@ -14,6 +14,8 @@ from brainprop.main import main
 from brainprop.options import MainOptions
 from common.cli import command
 from common.errors import UsageError, UserError
+from tests.helpers import commands
+from tests.helpers.records import metrics
 
 QUICK = ["--data", "digits", "--limit-train", "320", "--limit-test", "120", "--width", "0.2",
          "--batch-size", "32", "--quiet", "--threads", "1"]  # fmt: skip
@@ -70,7 +72,7 @@ def trained(once, here):
 
 def start(*words: object):
     pytest.importorskip("tensorflow")
-    return main.main(list(map(str, words)), standalone_mode=False)
+    return commands.start(main, *words)
 
 
 # -- two interfaces, one configuration ------------------------------------------------------------
@@ -183,7 +185,7 @@ def test_help_says_that_an_input_file_is_run(capsys):
 def test_saving_leaves_the_originals_files(trained, capsys):
     """A file that the original's users look for is not there, or lies."""
     base = "digits_conv_BrainProp"
-    lines = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    lines = metrics(Path("run"))
     document = pickle.loads(Path(f"{base}_history.pkl").read_bytes())
     assert document == json.loads(Path(f"{base}_history.json").read_text())
     assert document[:2] == ["digits", "BrainProp"]
@@ -199,7 +201,7 @@ def test_saving_leaves_the_originals_files(trained, capsys):
 
 def test_saved_weights_evaluate_to_the_accuracy_of_their_epoch(trained, capsys):
     """Weights of another epoch than promised (brainprop, D6), or in another order."""
-    lines = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    lines = metrics(Path("run"))
     accuracies = [line["test_accuracy"] for line in lines]
     for file, wanted in (("weights.h5", max(accuracies)), ("last_weights.h5", accuracies[-1])):
         capsys.readouterr()
@@ -348,7 +350,7 @@ def test_every_architecture_trains_on_digits(architecture, algorithm, here):
     start(architecture, algorithm, "--data", "digits", "--limit-train", 64, "--limit-test", 32,
           "--width", 0.05, "--batch-size", 32, "--quiet", "--epochs", 1, "--std", 0.1, "--audit",
           "--out", "run")  # fmt: skip
-    lines = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    lines = metrics(Path("run"))
     assert lines[-1]["kind"] == "epoch" and np.isfinite(lines[-1]["train_loss"])
     credit = [line for line in lines if line["kind"] == "audit"][0]["credit"]
     assert "out1" in credit
@@ -360,7 +362,7 @@ def test_a_net_learns_digits_by_reward_alone(here):
     """Everything runs and nothing is learnt."""
     start("MNIST", "conv", "BrainProp", "--data", "digits", "--width", 0.25, "--batch-size", 32,
           "--quiet", "--epochs", 14, "--val-split", 0.1, "--std", 0.02, "--out", "run")  # fmt: skip
-    lines = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    lines = metrics(Path("run"))
     assert lines[-1]["test_accuracy"] > 85 and lines[-1]["val_accuracy"] > 85
     summary = json.loads(Path("run/summary.json").read_text())
     assert summary["best"]["metric"] == "val_accuracy"

@@ -10,7 +10,8 @@ from PIL import Image
 
 from burstprop.train_imagenet import main
 from common.errors import UsageError, UserError
-from tests.runs.conftest import tensorboard
+from tests.helpers import commands
+from tests.helpers.records import metrics, tensorboard
 
 SAMPLE = Path(__file__).parents[2].parent / "shared/data/imagenette_sample"
 NARROW = ["--width", 0.1, "--workers", 0, "--threads", 1]
@@ -24,18 +25,13 @@ DEFAULTS = {
 
 
 def start(*words: object):
-    return main.main([str(w) for w in words], standalone_mode=False)
+    return commands.start(main, *words)
 
 
 def parsed(monkeypatch, *words: object):
     """The options that the program gets."""
     monkeypatch.setattr(type(main), "invoke", lambda self, ctx: ctx.obj)
     return start(*words)
-
-
-def lines(run: Path) -> list[dict]:
-    found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [line for line in found if line["kind"] == "epoch"]
 
 
 @pytest.fixture
@@ -137,7 +133,7 @@ def test_a_results_directory_has_what_the_originals_users_parse(rule, tmp_path, 
         assert torch.equal(first[name], last[name]) != changed, name
     saved = torch.load(tmp_path / "checkpoint.pth.tar", weights_only=True)
     best = torch.load(tmp_path / "best_model.pth.tar", weights_only=True)
-    history = lines(tmp_path)
+    history = metrics(tmp_path, "epoch")
     top = max(history[1:], key=lambda line: line["test_accuracy"])
     assert (saved["epoch"], best["epoch"]) == (2, top["epoch"])
     assert saved["best_acc1"] == best["best_acc1"] == top["test_accuracy"]
@@ -184,8 +180,8 @@ def test_an_originals_checkpoint_is_gone_on_from(more, tmp_path, capsys) -> None
     assert not (tmp_path / "on/best_model.pth.tar").exists()
     for name, tensor in whole["state_dict"].items():
         assert torch.equal(tensor, on["state_dict"][name]), name
-    assert [line["epoch"] for line in lines(tmp_path / "on")] == [2, 3]
-    assert lines(tmp_path / "on")[-1]["lr"] == 0.01
+    assert [line["epoch"] for line in metrics(tmp_path / "on", "epoch")] == [2, 3]
+    assert metrics(tmp_path / "on", "epoch")[-1]["lr"] == 0.01
     file.unlink()
     with pytest.raises(SystemExit):
         start("--resume", tmp_path / "on")
@@ -272,7 +268,7 @@ def test_the_loss_falls_on_real_photographs(tmp_path, capsys) -> None:
     start(tmp_path / "bp", SAMPLE, *words, "-n_epochs", 6, "-use_backprop", "True",
           "-output_lr", 0.05)  # fmt: skip
     for run in ("burst", "bp"):
-        history = lines(tmp_path / run)[1:]
+        history = metrics(tmp_path / run, "epoch")[1:]
         assert history[-1]["train_loss"] < history[0]["train_loss"] - 0.01
         assert all(0 <= e["test_accuracy"] <= e["test_top5_accuracy"] <= 100 for e in history)
     assert json.loads((tmp_path / "bp/environment.json").read_text())["data"].keys() == {

@@ -16,7 +16,8 @@ from burstprop.options import SigmoidOptions  # noqa: E402
 from burstprop.train_cifar10 import main as cifar10  # noqa: E402
 from burstprop.train_mnist import main as mnist  # noqa: E402
 from common.errors import UsageError, UserError  # noqa: E402
-from tests.runs.conftest import tensorboard  # noqa: E402
+from tests.helpers.commands import parse, start  # noqa: E402
+from tests.helpers.records import metrics, tensorboard  # noqa: E402
 
 QUICK = ["--data", "digits", "--limit-train", "64", "--limit-test", "50", "--quiet",
          "--threads", "1", "--epochs", "2"]  # fmt: skip
@@ -28,16 +29,6 @@ ORIGINAL = {
     "use_node_pertubation": True, "sequential_pertubation": True, "perturb_units": True,
     "xi_mean": 0.5, "xi_std": 0.25, "info": "two words",
 }  # fmt: skip
-
-
-def start(command: Any, *words: object) -> Any:
-    return command.main([str(w) for w in words], standalone_mode=False)
-
-
-def parse(command: Any, *words: object) -> Any:
-    """The options, without a run."""
-    context = command.make_context("x", [str(w) for w in words])
-    return context.obj
 
 
 @pytest.mark.parametrize("command", [mnist, cifar10], ids=["mnist", "cifar10"])
@@ -183,7 +174,7 @@ def test_tensorboard_has_the_originals_tags(results: Path) -> None:
         assert [step for step, _ in tags[tag]] == [0, 1, 2], tag
     for tag in ("Train_Error", "Train_Loss"):
         assert [step for step, _ in tags[tag]] == [1, 2], tag
-    lines = [json.loads(line) for line in (results / "metrics.jsonl").read_text().splitlines()]
+    lines = metrics(results)
     assert tags["Test_Error"][2][1] == pytest.approx(100 - lines[2]["test_accuracy"], rel=1e-5)
     assert "weight_angle/1" not in tags
 
@@ -215,7 +206,7 @@ def test_every_rule_runs(command: Any, words: Any, net: str, rule: str, tmp_path
     summary = json.loads((tmp_path / "r/summary.json").read_text())
     assert (summary["status"], summary["rule"]) == ("finished", rule)
     assert summary["name"] == f"digits_{net}_{rule}"
-    lines = [json.loads(line) for line in (tmp_path / "r/metrics.jsonl").read_text().splitlines()]
+    lines = metrics(tmp_path / "r")
     last = [line for line in lines if line["kind"] == "epoch"][-1]
     bursting = rule in ("burstprop", "feedback_alignment")
     assert any(key.startswith("weight_angle") for key in last) == bursting

@@ -13,9 +13,9 @@ from common.cli import Command
 from common.cli.params import FilePath
 from common.errors import UserError
 from common.files import paper_folders
-from common.files.paths import home
-from tests.data.test_idx import written
-from tests.data.test_images import write_folder, write_tiny
+from common.files.paths import data_root, home
+from tests.datasets.test_idx import written
+from tests.datasets.test_images import write_folder, write_tiny
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("common", *(path.name for path in paper_folders.folders()), "benchmarks")
@@ -64,14 +64,13 @@ def test_every_parameter_that_is_a_path_expands_it(name: str, somebodys: Path):
 
 def test_the_variable_of_the_data_root(somebodys: Path, monkeypatch):
     """`export CREDITLAB_DATA="~/data"`: the quotes keep the shell from it."""
-    from common.cli.training_options import _data_dir
     from common.data.datasets import load
 
     written(somebodys / "data")
     for word in ("~/data", str(somebodys / "data")):
         monkeypatch.setenv("CREDITLAB_DATA", word)
         assert len(load("mnist", download=False).train) == 12
-        assert _data_dir() == somebodys / "data"
+        assert data_root() == somebodys / "data"
     assert len(load("mnist", "~/data", download=False).test) == 6
 
 

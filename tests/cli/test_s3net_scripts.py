@@ -12,12 +12,10 @@ from PIL import Image
 from common.errors import UsageError, UserError
 from s3net.expressibility.compare import main as compare
 from s3net.expressibility.universality import main as universality
+from tests.helpers.commands import start
+from tests.helpers.records import metrics
 
 NOTEBOOK = Path(__file__).parents[2] / "s3net/expressibility/topology_NTK_comparison.ipynb"
-
-
-def start(command, *words: object):
-    return command.main([str(w) for w in words], standalone_mode=False)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -50,7 +48,7 @@ def test_every_wiring_learns_digits(model: str, tmp_path: Path, capsys) -> None:
 
     start(main, "--data", "digits", "--model", model, "--image-size", 32, "--epochs", 4, "--quiet",
           "--threads", 1, "--lr-step", 3, "--no-augmentation", "--out", tmp_path)  # fmt: skip
-    lines = [json.loads(x) for x in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    lines = metrics(tmp_path)
     assert lines[-1]["test_accuracy"] > 85
     assert [line["lr"] for line in lines] == pytest.approx([0.1, 0.1, 0.1, 0.01])
     assert "Best validation accuracy" in capsys.readouterr().out
@@ -68,7 +66,7 @@ def test_the_cifar_net_learns_digits_in_every_wiring(wiring: str, tmp_path: Path
     from s3net.cifar100.train_S3Net import main
 
     start(main, *CIFAR, "--epochs", 8, "--wiring", wiring, "--no-augmentation", "--out", tmp_path)
-    lines = [json.loads(x) for x in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    lines = metrics(tmp_path)
     assert [line["lr"] for line in lines] == pytest.approx(
         [0.2, 0.2, 0.02, 0.02, 0.002, 0.002, 0.0002, 0.0002]
     )
@@ -104,7 +102,7 @@ def test_the_original_cifar_program_is_a_switch_away(tmp_path: Path, capsys) -> 
     few = ["--limit-train", 128, "--limit-test", 64, "--epochs", 1, "--dropout", 0.5]
     start(main, *CIFAR, *few, "--compat", "original", "--out", tmp_path / "a")
     said = capsys.readouterr().out
-    (line,) = [json.loads(x) for x in (tmp_path / "a/metrics.jsonl").read_text().splitlines()]
+    (line,) = metrics(tmp_path / "a")
     assert f"loss: {line['train_loss'] / 64:.4f}" in said  # two batches of 64
     assert json.loads((tmp_path / "a/config.json").read_text())["name"].endswith("d40")
     start(main, *CIFAR, *few, "--out", tmp_path / "b")
@@ -126,7 +124,7 @@ def test_a_run_its_export_and_the_network_are_one(tmp_path: Path, capsys) -> Non
 
     start(train, "--data", "digits", "--model", "s3net_small", "--image-size", 32, "--epochs", 1,
           "--quiet", "--limit-train", 300, "--out", tmp_path / "run")  # fmt: skip
-    (line,) = [json.loads(x) for x in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    (line,) = metrics(tmp_path / "run")
     file = tmp_path / "net.safetensors"
     start(evaluate, "--model-path", tmp_path / "run", "--data", "digits", "--export", file)
     start(evaluate, "--model-path", file, "--data", "digits")

@@ -1,6 +1,5 @@
 """The nine programs of Tiny ImageNet: what each is by default, prints, writes and refuses."""
 
-import importlib
 import json
 import re
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 
 from common.errors import UsageError
+from tests.helpers import commands
 
 DEFAULTS = {
     "Tiny_S3Net": ("s3net_new", 64, 0.1),
@@ -25,19 +25,13 @@ FEW = ["--data", "digits", "--image-size", 32, "--limit-train", 24, "--limit-tes
        "--batch-size", 8, "--epochs", 2, "--threads", 1]  # fmt: skip
 
 
-def command(script: str) -> Any:
-    return importlib.import_module(f"s3net.tinyimagenet.{script}").main
-
-
 def start(script: str, *words: object) -> None:
-    command(script).main([str(w) for w in words], standalone_mode=False)
+    commands.start(f"s3net.tinyimagenet.{script}", *words)
 
 
 def parsed(script: str, *words: object) -> Any:
     """The options that a program would train with."""
-    main = command(script)
-    with main.make_context(script, [str(w) for w in words]) as context:
-        return context.obj
+    return commands.parse(f"s3net.tinyimagenet.{script}", *words)
 
 
 @pytest.mark.parametrize("script", DEFAULTS)

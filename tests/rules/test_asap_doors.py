@@ -28,11 +28,6 @@ from common.errors import ArgumentError, UserError  # noqa: E402
 NAN, INF = math.nan, math.inf
 
 
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
-
 def plain() -> Any:
     return nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(36, 5), nn.ReLU(),
                          nn.Linear(5, 3))  # fmt: skip

@@ -13,12 +13,6 @@ from benchmarks.asap_steps import memory  # noqa: E402
 from common.errors import UsageError  # noqa: E402
 from common.runs.schedules import cosine  # noqa: E402
 
-
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
-
 # Trained (asap, 4.5): model, channels, classes -> bp, fa and dfa, asap (None: not recorded).
 TRAINED = [
     ("convnet", 1, 10, 6_286_238, 6_286_238, 7_308_574),

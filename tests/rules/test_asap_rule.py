@@ -12,11 +12,6 @@ from asap import rule  # noqa: E402
 from asap.sharing import MaskReLU  # noqa: E402
 
 
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
-
 def randn(*shape: int, **words: Any) -> Any:
     return torch.randn(*shape, dtype=torch.float64, **words)
 

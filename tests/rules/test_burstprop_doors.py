@@ -32,11 +32,6 @@ NAN, INF = math.nan, math.inf
 HOW: dict[str, Any] = {"momentum": 0.9, "weight_decay": 0.05, "recurrent_lr": 0.1}
 
 
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
-
 def small(**how: Any) -> Any:
     return networks.stack([], [5, 7, 6, 4], recurrent="learned", **how)
 

@@ -23,11 +23,6 @@ from burstprop.update import BurstUpdate  # noqa: E402
 from tests.oracles import burstprop_numpy as oracle  # noqa: E402
 
 
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
-
 def randn(*shape: int) -> Any:
     return torch.randn(*shape, dtype=torch.float64)
 

@@ -24,11 +24,6 @@ from common.errors import ArgumentError  # noqa: E402
 KAPPA, P = 1e-3, 1e-3
 
 
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
-
 @dataclass(frozen=True)
 class SoftplusUnits(SigmoidUnits):
     """Somebody's own units, with a rate and a slope and nothing else."""

@@ -9,7 +9,7 @@ from PIL import Image
 torch = pytest.importorskip("torch", reason="S3Net trains with torch")
 from s3net import networks  # noqa: E402
 from s3net.learner import Learner  # noqa: E402
-from s3net.tinyimagenet import models  # noqa: E402
+from s3net.tinyimagenet.networks import make_network  # noqa: E402
 from tests.oracles import backprop  # noqa: E402
 
 
@@ -35,7 +35,7 @@ def test_an_audit_sees_the_gradient_of_the_whole_network(name: str) -> None:
     dropped, a network that the audit changes: both sides of it are held to torch.func."""
     torch.manual_seed(1)
     made: dict[str, Any] = {"classes": 10, "wiring": name}
-    net = models.make(name, 10) if name == "ghostnet" else networks.S3Net(4, (2, 2), 4, **made)
+    net = make_network(name, 10) if name == "ghostnet" else networks.S3Net(4, (2, 2), 4, **made)
     learner = Learner(net.double(), 0.1)
     before = {n: t.clone() for n, t in net.state_dict().items()}
     images = torch.randn(6, 3, 32, 32, dtype=torch.float64)

@@ -6,7 +6,8 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from tests.runs.conftest import left_by, steady_lines, train_and_kill  # noqa: E402
+from tests.helpers.processes import train_and_kill  # noqa: E402
+from tests.helpers.records import left_by, steady_lines  # noqa: E402
 
 SCRIPT = ("brainprop.main", "brainprop.learner")
 WORDS = ["MNIST", "conv", "BrainProp", "--data", "digits", "--width", "0.1", "--limit-train", "200",

@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torchrun is PyTorch's")
 
-from tests.runs.conftest import gloo, of_two_processes  # noqa: E402
+from tests.helpers.processes import gloo, of_two_processes  # noqa: E402
 
 RULES = ("learned", "fixed", "conv", "by_batch", "backprop", "matched")
 STEPS = 4

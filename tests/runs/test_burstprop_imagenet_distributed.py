@@ -8,7 +8,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torchrun is PyTorch's")
 
-from tests.runs.conftest import gloo, of_two_processes, steady_lines, two_runs  # noqa: E402
+from tests.helpers.processes import gloo, of_two_processes, two_runs  # noqa: E402
+from tests.helpers.records import steady_lines  # noqa: E402
 
 RULES: dict[str, str | None] = {"burstprop": "learned", "feedback": "fixed", "backprop": None}
 STEPS, RATES = 5, [0.05] * 7 + [0.02]

@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torchrun is PyTorch's")
 from common.backends.torch_distributed import World  # noqa: E402
 from common.errors import ArgumentError  # noqa: E402
-from tests.runs.conftest import gloo, of_two_processes  # noqa: E402
+from tests.helpers.processes import gloo, of_two_processes  # noqa: E402
 
 
 def _member(rank, port, results):

@@ -10,14 +10,11 @@ from common.errors import UserError
 from common.reports.measured import check_run
 from common.reports.target_rows import read_targets
 from common.runs.read_back import read_run
-from tests.data.test_images import write_tiny
+from tests.datasets.test_images import write_tiny
+from tests.helpers.commands import start
 
 ROOT = Path(__file__).parents[2]
 COMMON = ["--no-download", "--epochs", "1", "--threads", "1", "--quiet", "--seed", "1"]
-
-
-def start(main, *words: object) -> None:
-    main(list(map(str, words)), standalone_mode=False)
 
 
 def assert_named(run: Path, said: str, folder: Path) -> None:

@@ -14,7 +14,7 @@ def _on_meta(rule: str) -> tuple[Any, tuple[int, ...]]:
     return Learner(make_network([6, 5, 4]), rule), (6,)
 
 
-# For tests/house/test_meta_device.py: name -> a learner there, and the shape of an image.
+# For tests/architecture/test_meta_device.py: name -> a learner there, and the shape of an image.
 META: dict[str, Callable[[], Any]] = {
     f"newpaper {rule}": partial(_on_meta, rule) for rule in ("drtp", "bp")
 }

@@ -8,7 +8,7 @@ import pytest
 from common.data import tiny_imagenet
 from common.data.datasets import load
 from common.errors import UserError
-from tests.data.test_images import write_tiny
+from tests.datasets.test_images import write_tiny
 
 
 def test_the_data_sets_own_folder_is_a_root_too(tmp_path: Path, monkeypatch):

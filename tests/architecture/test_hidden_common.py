@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.test_arrows import PAPERS, ROOT, SCRIPTS, name_of
+from tests.architecture.test_arrows import PAPERS, ROOT, SCRIPTS, name_of
 
 
 def python(*words: str, cwd: Path, first: Path | None = None) -> subprocess.CompletedProcess:

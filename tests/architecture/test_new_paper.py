@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from common.reports.target_rows import COLUMNS, read_targets
-from tests.house.test_tree import ROOT, committed
+from tests.architecture.test_tree import ROOT, committed
 
 NAME = "sixth"
 WRITER = ROOT / "docs" / "new_paper" / "write.py"
 LEFT_OUT = ("tests/golden/data/", "tests/mutants/", ".ci/")
 # Tests of all papers, of which those run that name this one or look at the whole house.
-OF_ALL = ("house/test_arrows", "house/test_declared", "house/test_sizes", "house/test_meta_device",
-          "house/test_hidden_common", "doors/test_label_doors", "doors/test_labels_of_torch_rules",
+OF_ALL = ("architecture/test_arrows", "architecture/test_declared", "architecture/test_sizes", "architecture/test_meta_device",
+          "architecture/test_hidden_common", "doors/test_label_doors", "doors/test_labels_of_torch_rules",
           "docs/test_references", "docs/test_commands",
           "reports/test_papers", "reports/test_front_page")  # fmt: skip
 WHOLE = ("walls_between", "every_public", "references_lead", "plan_of_the_house", "no_folder")
@@ -118,7 +118,9 @@ def test_a_sixth_paper_that_imports_another_is_noticed(copy):
     text = rule.read_text()
     try:
         rule.write_text(text.replace("\nimport torch\n", "\nimport torch\n\nimport asap\n", 1))
-        done = run_tests(copy, "tests/house/test_arrows.py", "-k", f"walls_between or {NAME}.rule")
+        done = run_tests(
+            copy, "tests/architecture/test_arrows.py", "-k", f"walls_between or {NAME}.rule"
+        )
         assert done.returncode == 1, done.stdout
         assert f"{NAME}.rule ->" in done.stdout and "asap" in done.stdout
         assert f"common_no_paper[{NAME}.rule]" in done.stdout
@@ -133,7 +135,9 @@ def test_a_paper_without_an_extra_is_told_which_line_to_add(copy):
     try:
         lines = [line for line in text.splitlines() if not line.startswith(f"{NAME} = ")]
         project.write_text("\n".join(lines).replace(f",{NAME}]", "]"))
-        done = run_tests(copy, "tests/house/test_declared.py", "-k", f"extra_which and {NAME}")
+        done = run_tests(
+            copy, "tests/architecture/test_declared.py", "-k", f"extra_which and {NAME}"
+        )
         assert done.returncode == 1
         assert f"add the line {NAME} = [...] with the frameworks" in done.stdout
     finally:

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from tests.architecture.test_arrows import MODULES, name_of
 from tests.fuzz import __main__ as fuzz
 from tests.fuzz.case import EITHER, KINDS, REFUSED, TAKEN, faults, held, plan
 from tests.fuzz.programs import PROGRAMS
-from tests.house.test_arrows import MODULES, name_of
 
 LINE = "error: option --x (=3) must be 4\n"
 BOOM = "Traceback (most recent call last):\n  File\nKeyError: 'x'\n"

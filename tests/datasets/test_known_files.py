@@ -10,8 +10,8 @@ from common.data import digits, mnist, svhn
 from common.data.datasets import load
 from common.errors import UserError
 from common.files.reading import md5
-from tests.data.test_idx import ARRAYS, FILES, idx_bytes, written
-from tests.data.test_images import write_svhn, write_tiny
+from tests.datasets.test_idx import ARRAYS, FILES, idx_bytes, written
+from tests.datasets.test_images import write_svhn, write_tiny
 
 
 @pytest.fixture

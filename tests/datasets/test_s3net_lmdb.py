@@ -99,6 +99,7 @@ def pack(*arguments):
     return packed(*arguments)
 records.pack = pack
 from s3net.imagenet.folder2lmdb import main
+from tests.helpers import records  # noqa: E402
 main(sys.argv[1:])
 """
 

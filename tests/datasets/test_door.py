@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from common.data import digits
-from common.data.datasets import NAMES, Split, data_root, enlarge, load
+from common.data.datasets import NAMES, Split, enlarge, load
 from common.errors import UsageError, UserError, unknown
+from common.files.paths import data_root
 
 
 def numbered(n: int, side: int = 2, channels: int = 1) -> Split:

@@ -12,7 +12,7 @@ from common.cli import argument, command, option
 from common.cli.params import choice, positive
 from common.cli.training_options import TrainingOptions, training_options
 from common.errors import ArgumentError, UsageError, UserError, unknown
-from tests.house.test_arrows import MODULES, PACKAGES, ROOT
+from tests.architecture.test_arrows import MODULES, PACKAGES, ROOT
 
 COMMAND_LINE = {"options", "program"}
 """Modules whose business is options: these of each paper (also x_options, x_program), the room
