@@ -67,11 +67,8 @@ def tests(session: nox.Session) -> None:
 # What is tested without a framework, in about a minute on two quiet cores.
 QUICK = (
     *("tests/datasets", "tests/reports", "tests/stored", "tests/golden/test_machinery.py"),
-    *(
-        "tests/cli/test_switches.py",
-        "tests/runs/test_position.py",
-        "tests/runs/test_running_metrics.py",
-    ),
+    *("tests/runs/test_position.py", "tests/runs/test_running_metrics.py"),
+    "tests/cli/test_switches.py",
     *(f"tests/architecture/test_{name}.py" for name in ("declared", "errors", "sizes", "tree")),
 )
 
