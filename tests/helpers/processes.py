@@ -124,7 +124,7 @@ def _script(module, words, folder, environment, limit, missing, out, err):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     if missing is not None:
         assert missing not in sys.modules, "the server has imported it already"
-        sys.modules[missing] = None
+        sys.modules |= dict.fromkeys([missing])  # None: an import of it fails
     sys.argv = [module, *words]
     if module.endswith(".py"):
         sys.path.insert(0, str(Path(module).resolve().parent))

@@ -137,6 +137,6 @@ def test_torchrun_trains_one_run(tmp_path: Path) -> None:
         "--model_path", str(tmp_path / "run/checkpoint/digits_convnet_asap.pth"),
     ])  # fmt: skip
     assert f"test accuracy : {best:.2f}" in said.output
-    codes, said = run_two(tmp_path / "log", *words, "--batch-size", 25, "--out", tmp_path / "odd")
+    codes, logs = run_two(tmp_path / "log", *words, "--batch-size", 25, "--out", tmp_path / "odd")
     assert 0 not in codes
-    assert "option --batch-size (=25) must be a multiple of the 2 processes" in "".join(said)
+    assert "option --batch-size (=25) must be a multiple of the 2 processes" in "".join(logs)

@@ -94,9 +94,9 @@ def test_two_processes_train_one_network_and_test_every_image_once(folder, tmp_p
     process that waits for a test batch that the other has not."""
     words = [*SMALL, "-b", 10, "--epochs", 2, "-j", 0, "--out", tmp_path / "run"]
     words = [folder, *words, "--world-size", 2]
-    codes, said = two_runs(tmp_path / "log", SCRIPT, LEARNER, *words)
-    assert codes == [0, 0], said
-    assert "".join(said).count(" * Acc@1") == 2
+    codes, logs = two_runs(tmp_path / "log", SCRIPT, LEARNER, *words)
+    assert codes == [0, 0], logs
+    assert "".join(logs).count(" * Acc@1") == 2
     lines = metrics(tmp_path / "run")
     assert [line["step"] for line in lines] == [3, 6]
     for line in lines:
