@@ -19,8 +19,11 @@ NETS = {
     "deep": ((32, 32, 3), 128),
 }
 LARGER = {"conv-cifar": ((32, 32, 3), 128), "loccon-cifar": ((32, 32, 3), 32)}
-RULES = {"ebp": ("EBP", "shared"), "brainprop": ("BrainProp", "shared"),
-         "separate": ("BrainProp", "separate")}  # fmt: skip
+RULES = {
+    "ebp": ("EBP", "shared"),
+    "brainprop": ("BrainProp", "shared"),
+    "separate": ("BrainProp", "separate"),
+}
 
 
 def cases(framework: str, device: str, depth: bool) -> list[Case]:

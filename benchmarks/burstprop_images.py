@@ -92,8 +92,10 @@ def main(options: BurstpropImagesOptions) -> None:
     )
     click.echo(f"{'':<10}{'images/s':>10}{'ms an image':>13}{'of bare':>9}")
     for row in rows:
-        click.echo(f"{row['rule']:<10}{row['images_per_second']:>10.1f}"
-                   f"{1e3 / row['images_per_second']:>13.2f}{row['of_bare']:>9.3f}")  # fmt: skip
+        click.echo(
+            f"{row['rule']:<10}{row['images_per_second']:>10.1f}"
+            f"{1e3 / row['images_per_second']:>13.2f}{row['of_bare']:>9.3f}"
+        )
     if options.json:
         Path(options.json).write_text(json.dumps(rows, indent=1) + "\n")
 
@@ -110,9 +112,14 @@ def measure(options: Any) -> list[dict[str, Any]]:
     torch.set_num_threads(options.threads)
     device, folder = torch_backend.choose_device(options.device), ImageFolder(options.folder)
     stream = TorchStream(
-        folder.train, options.batch_size, random_crop(224), shuffle=True, channels_last=True,
-        workers=options.workers, device=device,
-    )  # fmt: skip
+        folder.train,
+        options.batch_size,
+        random_crop(224),
+        shuffle=True,
+        channels_last=True,
+        workers=options.workers,
+        device=device,
+    )
     alone = device.type == "cpu" and options.threads == 1 and not options.workers
     clock = time.process_time if alone else time.perf_counter
     steps = candidates(len(folder.classes), device, options.precision)

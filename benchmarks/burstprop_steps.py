@@ -19,9 +19,19 @@ FRAMEWORKS = ("torch",)
 TIMING = {"block": 4, "warm_up": 8}
 BATCH = 32
 SHAPES = {"fc3": (784,), "mnist_conv": (1, 28, 28), "cifar10": (3, 32, 32)}
-RULES = ("bp", "learned_rec", "learned", "fixed_rec", "fixed", "perturbation",
-         "perturbation_original", "learned_rec_angles",
-         "products_bp", "products_learned_rec", "products_fixed")  # fmt: skip
+RULES = (
+    "bp",
+    "learned_rec",
+    "learned",
+    "fixed_rec",
+    "fixed",
+    "perturbation",
+    "perturbation_original",
+    "learned_rec_angles",
+    "products_bp",
+    "products_learned_rec",
+    "products_fixed",
+)
 
 
 def cases(framework: str, device: str, depth: bool) -> list[Case]:

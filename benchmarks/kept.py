@@ -64,8 +64,12 @@ def peak(net: Any, side: int, size: int = 2) -> int:
         file = Path(folder) / "trace.json"
         recorded.export_chrome_trace(str(file))
         events = json.loads(file.read_text())["traceEvents"]
-    sizes = [e["args"]["Bytes"] for e in sorted((e for e in events if e["name"] == "[memory]"),
-             key=lambda e: e["args"]["Ev Idx"])]  # fmt: skip
+    sizes = [
+        e["args"]["Bytes"]
+        for e in sorted(
+            (e for e in events if e["name"] == "[memory]"), key=lambda e: e["args"]["Ev Idx"]
+        )
+    ]
     most = held = 0
     for change in sizes:
         held += change

@@ -46,8 +46,11 @@ def _torch(hidden: int, device: str) -> list[Case]:
         rule: Learner(MLP(sizes, device=device), adamw(1e-3), rule).train_step
         for rule in ("bp", "lra_e")
     }
-    layers = [m for a, b in zip(sizes, sizes[1:], strict=False)
-              for m in (nn.Linear(a, b, bias=False), nn.Tanh())]  # fmt: skip
+    layers = [
+        m
+        for a, b in zip(sizes, sizes[1:], strict=False)
+        for m in (nn.Linear(a, b, bias=False), nn.Tanh())
+    ]
     net = nn.Sequential(*layers[:-1]).to(device)
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=True)
 

@@ -28,8 +28,17 @@ DEBUG = "libc_malloc_debug.so.0"
 ISAS = ("AVX2", "AVX512_CORE", "ALL", "SSE41")
 CHANNELS = (*range(1, 10), 12, 15, 16, 17, 24)
 OUTPUTS, SIZES = (1, 8), (3, 8, 63, 64, 66)
-SHAPES = ((1, (2, 2), 0), (1, (1, 1), 0), (1, (3, 3), 0), (1, (1, 2), 0), (1, (2, 1), 0),
-          (1, (2, 2), 1), (2, (2, 2), 0), (3, (1, 1), 1), (3, (2, 2), 1))  # fmt: skip
+SHAPES = (
+    (1, (2, 2), 0),
+    (1, (1, 1), 0),
+    (1, (3, 3), 0),
+    (1, (1, 2), 0),
+    (1, (2, 1), 0),
+    (1, (2, 2), 1),
+    (2, (2, 2), 0),
+    (3, (1, 1), 1),
+    (3, (2, 2), 1),
+)
 WHATS = ("weights", "bias", "down", "forward")
 SECONDS = 300  # what takes longer hangs
 
@@ -199,8 +208,11 @@ def main() -> int:
     missed = 0
     for isa in options.isa or ISAS:
         found, tried = sweep(isa, whats)
-        print(f"torch {tried['torch']}, oneDNN up to {isa}: {len(found)} of {tried['tried']} "
-              "calls corrupt", flush=True)  # fmt: skip
+        print(
+            f"torch {tried['torch']}, oneDNN up to {isa}: {len(found)} of {tried['tried']} "
+            "calls corrupt",
+            flush=True,
+        )
         for kind, group in itertools.groupby(found, lambda case: case[:7]):
             seen = list(group)
             values = {

@@ -158,8 +158,10 @@ def show_memory(options: Any) -> None:
         if not rows:
             raise UsageError(f"option --net (={options.net}): {paper} counts no such net's memory")
         counts = [name for name in rows[0] if name not in ("net", "rule")]
-        click.echo(f"{paper}: kilobytes a sample that a step keeps, float32, and other counts in "
-                   "thousands (% of backprop's)")  # fmt: skip
+        click.echo(
+            f"{paper}: kilobytes a sample that a step keeps, float32, and other counts in "
+            "thousands (% of backprop's)"
+        )
         click.echo(f"{'net':<12}{'rule':<10}" + "".join(f"{name:>22}" for name in counts))
         for row in rows:
             base = next(r for r in rows if r["net"] == row["net"] and r["rule"] in BASELINES)

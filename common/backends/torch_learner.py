@@ -148,8 +148,9 @@ class TorchLearner(Generic[Net]):
         """Parameters and buffers by name, and what the optimiser and the other parts remember;
         tensors are not copies."""
         parts = (part.state() for part in self._parts)
-        return {name: value for each in (self.net.state_dict(), *parts)
-                for name, value in each.items()}  # fmt: skip
+        return {
+            name: value for each in (self.net.state_dict(), *parts) for name, value in each.items()
+        }
 
     @torch.no_grad()
     def load_state(self, state: Mapping[str, Any]) -> None:

@@ -58,8 +58,10 @@ NAME_OR_NUMBER = Kind("a text or a number", _is(str, int))
 def one_of(*values: Any) -> Kind:
     """One of these values."""
     known = ", ".join(str(value) for value in values)
-    return Kind(known if len(values) == 1 else f"one of {known}",
-                lambda v: any(v == w and type(v) is type(w) for w in values))  # fmt: skip
+    return Kind(
+        known if len(values) == 1 else f"one of {known}",
+        lambda v: any(v == w and type(v) is type(w) for w in values),
+    )
 
 
 def between(low: float, high: float, whole: bool = False) -> Kind:
@@ -71,8 +73,13 @@ def between(low: float, high: float, whole: bool = False) -> Kind:
 
 def maybe(kind: Kind) -> Kind:
     """Of the kind, or null."""
-    return Kind(f"{kind.words} or null", lambda v: v is None or kind.fits(v), kind.each,
-                kind.needed, kind.known)  # fmt: skip
+    return Kind(
+        f"{kind.words} or null",
+        lambda v: v is None or kind.fits(v),
+        kind.each,
+        kind.needed,
+        kind.known,
+    )
 
 
 def many(kind: Kind, length: int | None = None) -> Kind:
@@ -92,19 +99,38 @@ def loose(each: Kind = ANYTHING, **known: Kind) -> Kind:
 
 
 _OPTIONS = loose(seed=SCALAR, dataset=maybe(TEXT), data=maybe(TEXT), epochs=maybe(COUNT))
-CONFIG = Kind("an object", _is(dict), None, {"paper": TEXT, "script": TEXT, "options": _OPTIONS},
-              {"creditlab": TEXT, "name": TEXT, "dataset": maybe(TEXT)})  # fmt: skip
+CONFIG = Kind(
+    "an object",
+    _is(dict),
+    None,
+    {"paper": TEXT, "script": TEXT, "options": _OPTIONS},
+    {"creditlab": TEXT, "name": TEXT, "dataset": maybe(TEXT)},
+)
 
 # Of what made a run a fact may be missing (an older version, another machine): a resume warns of
 # the difference, a page leaves the cell empty.
-_PART = {"time": maybe(TEXT), "git_commit": maybe(TEXT), "git_dirty": maybe(FLAG),
-         "command": maybe(many(TEXT))}  # fmt: skip
+_PART = {
+    "time": maybe(TEXT),
+    "git_commit": maybe(TEXT),
+    "git_dirty": maybe(FLAG),
+    "command": maybe(many(TEXT)),
+}
 ENVIRONMENT = loose(
-    python=TEXT, platform=TEXT, processor=TEXT, cores=maybe(COUNT), hardware=maybe(table()),
-    threads=maybe(COUNT), packages=table(TEXT), device=TEXT, precision=TEXT, deterministic=FLAG,
-    data=table(), unverified=many(TEXT), **_PART,
+    python=TEXT,
+    platform=TEXT,
+    processor=TEXT,
+    cores=maybe(COUNT),
+    hardware=maybe(table()),
+    threads=maybe(COUNT),
+    packages=table(TEXT),
+    device=TEXT,
+    precision=TEXT,
+    deterministic=FLAG,
+    data=table(),
+    unverified=many(TEXT),
+    **_PART,
     resumed=many(loose(step=COUNT, differences=many(TEXT), **_PART)),
-)  # fmt: skip
+)
 
 WIDTH = between(bounds.SMALLEST, bounds.LARGEST_FACTOR)
 """Of a network, as a factor of its paper's."""
@@ -114,12 +140,26 @@ SIDE = between(1, bounds.LARGEST_SIDE, whole=True)
 _BEST = table(metric=TEXT, value=NUMBER, epoch=COUNT)
 EPOCH = table(kind=TEXT, epoch=COUNT)
 SUMMARY = Kind(
-    "an object", _is(dict), None,
+    "an object",
+    _is(dict),
+    None,
     {"status": one_of("finished", "failed", "interrupted")},
-    {"reason": maybe(TEXT), "paper": TEXT, "script": TEXT, "name": TEXT, "rule": maybe(TEXT),
-     "dataset": maybe(TEXT), "seed": SCALAR, "epochs": COUNT, "step": COUNT, "seconds": POSITIVE,
-     "parameters": maybe(COUNT), "final": maybe(EPOCH), "best": maybe(_BEST)},
-)  # fmt: skip
+    {
+        "reason": maybe(TEXT),
+        "paper": TEXT,
+        "script": TEXT,
+        "name": TEXT,
+        "rule": maybe(TEXT),
+        "dataset": maybe(TEXT),
+        "seed": SCALAR,
+        "epochs": COUNT,
+        "step": COUNT,
+        "seconds": POSITIVE,
+        "parameters": maybe(COUNT),
+        "final": maybe(EPOCH),
+        "best": maybe(_BEST),
+    },
+)
 
 _TENSOR = table(shape=many(COUNT), dtype=TEXT, stored_as=TEXT)
 
@@ -144,10 +184,16 @@ def _sums(figures: int) -> Kind:
 def position(figures: int) -> Kind:
     """What a run remembers of itself in state.json; figures: how many a process' sums have."""
     return table(
-        epoch=COUNT, batch=COUNT, step=COUNT, sums=many(_sums(figures)),
-        seconds=many(POSITIVE, 2), line=table(maybe(NUMBER)), best=maybe(_BEST),
-        stopped=maybe(TEXT), metrics_bytes=COUNT,
-    )  # fmt: skip
+        epoch=COUNT,
+        batch=COUNT,
+        step=COUNT,
+        sums=many(_sums(figures)),
+        seconds=many(POSITIVE, 2),
+        line=table(maybe(NUMBER)),
+        best=maybe(_BEST),
+        stopped=maybe(TEXT),
+        metrics_bytes=COUNT,
+    )
 
 
 _ANGLE = loose(cosine=maybe(NUMBER), angle=maybe(NUMBER), too_small=FLAG)

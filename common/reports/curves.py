@@ -70,8 +70,9 @@ def errors(panels: Panels, names: Mapping[str, str] | None = None) -> "Figure":
                 known = names.get(one.rule, one.rule)
                 label = f"{known}{one.label.removeprefix(one.rule)} (n = {len(curves)})"
                 average = mean(curves)
-                axes.plot([x for x, _ in average], [y for _, y in average], lw=2, label=label,
-                          **style)  # fmt: skip
+                axes.plot(
+                    [x for x, _ in average], [y for _, y in average], lw=2, label=label, **style
+                )
             axes.set(title=panel, xlabel="epoch", ylabel="test error (%)", yscale="log")
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter("{x:g}")

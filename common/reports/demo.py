@@ -56,9 +56,12 @@ def run_demo(paper: Paper, demo: Demo, out: Path) -> None:
     begin = time.monotonic()
     with log.open("wb") as output:
         child = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )  # fmt: skip
+        )
         try:
             while child.poll() is None:
                 if sys.stderr.isatty():

@@ -16,8 +16,15 @@ from typing import Any, NamedTuple
 from common.errors import UserError, unknown
 
 VERDICTS = (
-    "match", "agrees", "no", "partial", "inconclusive", "short", "not run", "no paper value",
-)  # fmt: skip
+    "match",
+    "agrees",
+    "no",
+    "partial",
+    "inconclusive",
+    "short",
+    "not run",
+    "no paper value",
+)
 
 
 class Metric(NamedTuple):

@@ -100,7 +100,11 @@ def ordering_holds(row: Row, rows: Iterable[Row]) -> bool:
     ordered = False
     for other in rows:
         same = (other.source, other.dataset, other.network, other.metric) == (
-            row.source, row.dataset, row.network, row.metric)  # fmt: skip
+            row.source,
+            row.dataset,
+            row.network,
+            row.metric,
+        )
         if other.id == row.id or other.rule == row.rule or not same or not other.comparable:
             continue
         assert row.paper is not None and other.paper is not None

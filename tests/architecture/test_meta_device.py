@@ -126,39 +126,68 @@ def _s3_imagenet(*crops: int) -> Made:
 
 
 LEARNERS: dict[str, Callable[[], Made]] = {
-    **{f"asap convnet {m}": partial(_asap, "convnet", m)
-       for m in ("bp", "fa", "dfa", "kp", "asap")},
-    **{f"asap {n} {m}": partial(_asap, n, m) for n in ("resnet18", "resnet18_not")
-       for m in ("bp", "fa", "dfa", "kp", "asap", "asap_k4")},
+    **{
+        f"asap convnet {m}": partial(_asap, "convnet", m) for m in ("bp", "fa", "dfa", "kp", "asap")
+    },
+    **{
+        f"asap {n} {m}": partial(_asap, n, m)
+        for n in ("resnet18", "resnet18_not")
+        for m in ("bp", "fa", "dfa", "kp", "asap", "asap_k4")
+    },
     "asap resnet34": partial(_asap, "resnet34", "asap"),
     "asap transport": partial(_asap, "resnet18", "asap", wt=True),
     "asap adam": partial(_asap, "resnet18", "asap", adam=True),
     **{f"asap fa {f}": partial(_asap, "convnet", "fa", fa_feedback=f) for f in ("copy", "tied")},
-    **{f"burstprop {f} {r}": partial(_burstprop, feedback=f, recurrent=r)
-       for f in ("learned", "fixed") for r in ("learned", "fixed", None)},
-    **{f"burstprop backprop {'matched' if m else 'torch'}": partial(_backprop, m)
-       for m in (False, True)},
-    **{f"burstprop noise {k} {m}": partial(_perturbation, k, m) for k in ("rule", "original")
-       for m in ("all", "layers", "units")},
-    **{f"burstprop imagenet {f} {o}": partial(_burst_imagenet, f, o)
-       for f in ("learned", "fixed", None) for o in ("sgd", "adam")},
-    **{f"lra_e {r} {o}": partial(_lra_e, r, o)
-       for r in ("lra_e", "bp", "fixed_e") for o in ("adamw", "sgd")},
+    **{
+        f"burstprop {f} {r}": partial(_burstprop, feedback=f, recurrent=r)
+        for f in ("learned", "fixed")
+        for r in ("learned", "fixed", None)
+    },
+    **{
+        f"burstprop backprop {'matched' if m else 'torch'}": partial(_backprop, m)
+        for m in (False, True)
+    },
+    **{
+        f"burstprop noise {k} {m}": partial(_perturbation, k, m)
+        for k in ("rule", "original")
+        for m in ("all", "layers", "units")
+    },
+    **{
+        f"burstprop imagenet {f} {o}": partial(_burst_imagenet, f, o)
+        for f in ("learned", "fixed", None)
+        for o in ("sgd", "adam")
+    },
+    **{
+        f"lra_e {r} {o}": partial(_lra_e, r, o)
+        for r in ("lra_e", "bp", "fixed_e")
+        for o in ("adamw", "sgd")
+    },
     "lra_e gamma": partial(_lra_e, gamma=0.5, bias=True),
     "lra_e transposed": partial(_lra_e, transposed_e=True),
     "lra_e cauchy": partial(_lra_e, local_loss="cauchy", error_form="difference"),
     "lra_e normalised sum": partial(_lra_e, normalise=True, reduction="sum"),
     "lra_e reports after": partial(_lra_e, after=True),
-    **{f"s3net {w}": partial(_s3, partial(_s3_chain, w))
-       for w in ("sparse", "dense", "residual", "plain")},
+    **{
+        f"s3net {w}": partial(_s3, partial(_s3_chain, w))
+        for w in ("sparse", "dense", "residual", "plain")
+    },
     "s3net enlarged": partial(_s3, partial(_s3_chain, "sparse"), side=16, size=32),
     **{f"s3net cifar {w}": partial(_s3, partial(_s3_cifar, w)) for w in ("sparse", "dense")},
-    **{f"s3net {name}": partial(_s3, partial(_s3_named, name))
-       for name in ("ghostnet", "se_resnet50", "oct_resnet50", "lambda_resnet50", "scalenet50",
-                    "randwire_ws", "mobilenet_v2")},
+    **{
+        f"s3net {name}": partial(_s3, partial(_s3_named, name))
+        for name in (
+            "ghostnet",
+            "se_resnet50",
+            "oct_resnet50",
+            "lambda_resnet50",
+            "scalenet50",
+            "randwire_ws",
+            "mobilenet_v2",
+        )
+    },
     "s3net imagenet": _s3_imagenet,
     **told("META"),
-}  # fmt: skip
+}
 
 
 def batch(shape: tuple[int, ...]) -> tuple[Any, Any]:

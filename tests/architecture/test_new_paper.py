@@ -33,8 +33,12 @@ def python(folder: Path, *words: object) -> subprocess.CompletedProcess:
     environment = os.environ | {"PYTHONPATH": str(folder)}
     return subprocess.run(
         [sys.executable, *map(str, words)],
-        capture_output=True, text=True, cwd=folder, env=environment, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=environment,
+        check=False,
+    )
 
 
 def run_tests(folder: Path, *words: str) -> subprocess.CompletedProcess:

@@ -17,8 +17,7 @@ from common.errors import UsageError, UserError  # noqa: E402
 from tests.helpers.commands import start  # noqa: E402
 from tests.helpers.records import metrics  # noqa: E402
 
-QUICK = ["--data", "digits", "--limit-train", "200", "--limit-test", "100", "--quiet",
-         "--width", "0.1", "--threads", "1"]  # fmt: skip
+QUICK = "--data digits --limit-train 200 --limit-test 100 --quiet --width 0.1 --threads 1".split()
 
 
 LEARNS = {"bp": 80, "fa": 45, "dfa": 60, "kp": 60, "asap": 60}
@@ -40,12 +39,27 @@ def test_every_mode_learns_digits(mode: str, tmp_path: Path, capsys) -> None:
 
 def test_original_preset_sets_what_the_original_does(tmp_path: Path) -> None:
     """(asap, D1, D3) differ; (asap, D2, D6, D7) are the same in both."""
-    start(train, *QUICK, "--epochs", 1, "--feedback", "fa", "--compat", "original", "--out",
-          tmp_path / "r", "--batch-size", 100)  # fmt: skip
+    start(
+        train,
+        *QUICK,
+        "--epochs",
+        1,
+        "--feedback",
+        "fa",
+        "--compat",
+        "original",
+        "--out",
+        tmp_path / "r",
+        "--batch-size",
+        100,
+    )
     options = json.loads((tmp_path / "r/config.json").read_text())["options"]
     assert (options["fa_feedback"], options["shortcut_slip"]) == ("copy", True)
     assert (options["feedback_init"], options["conv_bias"], options["frozen_stem"]) == (
-        "uniform", True, True)  # fmt: skip
+        "uniform",
+        True,
+        True,
+    )
 
 
 @pytest.mark.parametrize("feedback", ["asap", "fa", "dfa"])
@@ -69,18 +83,30 @@ def test_a_run_its_file_and_its_export_are_one_network(feedback, tmp_path, capsy
     for words, accuracy in (
         ([*asked, "--model_path", file], best),
         ([*asked, "--model_path", tmp_path / "dp.pth", "--aug", "--optimizer", "adam"], best),
-        (["--model_path", tmp_path / "r", "--export", tmp_path / "m.safetensors"],
-         final["test_accuracy"]),
+        (
+            ["--model_path", tmp_path / "r", "--export", tmp_path / "m.safetensors"],
+            final["test_accuracy"],
+        ),
         (["--model_path", tmp_path / "m.safetensors"], final["test_accuracy"]),
-    ):  # fmt: skip
+    ):
         start(evaluate, *words, "--limit-test", 100)
         assert capsys.readouterr().out.splitlines()[-1] == f"test accuracy : {accuracy:.2f}"
 
 
 def test_a_checkpoint_that_does_not_match_is_said_so(tmp_path: Path) -> None:
     """The original loaded it without a word and printed chance."""
-    start(train, *QUICK, "--epochs", 1, "--feedback", "asap", "--out", tmp_path / "r",
-          "--batch-size", 100)  # fmt: skip
+    start(
+        train,
+        *QUICK,
+        "--epochs",
+        1,
+        "--feedback",
+        "asap",
+        "--out",
+        tmp_path / "r",
+        "--batch-size",
+        100,
+    )
     file = tmp_path / "r/checkpoint/digits_convnet_asap.pth"
     base = ["--data", "digits", "--width", "0.1", "--model_path"]
     (tmp_path / "cut.pth").write_bytes(file.read_bytes()[:5000])
@@ -156,8 +182,7 @@ def test_alignment_draws_what_the_audits_hold(tmp_path: Path) -> None:
 
 def test_help_needs_no_torch() -> None:
     """Seconds of imports before a usage error."""
-    code = ("import sys; sys.modules['torch'] = None\n"
-            "from asap.{0} import main\nmain(['--help'])")  # fmt: skip
+    code = "import sys; sys.modules['torch'] = None\nfrom asap.{0} import main\nmain(['--help'])"
     for script in ("train", "eval", "alignment"):
         done = subprocess.run(
             [sys.executable, "-c", code.format(script)], capture_output=True, text=True, timeout=60

@@ -131,8 +131,7 @@ def test_memory_that_runs_out_is_one_line(error, line, capsys) -> None:
         assert end.value.code == 1 and line in said and said.count("\n") == 1
 
 
-SMALL = ["--data", "digits", "--limit-train", "129", "--limit-test", "20", "--quiet",
-         "--epochs", "1", "--device", "cpu"]  # fmt: skip
+SMALL = "--data digits --limit-train 129 --limit-test 20 --quiet --epochs 1 --device cpu".split()
 ASAP = ["asap.train", *SMALL, "--width", "0.05"]
 CIFAR = ["s3net.cifar100.train_S3Net", *SMALL, "--depth", "7", "--growth-rate", "2"]
 TINY = ["s3net.tinyimagenet.train", *SMALL]
@@ -146,8 +145,10 @@ IMAGES = ["s3net.imagenet.train", *SMALL, "-j", "0", "-a", "resnet18"]
         ([*ASAP, "--batch-size", "1"], r"option --batch-size \(=1\) makes a batch of one"),
         ([*ASAP, "--model", "resnet18", "--feedback", "kp"], r"--batch-size \(=128\) makes a"),
         ([*ASAP, "--feedback", "dfa"], r"option --batch-size \(=128\) makes a batch of one"),
-        ([*TINY, "--model", "ghostnet", "--image-size", "32", "--batch-size", "64"],
-         r"option --batch-size \(=64\) makes a batch of one of 129 images, and batch norm needs"),
+        (
+            [*TINY, "--model", "ghostnet", "--image-size", "32", "--batch-size", "64"],
+            r"option --batch-size \(=64\) makes a batch of one of 129 images, and batch norm needs",
+        ),
         ([*TINY, "--image-size", "1"], r"option --image-size \(=1\): images of .* vanish"),
         ([*IMAGES, "--image-size", "32", "-b", "128"], r"option -b \(=128\) makes a batch of one"),
         ([*ASAP, "--width", "900"], "momenta would need .* GB of memory; this machine has"),
@@ -155,7 +156,7 @@ IMAGES = ["s3net.imagenet.train", *SMALL, "-j", "0", "-a", "resnet18"]
         ([*TINY, "--num-classes", "2000000000"], "would need .* GB of memory"),
     ],
     ids=lambda value: " ".join(value[:1] + value[-2:]) if isinstance(value, list) else "",
-)  # fmt: skip
+)
 def test_what_cannot_be_trained_is_said_before_training(words, message, tmp_path) -> None:
     """A traceback after an epoch; a machine that swaps until it is reset."""
     pytest.importorskip("torch")
@@ -174,21 +175,29 @@ def test_a_batch_of_one_trains_where_batch_norm_sees_more_than_one_value(tmp_pat
 
 
 LARGE = ["--lr", "1e18"]
-BURST = ["--data", "digits", "--limit-train", "96", "--limit-test", "20", "--quiet",
-         "--device", "cpu", "-batch_size", "8", "-n_epochs", "2"]  # fmt: skip
+BURST = (
+    "--data digits --limit-train 96 --limit-test 20 --quiet --device cpu -batch_size 8 -n_epochs 2"
+).split()
 DIVERGING = {
     "asap": [*ASAP, "--batch-size", "43", "--feedback", "asap", *LARGE],
     "lra_e": ["lra_e.mnist.mnist_torch", *SMALL, "--batch-size", "8", *LARGE],
-    "burstprop": ["burstprop.train_imagenet", "--data", "digits", "--limit-train", "8",
-                  "--limit-test", "4", "-batch_size", "4", "-n_epochs", "1", "--width", "0.03",
-                  "--image-size", "193", "--workers", "0", "--quiet", "--device", "cpu",
-                  "-hidden_lr", "1e18", "-output_lr", "1e18"],
-    "burstprop bp": ["burstprop.train_mnist", *BURST, "-use_backprop", "True",
-                     "-output_lr", "1e18"],
+    "burstprop": (
+        "burstprop.train_imagenet --data digits --limit-train 8 --limit-test 4 -batch_size 4 "
+        "-n_epochs 1 --width 0.03 --image-size 193 --workers 0 --quiet --device cpu "
+        "-hidden_lr 1e18 -output_lr 1e18"
+    ).split(),
+    "burstprop bp": [
+        "burstprop.train_mnist",
+        *BURST,
+        "-use_backprop",
+        "True",
+        "-output_lr",
+        "1e18",
+    ],
     "cifar": [*CIFAR, "--batch-size", "43", *LARGE],
     "tiny": [*TINY, "--image-size", "32", "--model", "s3net_small", "--batch-size", "43", *LARGE],
     "imagenet": [*IMAGES, "--image-size", "32", "-b", "43", *LARGE],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("which", DIVERGING)
@@ -202,12 +211,32 @@ def test_every_torch_trainer_says_in_one_line_that_the_loss_is_no_number(which, 
 
 
 TENSORFLOW = {
-    "brainprop": ["brainprop.main", "MNIST", "dense", "BrainProp", *SMALL, "--batch-size", "32",
-                  "--width", "0.05", *LARGE],
-    "gain": ["brainprop.gain_modulation", *SMALL, "--hidden", "9,9,9", "--batch-size", "32",
-             "--lr-w", "1e19", "--std", "1e19"],
+    "brainprop": [
+        "brainprop.main",
+        "MNIST",
+        "dense",
+        "BrainProp",
+        *SMALL,
+        "--batch-size",
+        "32",
+        "--width",
+        "0.05",
+        *LARGE,
+    ],
+    "gain": [
+        "brainprop.gain_modulation",
+        *SMALL,
+        "--hidden",
+        "9,9,9",
+        "--batch-size",
+        "32",
+        "--lr-w",
+        "1e19",
+        "--std",
+        "1e19",
+    ],
     "lra_e": ["lra_e.mnist.mnist_newTF", *SMALL, "--batch-size", "8", *LARGE],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("which", TENSORFLOW)

@@ -118,8 +118,13 @@ def run(folder: Path, rule: str, accuracies: list[float], **more: object) -> str
     }
     (folder / "config.json").write_text(json.dumps(document))
     first = {"kind": "epoch", "epoch": 0, "test_accuracy": 99.9}  # before training: no epoch
-    lines = [first, *({"kind": "epoch", "epoch": e, "test_accuracy": value}
-                      for e, value in enumerate(accuracies, 1))]  # fmt: skip
+    lines = [
+        first,
+        *(
+            {"kind": "epoch", "epoch": e, "test_accuracy": value}
+            for e, value in enumerate(accuracies, 1)
+        ),
+    ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return str(folder)
 
@@ -135,8 +140,10 @@ def test_the_ratio_is_that_of_the_first_epochs_that_reach_an_accuracy(tmp_path, 
     (table,) = json.loads((tmp_path / "out/curves.json").read_text()).values()
     by_level = {row["accuracy"]: row for row in table}
     assert by_level[50] == {
-        "accuracy": 50, "epochs": {"brainprop": [2, 3], "ebp": [1]}, "ratio": 2.5
-    }  # fmt: skip
+        "accuracy": 50,
+        "epochs": {"brainprop": [2, 3], "ebp": [1]},
+        "ratio": 2.5,
+    }
     assert by_level[80]["ratio"] == np.mean([3, 5])
     assert by_level[90]["ratio"] == round(np.mean([5, 6]) / 3, 2)
     # One run of the three does not get there: no ratio, rather than one of the lucky runs.

@@ -17,8 +17,10 @@ from common.errors import UsageError, UserError
 from tests.helpers import commands
 from tests.helpers.records import metrics
 
-QUICK = ["--data", "digits", "--limit-train", "320", "--limit-test", "120", "--width", "0.2",
-         "--batch-size", "32", "--quiet", "--threads", "1"]  # fmt: skip
+QUICK = (
+    "--data digits --limit-train 320 --limit-test 120 --width 0.2 --batch-size 32 --quiet "
+    "--threads 1"
+).split()
 TWINS = {
     "inputs_MNIST": "MNIST dense",
     "inputs_loccon_MNIST": "MNIST loccon",
@@ -154,16 +156,22 @@ def test_a_wrong_word_is_one_line_that_names_it(line, part, here):
 @pytest.mark.parametrize(
     ("text", "part", "kind"),
     [
-        ("dataset = 'MNIST'\nbatch_dim = -3\narchitecture = 'dense'", "batch_dim (=-3)",
-         UsageError),
-        ("dataset = 'MNIST'\narchitecture = 'dense'\nbatchdim = 3", "did you mean batch_dim?",
-         UsageError),
+        (
+            "dataset = 'MNIST'\nbatch_dim = -3\narchitecture = 'dense'",
+            "batch_dim (=-3)",
+            UsageError,
+        ),
+        (
+            "dataset = 'MNIST'\narchitecture = 'dense'\nbatchdim = 3",
+            "did you mean batch_dim?",
+            UsageError,
+        ),
         ("dataset = 'MNIST'", "variable architecture is missing", UsageError),
         ("dataset = 'NIST'\narchitecture = 'dense'", "did you mean MNIST?", UsageError),
         ("dataset =", "does not run as Python (SyntaxError", UserError),
         ("1 / 0", "does not run as Python (ZeroDivisionError", UserError),
     ],
-)  # fmt: skip
+)
 def test_a_faulty_input_file_is_one_line_that_names_it(text, part, kind, here):
     """A stranger's file that fails somewhere inside of ours."""
     Path("mine.py").write_text(text)
@@ -268,9 +276,10 @@ def test_weights_of_keras_are_read_in_both_layouts(trained, capsys):
                 np.testing.assert_array_equal(a, b)
     arrays = stored.read(Path("digits_conv_BrainProp_weights.h5")).arrays
     with h5py.File("theirs.h5", "w") as file:  # as tf-keras names things
-        file.attrs["layer_names"] = ["conv2d", "batch_normalization", "conv2d_1",
-                                     "batch_normalization_1", "flatten", "dense",
-                                     "brain_prop_layer"]  # fmt: skip
+        file.attrs["layer_names"] = (
+            "conv2d batch_normalization conv2d_1 batch_normalization_1 flatten dense "
+            "brain_prop_layer"
+        ).split()
         left = list(arrays)
         for layer in file.attrs["layer_names"]:
             count = {"f": 0, "b": 4 if layer.startswith("batch") else 1}.get(layer[0], 1)
@@ -322,8 +331,11 @@ def test_weights_whose_classes_are_numbered_otherwise_are_put_right(trained, cap
     stored.write_h5(Path("telling.h5"), named, {"width": 0.2, "classes": theirs})
     stored.write_h5(Path("strange.h5"), named, {"width": 0.2, "classes": [*theirs[1:], "newt"]})
     capsys.readouterr()
-    for words in (["digits_conv_BrainProp_weights.h5"], ["telling.h5"],
-                  ["silent.h5", "--classes", "order.txt"]):  # fmt: skip
+    for words in (
+        ["digits_conv_BrainProp_weights.h5"],
+        ["telling.h5"],
+        ["silent.h5", "--classes", "order.txt"],
+    ):
         start("MNIST", "conv", "BrainProp", *QUICK[:6], "-l", *words)
     printed = capsys.readouterr().out
     assert len(set(re.findall(r"loss: .*", printed))) == 1
@@ -347,9 +359,28 @@ def test_the_name_of_tiny_imagenets_weights_has_two_spellings(here):
 @pytest.mark.parametrize("architecture", ["dense", "conv", "loccon", "deep"])
 def test_every_architecture_trains_on_digits(architecture, algorithm, here):
     """A pair that does not run, or steps that change nothing."""
-    start(architecture, algorithm, "--data", "digits", "--limit-train", 64, "--limit-test", 32,
-          "--width", 0.05, "--batch-size", 32, "--quiet", "--epochs", 1, "--std", 0.1, "--audit",
-          "--out", "run")  # fmt: skip
+    start(
+        architecture,
+        algorithm,
+        "--data",
+        "digits",
+        "--limit-train",
+        64,
+        "--limit-test",
+        32,
+        "--width",
+        0.05,
+        "--batch-size",
+        32,
+        "--quiet",
+        "--epochs",
+        1,
+        "--std",
+        0.1,
+        "--audit",
+        "--out",
+        "run",
+    )
     lines = metrics(Path("run"))
     assert lines[-1]["kind"] == "epoch" and np.isfinite(lines[-1]["train_loss"])
     credit = [line for line in lines if line["kind"] == "audit"][0]["credit"]
@@ -360,8 +391,26 @@ def test_every_architecture_trains_on_digits(architecture, algorithm, here):
 
 def test_a_net_learns_digits_by_reward_alone(here):
     """Everything runs and nothing is learnt."""
-    start("MNIST", "conv", "BrainProp", "--data", "digits", "--width", 0.25, "--batch-size", 32,
-          "--quiet", "--epochs", 14, "--val-split", 0.1, "--std", 0.02, "--out", "run")  # fmt: skip
+    start(
+        "MNIST",
+        "conv",
+        "BrainProp",
+        "--data",
+        "digits",
+        "--width",
+        0.25,
+        "--batch-size",
+        32,
+        "--quiet",
+        "--epochs",
+        14,
+        "--val-split",
+        0.1,
+        "--std",
+        0.02,
+        "--out",
+        "run",
+    )
     lines = metrics(Path("run"))
     assert lines[-1]["test_accuracy"] > 85 and lines[-1]["val_accuracy"] > 85
     summary = json.loads(Path("run/summary.json").read_text())

@@ -17,11 +17,22 @@ SAMPLE = Path(__file__).parents[2].parent / "shared/data/imagenette_sample"
 NARROW = ["--width", 0.1, "--workers", 0, "--threads", 1]
 DIGITS = [*NARROW, "--data", "digits", "--limit-train", 24, "--limit-test", 12, "-batch_size", 8]
 DEFAULTS = {
-    "epochs": 50, "batch_size": 128, "validation": False, "hidden_lr": 0.01, "output_lr": 0.01,
-    "weight_fa_std": 0.01, "momentum": 0.9, "weight_decay": 1e-4, "p_baseline": 0.2,
-    "use_backprop": False, "weight_fa_learning": True, "kappa": 1e-5, "use_adam": False,
-    "resume_path": None, "info": "",
-}  # fmt: skip
+    "epochs": 50,
+    "batch_size": 128,
+    "validation": False,
+    "hidden_lr": 0.01,
+    "output_lr": 0.01,
+    "weight_fa_std": 0.01,
+    "momentum": 0.9,
+    "weight_decay": 1e-4,
+    "p_baseline": 0.2,
+    "use_backprop": False,
+    "weight_fa_learning": True,
+    "kappa": 1e-5,
+    "use_adam": False,
+    "resume_path": None,
+    "info": "",
+}
 
 
 def start(*words: object):
@@ -54,10 +65,22 @@ def test_defaults_are_the_originals(monkeypatch) -> None:
 
 def test_every_option_answers_to_its_spellings(monkeypatch) -> None:
     """An option of somebody's script that is refused, or that lands elsewhere."""
-    values = {"n_epochs": 3, "batch_size": 7, "validation": "True", "hidden_lr": 0.5,
-              "output_lr": 0.25, "weight_fa_std": -1.0, "momentum": 0.5, "weight_decay": 0.125,
-              "p_baseline": 0.5, "use_backprop": "TRUE", "weight_fa_learning": "false",
-              "kappa": 0.5, "use_adam": "true", "info": "a b"}  # fmt: skip
+    values = {
+        "n_epochs": 3,
+        "batch_size": 7,
+        "validation": "True",
+        "hidden_lr": 0.5,
+        "output_lr": 0.25,
+        "weight_fa_std": -1.0,
+        "momentum": 0.5,
+        "weight_decay": 0.125,
+        "p_baseline": 0.5,
+        "use_backprop": "TRUE",
+        "weight_fa_learning": "false",
+        "kappa": 0.5,
+        "use_adam": "true",
+        "info": "a b",
+    }
     for name, value in values.items():
         modern = name.replace("_", "-")
         spellings: list[tuple] = [(f"-{name}", value), (f"-{name}={value}",), (f"--{name}", value)]
@@ -114,8 +137,10 @@ def test_a_folder_that_is_no_image_folder_is_named(folder, tmp_path) -> None:
 def test_a_results_directory_has_what_the_originals_users_parse(rule, tmp_path, capsys) -> None:
     """A file, a key, a tag or a printed line that somebody's script looks for in vain."""
     torch = pytest.importorskip("torch")
-    more = {"feedback_alignment": ["-weight_fa_learning", "False", "--compat", "original"],
-            "backprop": ["-use_backprop", "True"]}.get(rule, [])  # fmt: skip
+    more = {
+        "feedback_alignment": ["-weight_fa_learning", "False", "--compat", "original"],
+        "backprop": ["-use_backprop", "True"],
+    }.get(rule, [])
     start(tmp_path, *DIGITS, "-n_epochs", 2, "-batch_size", 2, *more, "-info", "hello world")
     said = capsys.readouterr().out
     assert len(re.findall(r" \* Acc@1 \d+\.\d{3} Acc@5 \d+\.\d{3}", said)) == 3
@@ -126,8 +151,9 @@ def test_a_results_directory_has_what_the_originals_users_parse(rule, tmp_path, 
     layers = [*(f"conv{i}" for i in range(1, 8)), "fc1"]
     kinds = ("weight", "bias") if rule == "backprop" else ("weight", "bias", "weight_fa")
     names = [f"{layer}.{kind}" for layer in layers for kind in kinds]
-    first, last = (torch.load(tmp_path / f, weights_only=True)
-                   for f in ("initial_model.pth", "model.pth"))  # fmt: skip
+    first, last = (
+        torch.load(tmp_path / f, weights_only=True) for f in ("initial_model.pth", "model.pth")
+    )
     for name in names:
         changed = not (rule == "feedback_alignment" and name.endswith("_fa"))
         assert torch.equal(first[name], last[name]) != changed, name
@@ -142,8 +168,11 @@ def test_a_results_directory_has_what_the_originals_users_parse(rule, tmp_path, 
     assert len(groups) == (1 if rule == "backprop" else 8)
     assert all(torch.equal(saved["state_dict"][n], last[n]) for n in names)
     scalars = tensorboard(tmp_path)
-    for tag, key in {"Top-1_Accuracy": "accuracy", "Top-5_Accuracy": "top5_accuracy",
-                     "Loss": "loss"}.items():  # fmt: skip
+    for tag, key in {
+        "Top-1_Accuracy": "accuracy",
+        "Top-5_Accuracy": "top5_accuracy",
+        "Loss": "loss",
+    }.items():
         for half, epochs in (("Test", history), ("Train", history[1:])):
             expected = [(e["epoch"], e[f"{half.lower()}_{key}"]) for e in epochs]
             assert [s for s, _ in scalars[f"{half}_{tag}"]] == [s for s, _ in expected]
@@ -156,8 +185,9 @@ def test_a_results_directory_has_what_the_originals_users_parse(rule, tmp_path, 
     assert json.loads((tmp_path / "summary.json").read_text())["rule"] == rule
 
 
-@pytest.mark.parametrize("more", [[], ["-use_adam", "True", "-weight_fa_learning", "False"],
-                                  ["-use_backprop", "True"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "more", [[], ["-use_adam", "True", "-weight_fa_learning", "False"], ["-use_backprop", "True"]]
+)
 def test_an_originals_checkpoint_is_gone_on_from(more, tmp_path, capsys) -> None:
     """Momenta of other weights, an epoch or a best accuracy that starts again, rates that decay
     twice (burstprop, D6): the run that reads the file has the bits of the one that wrote it."""
@@ -174,8 +204,10 @@ def test_an_originals_checkpoint_is_gone_on_from(more, tmp_path, capsys) -> None
     torch.save(saved, file)
     spelling = "--resume" if more else "-resume_path"
     start(tmp_path / "on", *DIGITS, *more, "-n_epochs", 3, spelling, file)
-    whole, on = (torch.load(tmp_path / run / "checkpoint.pth.tar", weights_only=True)
-                 for run in ("whole", "on"))  # fmt: skip
+    whole, on = (
+        torch.load(tmp_path / run / "checkpoint.pth.tar", weights_only=True)
+        for run in ("whole", "on")
+    )
     assert on["epoch"] == 3 and on["best_acc1"] == 99.0
     assert not (tmp_path / "on/best_model.pth.tar").exists()
     for name, tensor in whole["state_dict"].items():
@@ -265,12 +297,14 @@ def test_the_loss_falls_on_real_photographs(tmp_path, capsys) -> None:
     words = [*NARROW, "--limit-train", 48, "--limit-test", 20, "-batch_size", 16, "--quiet"]
     burst = ["-weight_fa_std", 0, "-hidden_lr", 0.03, "-output_lr", 0.03]
     start(tmp_path / "burst", SAMPLE, *words, "-n_epochs", 6, *burst, "--audit")
-    start(tmp_path / "bp", SAMPLE, *words, "-n_epochs", 6, "-use_backprop", "True",
-          "-output_lr", 0.05)  # fmt: skip
+    start(
+        tmp_path / "bp", SAMPLE, *words, "-n_epochs", 6, "-use_backprop", "True", "-output_lr", 0.05
+    )
     for run in ("burst", "bp"):
         history = metrics(tmp_path / run, "epoch")[1:]
         assert history[-1]["train_loss"] < history[0]["train_loss"] - 0.01
         assert all(0 <= e["test_accuracy"] <= e["test_top5_accuracy"] <= 100 for e in history)
     assert json.loads((tmp_path / "bp/environment.json").read_text())["data"].keys() == {
-        "train", "val"
-    }  # fmt: skip
+        "train",
+        "val",
+    }

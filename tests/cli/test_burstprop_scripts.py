@@ -19,16 +19,29 @@ from common.errors import UsageError, UserError  # noqa: E402
 from tests.helpers.commands import parse, start  # noqa: E402
 from tests.helpers.records import metrics, tensorboard  # noqa: E402
 
-QUICK = ["--data", "digits", "--limit-train", "64", "--limit-test", "50", "--quiet",
-         "--threads", "1", "--epochs", "2"]  # fmt: skip
+QUICK = "--data digits --limit-train 64 --limit-test 50 --quiet --threads 1 --epochs 2".split()
 ORIGINAL = {
-    "batch_size": 16, "validation": True, "hidden_lr": 0.5, "output_lr": 0.25,
-    "weight_fa_std": 0.1, "momentum": 0.5, "weight_decay": 0.125, "p_baseline": 0.5,
-    "use_backprop": False, "weight_fa_learning": True, "recurrent_input": False,
-    "weight_r_range": 0.5, "weight_r_learning": False, "recurrent_lr": 0.5,
-    "use_node_pertubation": True, "sequential_pertubation": True, "perturb_units": True,
-    "xi_mean": 0.5, "xi_std": 0.25, "info": "two words",
-}  # fmt: skip
+    "batch_size": 16,
+    "validation": True,
+    "hidden_lr": 0.5,
+    "output_lr": 0.25,
+    "weight_fa_std": 0.1,
+    "momentum": 0.5,
+    "weight_decay": 0.125,
+    "p_baseline": 0.5,
+    "use_backprop": False,
+    "weight_fa_learning": True,
+    "recurrent_input": False,
+    "weight_r_range": 0.5,
+    "weight_r_learning": False,
+    "recurrent_lr": 0.5,
+    "use_node_pertubation": True,
+    "sequential_pertubation": True,
+    "perturb_units": True,
+    "xi_mean": 0.5,
+    "xi_std": 0.25,
+    "info": "two words",
+}
 
 
 @pytest.mark.parametrize("command", [mnist, cifar10], ids=["mnist", "cifar10"])
@@ -86,8 +99,10 @@ def test_the_correct_spelling_of_perturbation_is_taken_too() -> None:
         (["-use_backprop", "yes"], "option -use_backprop (=yes) must be True or False"),
         (["-validation", "1"], "option -validation (=1) must be True or False"),
         (["-sequential_pertubation", "True"], "goes with -use_node_pertubation"),
-        (["-sequential_pertubation", "True", "-use_node_pertubation", "True", "-use_backprop",
-          "True"], "not with -use_backprop"),
+        (
+            "-sequential_pertubation True -use_node_pertubation True -use_backprop True".split(),
+            "not with -use_backprop",
+        ),
         (["-momentum", "1.5"], "-momentum (=1.5) must be between 0 and 1"),
         (["-n_hidden_layers", "-1"], "-n_hidden_layers (=-1)"),
         (["-p_baseline", "0"], "-p_baseline"),
@@ -98,7 +113,7 @@ def test_the_correct_spelling_of_perturbation_is_taken_too() -> None:
         (["--revision", "2019"], "--revision"),
         (["-weight_f", "1"], "ambiguous"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_value_is_one_line_that_names_it(words: Any, part: str, tmp_path: Path) -> None:
     """The original's silent False for "yes", its attribute errors (burstprop, D13, D17)."""
     with pytest.raises(UsageError) as caught:
@@ -115,8 +130,16 @@ def test_a_missing_directory_is_said_so(tmp_path: Path) -> None:
 
 def test_what_one_option_forces_and_what_has_no_effect(tmp_path, capsys) -> None:
     """Backprop with recurrent weights; options that are not read, silently (burstprop, D17)."""
-    words = ["-use_backprop", "True", "-use_node_pertubation", "True", "-hidden_lr", 3,
-             "-p_baseline", 0.5]  # fmt: skip
+    words = [
+        "-use_backprop",
+        "True",
+        "-use_node_pertubation",
+        "True",
+        "-hidden_lr",
+        3,
+        "-p_baseline",
+        0.5,
+    ]
     options = parse(mnist, "r", *words)
     assert options.rule == "backprop" and not options.use_node_pertubation
     assert not options.recurrent_input and not options.weight_fa_learning
@@ -143,22 +166,43 @@ def test_a_recipe_gives_way_to_what_is_typed() -> None:
 def results(tmp_path_factory) -> Path:
     """A run of burstprop."""
     out = tmp_path_factory.mktemp("burstprop") / "Demo"
-    start(mnist, out, *QUICK, "-n_hidden_layers", 1, "-weight_fa_learning", "True", "-validation",
-          "True", "-info", "a note")  # fmt: skip
+    start(
+        mnist,
+        out,
+        *QUICK,
+        "-n_hidden_layers",
+        1,
+        "-weight_fa_learning",
+        "True",
+        "-validation",
+        "True",
+        "-info",
+        "a note",
+    )
     return out
 
 
 def test_a_results_directory_holds_every_file_that_users_parse(results: Path) -> None:
     """(burstprop, 7): params.txt, two networks, the sources, events."""
     names = {path.name for path in results.iterdir()}
-    assert {"params.txt", "initial_model.pth", "model.pth", "train_mnist.py", "networks.py",
-            "layers.py", "config.json", "metrics.jsonl", "summary.json"} <= names  # fmt: skip
+    assert {
+        "params.txt",
+        "initial_model.pth",
+        "model.pth",
+        "train_mnist.py",
+        "networks.py",
+        "layers.py",
+        "config.json",
+        "metrics.jsonl",
+        "summary.json",
+    } <= names
     lines = dict(line.split(": ", 1) for line in (results / "params.txt").read_text().splitlines())
     assert lines["lr"] == "[0.1, 0.01]" and lines["info"] == "a note"
     assert lines["weight_fa_std"] == "1.0" and "Timestamp" in lines
     assert "hidden_lr" not in lines and "output_lr" not in lines
-    first, last = (torch.load(results / f"{n}.pth", weights_only=True)
-                   for n in ("initial_model", "model"))  # fmt: skip
+    first, last = (
+        torch.load(results / f"{n}.pth", weights_only=True) for n in ("initial_model", "model")
+    )
     assert first["fc2.weight"].shape == first["fc2.weight_fa"].shape == (10, 500)
     for name in ("fc1.weight", "fc1.weight_fa", "fc2.weight_fa", "fc1.weight_r"):
         assert not torch.equal(first[name], last[name])
@@ -189,17 +233,36 @@ def test_summary_names_the_rule(results: Path) -> None:
     ("command", "words", "net", "rule"),
     [
         (mnist, ["-use_backprop", "True"], "fc3", "backprop"),
-        (mnist, ["-use_backprop", "True", "--matched", "-conv_net", "True"], "conv",
-         "backprop_matched"),
-        (mnist, ["-use_node_pertubation", "True", "-n_hidden_layers", "0"], "fc0",
-         "node_perturbation"),
-        (mnist, ["-use_node_pertubation", "True", "-n_hidden_layers", "1", "--compat", "original",
-                 "-sequential_pertubation", "True"], "fc1", "node_perturbation"),
+        (
+            mnist,
+            ["-use_backprop", "True", "--matched", "-conv_net", "True"],
+            "conv",
+            "backprop_matched",
+        ),
+        (
+            mnist,
+            ["-use_node_pertubation", "True", "-n_hidden_layers", "0"],
+            "fc0",
+            "node_perturbation",
+        ),
+        (
+            mnist,
+            (
+                "-use_node_pertubation True -n_hidden_layers 1 --compat original "
+                "-sequential_pertubation True"
+            ).split(),
+            "fc1",
+            "node_perturbation",
+        ),
         (mnist, ["--revision", "2020", "--delta-angles", "off"], "fc3", "feedback_alignment"),
-        (cifar10, ["--limit-train", "33", "-validation", "True", "--no-clean-hold-out"], "conv",
-         "burstprop"),
+        (
+            cifar10,
+            ["--limit-train", "33", "-validation", "True", "--no-clean-hold-out"],
+            "conv",
+            "burstprop",
+        ),
     ],
-)  # fmt: skip
+)
 def test_every_rule_runs(command: Any, words: Any, net: str, rule: str, tmp_path: Path) -> None:
     """A branch of the program that nobody has entered."""
     start(command, tmp_path / "r", *QUICK, *words, "--epochs", 1, "--audit")
@@ -218,8 +281,18 @@ def test_learning_digits(tmp_path: Path) -> None:
     """A sign that is wrong only in the whole."""
     words = ["--data", "digits", "--quiet", "--threads", "1", "-n_hidden_layers", 1]
     for name, more in {"learned": ["-weight_fa_learning", "True"], "fixed": []}.items():
-        start(mnist, tmp_path / name, *words, *more, "-hidden_lr", 0.1, "-output_lr", 0.003,
-              "--epochs", 8)  # fmt: skip
+        start(
+            mnist,
+            tmp_path / name,
+            *words,
+            *more,
+            "-hidden_lr",
+            0.1,
+            "-output_lr",
+            0.003,
+            "--epochs",
+            8,
+        )
         lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
         assert json.loads(lines[-1])["test_accuracy"] > 85, name
 
@@ -227,8 +300,10 @@ def test_learning_digits(tmp_path: Path) -> None:
 @pytest.mark.parametrize("script", ["train_mnist", "train_cifar10"])
 def test_help_needs_no_torch(script: str) -> None:
     """Seconds of imports before a usage error."""
-    code = ("import sys; sys.modules['torch'] = None\n"
-            f"from burstprop.{script} import main\nmain(['--help'])")  # fmt: skip
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        f"from burstprop.{script} import main\nmain(['--help'])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and "-weight_fa_std" in done.stdout, done.stderr
 

@@ -108,14 +108,26 @@ def runs(tmp_path: Path) -> dict[str, Path]:
         for i in (1, 2):
             epoch = {"kind": "epoch", "epoch": i, "step": i, "test_accuracy": 90.0 + i}
             epoch |= {"weight_angle/0": 40.0, "delta_angle/0": 30.0}
-            lines += [epoch, {"kind": "audit", "epoch": i, "step": i, "credit": {"a": angle},
-                              "feedback": {"a": angle}}]  # fmt: skip
+            lines += [
+                epoch,
+                {
+                    "kind": "audit",
+                    "epoch": i,
+                    "step": i,
+                    "credit": {"a": angle},
+                    "feedback": {"a": angle},
+                },
+            ]
         (folder / "metrics.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
     return found
 
 
-FIGURES = [("common.curves", "asap"), ("asap.alignment", "asap"), ("burstprop.fig5", "burstprop"),
-           ("common.report", "asap")]  # fmt: skip
+FIGURES = [
+    ("common.curves", "asap"),
+    ("asap.alignment", "asap"),
+    ("burstprop.fig5", "burstprop"),
+    ("common.report", "asap"),
+]
 
 
 @needs_full
@@ -139,9 +151,14 @@ def test_a_figure_on_a_disk_that_fills_up_leaves_no_half_of_it(module, paper, ru
 
 @pytest.mark.parametrize(
     ("module", "paper"),
-    [("burstprop.fig5", "asap"), ("asap.alignment", "burstprop"), ("burstprop.fig5", "brainprop"),
-     ("asap.alignment", "brainprop"), ("brainprop.curves", "asap")],
-)  # fmt: skip
+    [
+        ("burstprop.fig5", "asap"),
+        ("asap.alignment", "burstprop"),
+        ("burstprop.fig5", "brainprop"),
+        ("asap.alignment", "brainprop"),
+        ("brainprop.curves", "asap"),
+    ],
+)
 def test_another_papers_run_is_named(module, paper, runs, call, tmp_path):
     """`KeyError: 'weight_fa_learning'`."""
     code, _, err = call(module, runs[paper], "--out", tmp_path / "f.png")
@@ -161,13 +178,45 @@ def test_a_run_that_lacks_an_option_of_its_figure_is_named(runs, call):
 
 
 TRAINERS = {
-    "burstprop.train_imagenet": ["{out}", "--data", "digits", "--limit-train", 8, "--limit-test",
-                                 8, "-batch_size", 4, "--width", 0.1, "--workers", 0],
-    "burstprop.train_mnist": ["{out}", "--data", "digits", "--limit-train", 20, "--limit-test", 8,
-                              "-batch_size", 10, "--epochs", 1],
-    "lra_e.mnist.mnist_torch": ["--out", "{out}", "--data", "digits", "--limit-train", 100,
-                                "--epochs", 1],
-}  # fmt: skip
+    "burstprop.train_imagenet": [
+        "{out}",
+        "--data",
+        "digits",
+        "--limit-train",
+        8,
+        "--limit-test",
+        8,
+        "-batch_size",
+        4,
+        "--width",
+        0.1,
+        "--workers",
+        0,
+    ],
+    "burstprop.train_mnist": [
+        "{out}",
+        "--data",
+        "digits",
+        "--limit-train",
+        20,
+        "--limit-test",
+        8,
+        "-batch_size",
+        10,
+        "--epochs",
+        1,
+    ],
+    "lra_e.mnist.mnist_torch": [
+        "--out",
+        "{out}",
+        "--data",
+        "digits",
+        "--limit-train",
+        100,
+        "--epochs",
+        1,
+    ],
+}
 
 
 @pytest.mark.parametrize(
@@ -206,12 +255,15 @@ def test_images_that_do_not_fit_into_an_lmdb_are_one_line(small, tmp_path):
 
 
 @needs_full
-@pytest.mark.parametrize("write", [
-    lambda path: writing.write_text(path, "a"),
-    lambda path: writing.write_bytes(path, b"a"),
-    lambda path: writing.write_json(path, {}),
-    lambda path: writing.write_table(path, [["a"]]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: writing.write_text(path, "a"),
+        lambda path: writing.write_bytes(path, b"a"),
+        lambda path: writing.write_json(path, {}),
+        lambda path: writing.write_table(path, [["a"]]),
+    ],
+)
 def test_every_writer_names_a_full_device_and_leaves_it_alone(write, full):
     """/dev/full renamed away by root, and success."""
     with pytest.raises(UserError, match="full: cannot be written .No space left"):
@@ -266,9 +318,13 @@ def test_what_is_said_to_a_full_device_is_not_said(words, tmp_path):
     """Exit code 0, or 120 and two lines of Python's own."""
     with FULL.open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", *words], stdout=full, stderr=subprocess.PIPE, text=True,
-            env=os.environ | {"PYTHONPATH": str(ROOT)}, cwd=tmp_path,
-        )  # fmt: skip
+            [sys.executable, "-m", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            cwd=tmp_path,
+        )
     if words[0] == "common.curves":
         assert done.returncode == 1 and done.stderr.count("\n") == 1
         assert "No space left" in done.stderr

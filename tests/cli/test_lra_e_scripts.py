@@ -14,8 +14,12 @@ from tests.helpers.processes import as_script
 from tests.helpers.records import metrics
 
 TORCH = ("lra_e.mnist.mnist_torch", "lra_e.fmnist.fmnist_torch")
-TF = ("lra_e.mnist.mnist_newTF", "lra_e.fmnist.fmnist_newTF", "lra_e.mnist.mnist",
-      "lra_e.fmnist.fmnist")  # fmt: skip
+TF = (
+    "lra_e.mnist.mnist_newTF",
+    "lra_e.fmnist.fmnist_newTF",
+    "lra_e.mnist.mnist",
+    "lra_e.fmnist.fmnist",
+)
 QUICK = ["--data", "digits", "--limit-train", "300", "--quiet"]
 
 
@@ -60,8 +64,17 @@ def test_both_frameworks_train_alike_from_one_seed(tmp_path):
     """Same split, weights, order and rule: Keras rounds its rates to float32."""
     same = ["--std-e", 1.0, "--weight-decay", 0.01, "--adam-eps", 1e-8, "--hold-out", "last"]
     for script in ("lra_e.mnist.mnist_torch", "lra_e.mnist.mnist_newTF"):
-        start(script, *QUICK, "--epochs", 2, "--precision", "float64", *same,
-              "--out", tmp_path / script)  # fmt: skip
+        start(
+            script,
+            *QUICK,
+            "--epochs",
+            2,
+            "--precision",
+            "float64",
+            *same,
+            "--out",
+            tmp_path / script,
+        )
     torch_side, tf_side = (
         [x["train_loss"] for x in metrics(tmp_path / s)]
         for s in ("lra_e.mnist.mnist_torch", "lra_e.mnist.mnist_newTF")
@@ -97,15 +110,31 @@ def test_a_file_that_is_no_data_set_is_named(tmp_path):
     for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
         (folder / f"{name}-ubyte").write_bytes(b"not a data set")
     with pytest.raises(UserError) as caught:
-        start("lra_e.mnist.mnist_torch", "--data-dir", tmp_path, "--no-download",
-              "--out", tmp_path / "r")  # fmt: skip
+        start(
+            "lra_e.mnist.mnist_torch",
+            "--data-dir",
+            tmp_path,
+            "--no-download",
+            "--out",
+            tmp_path / "r",
+        )
     assert "-ubyte" in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_the_papers_recipe_fills_in_what_is_not_typed(tmp_path):
     """--recipe paper --lr 0.5 must train at 0.5, and resume at 0.5."""
-    start("lra_e.mnist.mnist_torch", *QUICK, "--recipe", "paper", "--beta", "0.2", "--epochs", 1,
-          "--out", tmp_path / "r")  # fmt: skip
+    start(
+        "lra_e.mnist.mnist_torch",
+        *QUICK,
+        "--recipe",
+        "paper",
+        "--beta",
+        "0.2",
+        "--epochs",
+        1,
+        "--out",
+        tmp_path / "r",
+    )
     options = json.loads((tmp_path / "r/config.json").read_text())["options"]
     assert (options["optimizer"], options["lr"], options["beta"]) == ("sgd", 0.01, 0.2)
     assert options["std_e"] == pytest.approx(0.05**0.5)
@@ -146,8 +175,18 @@ def test_the_stored_network_reaches_what_its_header_says(data_root):
 @pytest.mark.data
 def test_the_original_program_on_real_mnist_is_found_again(data_root, tmp_path):
     """Its log of one epoch from seed 1234: loss 0.3025, train 90.83 %, validation 94.10 %."""
-    start("lra_e.mnist.mnist_torch", "--compat", "original", "--epochs", 1, "--quiet",
-          "--data-dir", data_root, "--out", tmp_path / "r")  # fmt: skip
+    start(
+        "lra_e.mnist.mnist_torch",
+        "--compat",
+        "original",
+        "--epochs",
+        1,
+        "--quiet",
+        "--data-dir",
+        data_root,
+        "--out",
+        tmp_path / "r",
+    )
     line = metrics(tmp_path / "r", "epoch")[-1]
     assert line["train_loss"] == pytest.approx(0.3025, abs=2e-4)
     assert line["train_accuracy"] == pytest.approx(90.83, abs=0.05)
@@ -164,8 +203,24 @@ def test_the_depth_study_draws_what_its_runs_hold(tmp_path, capsys, monkeypatch)
 
     monkeypatch.setattr(study.subprocess, "run", as_script)
 
-    words = ["--data", "digits", "--depth", "1", "--depth", "2", "--seeds", "1", "--epochs", "1",
-             "--limit-train", "200", "--rule", "lra_e", "--out", str(tmp_path)]  # fmt: skip
+    words = [
+        "--data",
+        "digits",
+        "--depth",
+        "1",
+        "--depth",
+        "2",
+        "--seeds",
+        "1",
+        "--epochs",
+        "1",
+        "--limit-train",
+        "200",
+        "--rule",
+        "lra_e",
+        "--out",
+        str(tmp_path),
+    ]
     main.main(words, standalone_mode=False)
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("metrics.jsonl")}
     main.main(words, standalone_mode=False)

@@ -233,9 +233,24 @@ def test_every_edit_of_a_recorded_option_is_one_line_or_a_value_of_its_type(old:
             assert value is not None or before is None or name in OPTIONAL, (name, before)
 
 
-OPTIONAL = {"problem", "directory", "out", "limit_train", "limit_test", "threads", "audit_every",
-            "checkpoint_every", "quiet", "no_download", "deterministic", "audit", "aug",
-            "transposed", "reduction", "data_dir"}  # fmt: skip
+OPTIONAL = {
+    "problem",
+    "directory",
+    "out",
+    "limit_train",
+    "limit_test",
+    "threads",
+    "audit_every",
+    "checkpoint_every",
+    "quiet",
+    "no_download",
+    "deterministic",
+    "audit",
+    "aug",
+    "transposed",
+    "reduction",
+    "data_dir",
+}
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,9 @@ def test_a_folder_and_its_lmdb_train_the_same_network(folder, lmdbs, tmp_path, c
     words = [*SMALL, "--limit-train", 30, "-b", 8, "--epochs", 3, "--lr", 0.02]
     start(train, folder, *words, "--out", tmp_path / "a")
     said = capsys.readouterr().out
-    start(train, "-t", lmdbs / "train.lmdb", "-v", lmdbs / "val.lmdb", *words, "--out",
-          tmp_path / "b")  # fmt: skip
+    start(
+        train, "-t", lmdbs / "train.lmdb", "-v", lmdbs / "val.lmdb", *words, "--out", tmp_path / "b"
+    )
     assert steady_lines(tmp_path / "a") == steady_lines(tmp_path / "b")
     for name in ("checkpoint.pth.tar", "model_best.pth.tar"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
@@ -70,8 +71,13 @@ def test_a_folder_and_its_lmdb_train_the_same_network(folder, lmdbs, tmp_path, c
             assert [float(x) for x in text.split(",")] == pytest.approx(expected, abs=1e-4)
     held = torch.load(tmp_path / "a/checkpoint.pth.tar", weights_only=True)
     assert set(held) == {
-        "epoch", "arch", "state_dict", "best_acc1", "best_acc5", "optimizer",
-    }  # fmt: skip
+        "epoch",
+        "arch",
+        "state_dict",
+        "best_acc1",
+        "best_acc5",
+        "optimizer",
+    }
     assert (held["epoch"], held["arch"]) == (3, "s3net_small")
     assert held["best_acc1"] == max(line["test_accuracy"] for line in lines)
     assert held["best_acc5"] == max(line["test_top5_accuracy"] for line in lines)
@@ -98,8 +104,13 @@ def test_ten_crops_are_averaged_before_they_are_judged(folder, tmp_path, capsys)
     net.load_state_dict(torch.load(file, weights_only=True)["state_dict"])
     net.eval()
     see = v2.Compose([v2.Resize(37), v2.TenCrop(32)])
-    unit = v2.Compose([v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True),
-                       v2.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))])  # fmt: skip
+    unit = v2.Compose(
+        [
+            v2.PILToTensor(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ]
+    )
     logits, labels = [], []
     for path in sorted((folder / "val").rglob("*.png")):
         crops = torch.stack([unit(crop) for crop in see(Image.open(path))])
@@ -166,8 +177,11 @@ def test_lines_are_printed_as_often_as_asked(folder, tmp_path, capsys) -> None:
     loud = [word for word in SMALL if word != "--quiet"]
     start(train, folder, *loud, "-b", 6, "-p", 3, "--epochs", 1, "--out", tmp_path / "r")
     said = capsys.readouterr().out
-    lines = re.findall(r"Epoch: \[0\]\[(\d+)/6\]  Time .* Data .* Loss \S+ \((\S+)\)  Acc@1 \S+ "
-                       r"\((\S+)\)  Acc@5 \S+ \((\S+)\)", said)  # fmt: skip
+    lines = re.findall(
+        r"Epoch: \[0\]\[(\d+)/6\]  Time .* Data .* Loss \S+ \((\S+)\)  Acc@1 \S+ "
+        r"\((\S+)\)  Acc@5 \S+ \((\S+)\)",
+        said,
+    )
     assert [int(line[0]) for line in lines] == [3, 6]
     (epoch,) = steady_lines(tmp_path / "r")
     expected = [epoch[f"train_{n}"] for n in ("loss", "accuracy", "top5_accuracy")]
@@ -181,9 +195,15 @@ def test_every_network_has_its_published_size() -> None:
     from s3net.imagenet.options import TenCropsOptions, TrainOptions
     from s3net.imagenet.program import network
 
-    sizes = {"s3net_new1": 9405560, "s3net_new2": 8962182, "s3net_new_big": 22213032,
-             "s3net_new_big2": 27855232, "s3net65": 7051080, "resnet18": 11689512,
-             "googlenet": 6624904}  # fmt: skip
+    sizes = {
+        "s3net_new1": 9405560,
+        "s3net_new2": 8962182,
+        "s3net_new_big": 22213032,
+        "s3net_new_big2": 27855232,
+        "s3net65": 7051080,
+        "resnet18": 11689512,
+        "googlenet": 6624904,
+    }
     for name, count in sizes.items():
         with torch.device("meta"):
             net = network(name, 1000)
@@ -208,8 +228,22 @@ def test_the_original_has_a_thousand_outputs(folder, capsys) -> None:
 
 def test_digits_stand_in_for_the_images(tmp_path, capsys) -> None:
     """A look at the program that needs a download first."""
-    start(train, "--data", "digits", *SMALL, "--limit-train", 64, "--limit-test", 32, "-b", 32,
-          "--epochs", 1, "--out", tmp_path)  # fmt: skip
+    start(
+        train,
+        "--data",
+        "digits",
+        *SMALL,
+        "--limit-train",
+        64,
+        "--limit-test",
+        32,
+        "-b",
+        32,
+        "--epochs",
+        1,
+        "--out",
+        tmp_path,
+    )
     assert steady_lines(tmp_path)[0]["step"] == 2
 
 
@@ -271,8 +305,7 @@ def test_images_that_are_not_there_are_named(folder, lmdbs, tmp_path) -> None:
         ("nothing", r"is missing .*nothing/train, .*nothing/train\.lmdb"),
     ):
         with pytest.raises((UserError, UsageError), match=message) as caught:
-            start(train, tmp_path / where, *SMALL, "--epochs", 1, "-b", 3, "--out",
-                  tmp_path / "r")  # fmt: skip
+            start(train, tmp_path / where, *SMALL, "--epochs", 1, "-b", 3, "--out", tmp_path / "r")
         assert "\n" not in str(caught.value)
     for words, message in (
         (["-t", folder / "train"], "option --val is missing: a folder"),

@@ -46,16 +46,44 @@ def test_every_wiring_learns_digits(model: str, tmp_path: Path, capsys) -> None:
     pytest.importorskip("torch")
     from s3net.tinyimagenet.train import main
 
-    start(main, "--data", "digits", "--model", model, "--image-size", 32, "--epochs", 4, "--quiet",
-          "--threads", 1, "--lr-step", 3, "--no-augmentation", "--out", tmp_path)  # fmt: skip
+    start(
+        main,
+        "--data",
+        "digits",
+        "--model",
+        model,
+        "--image-size",
+        32,
+        "--epochs",
+        4,
+        "--quiet",
+        "--threads",
+        1,
+        "--lr-step",
+        3,
+        "--no-augmentation",
+        "--out",
+        tmp_path,
+    )
     lines = metrics(tmp_path)
     assert lines[-1]["test_accuracy"] > 85
     assert [line["lr"] for line in lines] == pytest.approx([0.1, 0.1, 0.1, 0.01])
     assert "Best validation accuracy" in capsys.readouterr().out
 
 
-CIFAR = ["--data", "digits", "--growth-rate", 12, "--channels", 16, "--depth", 10, "--quiet",
-         "--threads", 1]  # fmt: skip
+CIFAR = [
+    "--data",
+    "digits",
+    "--growth-rate",
+    12,
+    "--channels",
+    16,
+    "--depth",
+    10,
+    "--quiet",
+    "--threads",
+    1,
+]
 
 
 @pytest.mark.parametrize("wiring", ["sparse", "dense", "residual", "plain"])
@@ -87,10 +115,22 @@ def test_cifars_recipe_is_the_default() -> None:
     with main.make_context("train_S3Net", []) as context:
         options = context.obj
     recipe = {
-        "seed": 1111, "lr": 0.2, "epochs": 200, "batch_size": 64, "weight_decay": 1e-4,
-        "momentum": 0.9, "dropout": 0.0, "num_class": None, "growth_rate": 12, "channels": 24,
-        "depth": 40, "augmentation": True, "unuse_cuda": False, "dataset": "cifar100",
-        "wiring": "sparse"}  # fmt: skip
+        "seed": 1111,
+        "lr": 0.2,
+        "epochs": 200,
+        "batch_size": 64,
+        "weight_decay": 1e-4,
+        "momentum": 0.9,
+        "dropout": 0.0,
+        "num_class": None,
+        "growth_rate": 12,
+        "channels": 24,
+        "depth": 40,
+        "augmentation": True,
+        "unuse_cuda": False,
+        "dataset": "cifar100",
+        "wiring": "sparse",
+    }
     assert {name: getattr(options, name) for name in recipe} == recipe
 
 
@@ -122,8 +162,22 @@ def test_a_run_its_export_and_the_network_are_one(tmp_path: Path, capsys) -> Non
     from s3net.tinyimagenet.evaluate import main as evaluate
     from s3net.tinyimagenet.train import main as train
 
-    start(train, "--data", "digits", "--model", "s3net_small", "--image-size", 32, "--epochs", 1,
-          "--quiet", "--limit-train", 300, "--out", tmp_path / "run")  # fmt: skip
+    start(
+        train,
+        "--data",
+        "digits",
+        "--model",
+        "s3net_small",
+        "--image-size",
+        32,
+        "--epochs",
+        1,
+        "--quiet",
+        "--limit-train",
+        300,
+        "--out",
+        tmp_path / "run",
+    )
     (line,) = metrics(tmp_path / "run")
     file = tmp_path / "net.safetensors"
     start(evaluate, "--model-path", tmp_path / "run", "--data", "digits", "--export", file)
@@ -184,8 +238,19 @@ def test_networks_of_torchvision_come_with_the_users_weights(folders, tmp_path, 
         net = torchvision.models.get_model(name, weights=None, num_classes=7)
         state = {f"module.{k}": v for k, v in net.state_dict().items()}
         torch.save({"state_dict": state, "best_acc1": 1.0}, tmp_path / f"{name}.pth")
-        start(fullgrad, "--images", folders[0], "--limit", 1, "--image-size", 96, "--out",
-              tmp_path / "o", "--model", f"{name}={tmp_path / name}.pth")  # fmt: skip
+        start(
+            fullgrad,
+            "--images",
+            folders[0],
+            "--limit",
+            1,
+            "--image-size",
+            96,
+            "--out",
+            tmp_path / "o",
+            "--model",
+            f"{name}={tmp_path / name}.pth",
+        )
         said = capsys.readouterr()
         assert f"{name} (weights of unknown accuracy): 1 maps" in said.out
         assert ("FullGrad holds for nets of ReLUs" in said.err) == (name == "mobilenet_v3_small")
@@ -197,8 +262,19 @@ def test_an_object_is_measured_against_its_cut_out(folders, tmp_path: Path, caps
     from s3net.interpretability.Plot_segmentation_map import main as segment
 
     images, masks = folders
-    start(segment, "--images", images, "--masks", masks, "--out", tmp_path / "o", "--model",
-          "s3net_small", "--dice-percentiles", "95:65")  # fmt: skip
+    start(
+        segment,
+        "--images",
+        images,
+        "--masks",
+        masks,
+        "--out",
+        tmp_path / "o",
+        "--model",
+        "s3net_small",
+        "--dice-percentiles",
+        "95:65",
+    )
     found = rows(tmp_path / "o/dice.csv")
     assert list(found[0])[2:4] == ["dice_95", "dice_94"] and len(found) == 6
     blob = [row for row in found if "blob" in row["model"]]
@@ -287,8 +363,12 @@ def test_the_notebook_prints_today_what_it_printed() -> None:
     stored = nbformat.read(NOTEBOOK, 4)
     before = numbers(stored)
     assert sum(map(len, before)) > 60
-    pictures = sum("image/png" in o.get("data", {}) for c in stored.cells if c.cell_type == "code"
-                   for o in c.outputs)  # fmt: skip
+    pictures = sum(
+        "image/png" in o.get("data", {})
+        for c in stored.cells
+        if c.cell_type == "code"
+        for o in c.outputs
+    )
     assert pictures >= 2
     nbclient.NotebookClient(stored, timeout=300, kernel_name="python3").execute()
     for old, new in zip(before, numbers(stored), strict=True):

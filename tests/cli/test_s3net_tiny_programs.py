@@ -21,8 +21,22 @@ DEFAULTS = {
     "Tiny_ScaleNet": ("scalenet50", 64, 0.01),
     "Tiny_RandomlyWired": ("randwire_ws", 64, 0.01),
 }
-FEW = ["--data", "digits", "--image-size", 32, "--limit-train", 24, "--limit-test", 20,
-       "--batch-size", 8, "--epochs", 2, "--threads", 1]  # fmt: skip
+FEW = [
+    "--data",
+    "digits",
+    "--image-size",
+    32,
+    "--limit-train",
+    24,
+    "--limit-test",
+    20,
+    "--batch-size",
+    8,
+    "--epochs",
+    2,
+    "--threads",
+    1,
+]
 
 
 def start(script: str, *words: object) -> None:

@@ -160,14 +160,17 @@ def test_plan_is_drawn_in_turn_from_seed_and_epoch_alone(pad, flip):
     np.testing.assert_array_equal(draw_plan(50, 7, 3, shuffle=False).order, np.arange(50))
 
 
-@pytest.mark.parametrize("n, size, drop_last, expected", [
-    (23, 4, False, [4, 4, 4, 4, 4, 3]),
-    (23, 4, True, [4, 4, 4, 4, 4]),
-    (24, 4, False, [4] * 6),
-    (24, 4, True, [4] * 6),
-    (3, 5, False, [3]),
-    (5, 5, True, [5]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "n, size, drop_last, expected",
+    [
+        (23, 4, False, [4, 4, 4, 4, 4, 3]),
+        (23, 4, True, [4, 4, 4, 4, 4]),
+        (24, 4, False, [4] * 6),
+        (24, 4, True, [4] * 6),
+        (3, 5, False, [3]),
+        (5, 5, True, [5]),
+    ],
+)
 @pytest.mark.parametrize("images_a_chunk", [1, 9, 1000])
 def test_last_batch_is_kept_or_dropped(make, n, size, drop_last, expected, images_a_chunk):
     """Catches images lost or repeated at the end of an epoch or where chunks meet."""

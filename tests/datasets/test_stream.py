@@ -73,9 +73,14 @@ def test_pixels_are_those_of_torchvision(folder):
 
     first = folder.val.paths[0]
     theirs = v2.Compose(
-        [v2.Resize(18), v2.CenterCrop(16), v2.PILToTensor(),
-         v2.ToDtype(torch.float64, scale=True), v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)]
-    )  # fmt: skip
+        [
+            v2.Resize(18),
+            v2.CenterCrop(16),
+            v2.PILToTensor(),
+            v2.ToDtype(torch.float64, scale=True),
+            v2.Normalize(IMAGENET_MEAN, IMAGENET_STD),
+        ]
+    )
     options = {"dtype": torch.float64, "channels_last": True}
     images, labels = next(stream(folder, "val", centre_crop(16), **options).epoch())
     assert images.is_contiguous(memory_format=torch.channels_last)

@@ -33,8 +33,12 @@ LINES = list(dict.fromkeys((short(page), line) for page in PAGES for line in com
 PYTHON = [(page, line) for page, line in LINES if " -m " in line and "pip install" not in line]
 FOLDERS = ("RUN", "RESULTS", "DATA/train", "DATA/val", "DIR", "FOLDER", "MODEL", "runs/lra_e/1")
 FILES = ("FILE", "ZIP", "FILE_OR_RUN", "RUN/model_best.pth.tar", "weights.pth")
-PROGRAM = {"bench": ["benchmarks.steps"], "reproduce": ["common.targets", "reproduce"],
-           "tables": ["common.targets", "update"], "demo": ["common.demo"]}  # fmt: skip
+PROGRAM = {
+    "bench": ["benchmarks.steps"],
+    "reproduce": ["common.targets", "reproduce"],
+    "tables": ["common.targets", "update"],
+    "demo": ["common.demo"],
+}
 
 
 def program(line: list[str]) -> list[str]:

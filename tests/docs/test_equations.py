@@ -162,8 +162,10 @@ def test_burstprops_equations_for_imagenet() -> None:
     d = (sigmoid(u + v) - sigmoid(u)) * e
     assert close(sent[0], sigmoid(u) * e) and close(sent[1], d)
     agree(delta, -sent[1])
-    agree(sigmoid_difference(torch.tensor(u), torch.tensor(v)),
-          sigmoid(u + v) * sigmoid(-u) * (1 - np.exp(-v)))  # fmt: skip
+    agree(
+        sigmoid_difference(torch.tensor(u), torch.tensor(v)),
+        sigmoid(u + v) * sigmoid(-u) * (1 - np.exp(-v)),
+    )
 
 
 def test_asaps_equations() -> None:

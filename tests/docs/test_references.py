@@ -115,8 +115,10 @@ def test_a_papers_readme_leads_to_its_page(page: Path) -> None:
 def test_links_of_the_documentation_are_there(page: Path) -> None:
     """A page that was moved away from what it links to."""
     text = page.read_text(encoding="utf-8")
-    anchors = {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-")
-               for h in re.findall(r"(?m)^#+ (.*)$", text)}  # fmt: skip
+    anchors = {
+        re.sub(r"[^\w -]", "", h).lower().replace(" ", "-")
+        for h in re.findall(r"(?m)^#+ (.*)$", text)
+    }
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
         if link.startswith("#"):
             assert link[1:] in anchors

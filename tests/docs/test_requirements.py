@@ -23,8 +23,11 @@ def would_install(files: list[str], cwd: Path, report: Path) -> list[dict]:
     words += [word for file in files for word in ("-r", file)]
     done = subprocess.run(
         [sys.executable, "-m", "pip", *words],
-        capture_output=True, text=True, cwd=cwd, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(report.read_text())["install"]
 

@@ -68,11 +68,18 @@ def test_random_numbers_of_another_shape_are_refused():
 
 @pytest.mark.parametrize(
     ("named", "name"),
-    [({"std": math.nan}, "std"), ({"std": -1.0}, "std"), ({"dropout": [0.3, 1.0]}, "dropout"),
-     ({"dropout": [0.3]}, "dropout"), ({"widths": {32: 0}}, "widths"), ({"padding": "full"},
-     "padding"), ({"variance": "unbias"}, "variance"), ({"classes": 1}, "classes"),
-     ({"architecture": "convv"}, "architecture")],
-)  # fmt: skip
+    [
+        ({"std": math.nan}, "std"),
+        ({"std": -1.0}, "std"),
+        ({"dropout": [0.3, 1.0]}, "dropout"),
+        ({"dropout": [0.3]}, "dropout"),
+        ({"widths": {32: 0}}, "widths"),
+        ({"padding": "full"}, "padding"),
+        ({"variance": "unbias"}, "variance"),
+        ({"classes": 1}, "classes"),
+        ({"architecture": "convv"}, "architecture"),
+    ],
+)
 @pytest.mark.parametrize("framework", ["torch", "tensorflow"])
 def test_both_builds_refuse_the_same_values(framework, named, name):
     """A network of one class, or of weights nan, that is trained for a day."""
@@ -212,11 +219,18 @@ def normed(x, training=True, mask=None, **how):
 
 @pytest.mark.parametrize(
     "how",
-    [{"scale": False}, {"center": False}, {"scale": False, "center": False}, {"axis": 1},
-     {"axis": 3}, {"axis": 2, "scale": False}, {"axis": -1, "momentum": 0.3, "epsilon": 0.1},
-     {"beta_initializer": "ones", "gamma_initializer": "zeros"}],
+    [
+        {"scale": False},
+        {"center": False},
+        {"scale": False, "center": False},
+        {"axis": 1},
+        {"axis": 3},
+        {"axis": 2, "scale": False},
+        {"axis": -1, "momentum": 0.3, "epsilon": 0.1},
+        {"beta_initializer": "ones", "gamma_initializer": "zeros"},
+    ],
     ids=str,
-)  # fmt: skip
+)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_batch_norm_honours_keras_options(how, dtype):
     """`scale=False` ended in a traceback, `axis=1` normalised over the wrong axes in silence."""
@@ -241,9 +255,17 @@ def test_batch_norm_honours_a_mask():
 
 
 @pytest.mark.parametrize(
-    "how", [{"renorm": True}, {"synchronized": True}, {"variance": "unbias"}, {"momentum": 2.0},
-            {"epsilon": math.nan}, {"momentum": -0.1}], ids=str
-)  # fmt: skip
+    "how",
+    [
+        {"renorm": True},
+        {"synchronized": True},
+        {"variance": "unbias"},
+        {"momentum": 2.0},
+        {"epsilon": math.nan},
+        {"momentum": -0.1},
+    ],
+    ids=str,
+)
 def test_batch_norm_refuses_what_it_does_not_do(how):
     """An option that is inherited, taken and ignored."""
     tensorflow()
@@ -315,8 +337,11 @@ def test_a_frozen_batch_norm_normalises_by_its_moving_statistics():
     norm.moving_mean.assign([0.3, -0.2, 0.1])
     norm.trainable = False
     x = np.random.RandomState(0).rand(4, 6, 6, 1).astype(np.float32)
-    masks = [np.ones((4, *layer.input.shape[1:]), bool) for layer in net.layers
-             if layer.name.startswith("drop")]  # fmt: skip
+    masks = [
+        np.ones((4, *layer.input.shape[1:]), bool)
+        for layer in net.layers
+        if layer.name.startswith("drop")
+    ]
     passed = forward(net, x, masks)
     stage = next(s for s in passed.stages if s.layer is norm)
     np.testing.assert_allclose(stage.z, norm(stage.x, training=True), 1e-5)

@@ -202,8 +202,12 @@ def test_weights_that_are_no_numbers_are_refused(value, tmp_path):
 # -- LRA-E's networks ----------------------------------------------------------------------------
 
 
-CHAIN = {"W1": np.ones((4, 3), np.float32), "W2": np.ones((3, 2), np.float32),
-         "b1": np.ones(3, np.float32), "b2": np.ones(2, np.float32)}  # fmt: skip
+CHAIN = {
+    "W1": np.ones((4, 3), np.float32),
+    "W2": np.ones((3, 2), np.float32),
+    "b1": np.ones(3, np.float32),
+    "b2": np.ones(2, np.float32),
+}
 
 
 def test_a_layer_that_is_missing_or_does_not_fit_is_named(tmp_path):
@@ -336,10 +340,16 @@ def test_names_of_files_need_not_be_utf8(tmp_path, capsys):
     assert unpack(pack(b"image", 3, odd)) == (b"image", 3, odd)
 
 
-@pytest.mark.parametrize("words", [["common.curves", "RUN", "--out", ""], ["common.curves", ""],
-                                   ["common.report", "RUN", "--out", ""],
-                                   ["s3net.wiring", "--out="],
-                                   ["burstprop.fig5", "RUN", "--out", ""]])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["common.curves", "RUN", "--out", ""],
+        ["common.curves", ""],
+        ["common.report", "RUN", "--out", ""],
+        ["s3net.wiring", "--out="],
+        ["burstprop.fig5", "RUN", "--out", ""],
+    ],
+)
 def test_an_empty_path_is_refused_where_there_is_no_run_without_one(words):
     """`AttributeError: 'NoneType' object has no attribute 'suffix'`."""
     main = importlib.import_module(words[0]).main

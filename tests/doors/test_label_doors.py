@@ -134,8 +134,9 @@ def test_the_whole_update_of_lra_e_is_one_graph():
 
     model = MLP([6, 5, 4])
     images, labels = torch.randn(3, 6), torch.tensor([1, 3, 0])
-    step = torch.compile(lambda x, y: model.compute_lra_update(x, y).gW, fullgraph=True,
-                         backend="eager")  # fmt: skip
+    step = torch.compile(
+        lambda x, y: model.compute_lra_update(x, y).gW, fullgraph=True, backend="eager"
+    )
     for a, b in zip(step(images, labels), model.compute_lra_update(images, labels).gW, strict=True):
         assert a.equal(b)
 

@@ -56,12 +56,25 @@ def parts(model: Any) -> dict[str, Any]:
     [
         *({"beta": v} for v in (0, -1.0, math.nan, math.inf, "0.1", None, True)),
         *({"gamma": v} for v in (-1.0, math.nan, math.inf, "1")),
-        *({"layer_sizes": v} for v in ([6], [6, 0, 3], [6, 4.5, 3], [6, -4, 3], 6, "654", [6, "4"],
-                                       [6, True, 3], [], None)),
+        *(
+            {"layer_sizes": v}
+            for v in (
+                [6],
+                [6, 0, 3],
+                [6, 4.5, 3],
+                [6, -4, 3],
+                6,
+                "654",
+                [6, "4"],
+                [6, True, 3],
+                [],
+                None,
+            )
+        ),
         *({n: "best"} for n in ("activation", "local_loss", "error_form", "reduction")),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_number_out_of_its_range_is_refused_by_name(framework, settings):
     """beta = nan trains to nan; 4.5 units became 4 without a word."""
     ((name, _),) = settings.items()
@@ -116,7 +129,7 @@ def test_images_of_any_floating_type_become_the_networks(framework, form):
         (IMAGES.reshape(7, 1, 2, 3), r"\(shape 7x1x2x3\) must be \(B, 6\)"),
         ("images", r"\(|must be numbers"),
     ],
-)  # fmt: skip
+)
 def test_images_that_do_not_fit_are_refused_in_our_words(framework, images, message):
     """A message about mat1 and mat2."""
     for method in ("compute_lra_update", "compute_backprop_update", "backward"):

@@ -20,10 +20,17 @@ from tests.fuzz.case import KINDS, faults, plan
 from tests.fuzz.programs import PROGRAMS
 from tests.fuzz.stock import images, needed, runs
 
-ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1",
-               "TF_CPP_MIN_LOG_LEVEL": "3", "MPLBACKEND": "agg", "PYTHONHASHSEED": "0",
-               "CUDA_VISIBLE_DEVICES": "-1", "CREDITLAB_MIRROR": "http://127.0.0.1:9",
-               "PYTHONPATH": str(ROOT)}  # fmt: skip
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "MPLBACKEND": "agg",
+    "PYTHONHASHSEED": "0",
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "CREDITLAB_MIRROR": "http://127.0.0.1:9",
+    "PYTHONPATH": str(ROOT),
+}
 
 
 class Server:
@@ -32,9 +39,14 @@ class Server:
     def __init__(self, name: str) -> None:
         environment = os.environ | ENVIRONMENT
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fuzz.server", name], stdin=subprocess.PIPE, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT, env=environment,
-        )  # fmt: skip
+            [sys.executable, "-m", "tests.fuzz.server", name],
+            stdin=subprocess.PIPE,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=ROOT,
+            env=environment,
+        )
 
     def ask(self, task: dict[str, Any]) -> dict[str, Any]:
         """Run a task; how it ended."""
@@ -141,9 +153,16 @@ def main(words: list[str] | None = None) -> int:
         for number in numbers:
             kind, module = plan(options.seed, number)
             if not options.kind or kind in options.kind:
-                tasks.append({"seed": options.seed, "number": number, "kind": kind,
-                              "module": module, "folder": str(folder / f"case-{number}"),
-                              "stock": str(fuzz.stock)})  # fmt: skip
+                tasks.append(
+                    {
+                        "seed": options.seed,
+                        "number": number,
+                        "kind": kind,
+                        "module": module,
+                        "folder": str(folder / f"case-{number}"),
+                        "stock": str(fuzz.stock),
+                    }
+                )
         images(fuzz.stock)
         fuzz.run(runs(needed(tasks), fuzz.stock, folder))
         fuzz.run(tasks)

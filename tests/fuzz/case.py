@@ -12,8 +12,20 @@ from typing import Any
 from tests.fuzz.programs import PROGRAMS, WEIGHTS
 
 KINDS = ("options", "runs", "data", "weights", "inputs", "disk")
-SHARES = ("options", "runs", "data", "options", "weights", "runs", "options", "data", "weights",
-          "inputs", "runs", "disk")  # fmt: skip
+SHARES = (
+    "options",
+    "runs",
+    "data",
+    "options",
+    "weights",
+    "runs",
+    "options",
+    "data",
+    "weights",
+    "inputs",
+    "runs",
+    "disk",
+)
 """Whose turn a number is."""
 
 REFUSED, TAKEN, EITHER = "refused", "taken", "either"
@@ -117,8 +129,9 @@ def faults(case: dict[str, Any], ended: dict[str, Any], out: str, err: str) -> l
         found.append(f"refused: {lines[0][:200]}")
     if case["keep"] and code == 2 or case["keep"] and code == 1 and case["expect"] == REFUSED:
         after = held(Path(case["keep"]))
-        changed = sorted(p for p in after.keys() | case["held"].keys()
-                         if after.get(p) != case["held"].get(p))  # fmt: skip
+        changed = sorted(
+            p for p in after.keys() | case["held"].keys() if after.get(p) != case["held"].get(p)
+        )
         if changed:
             found.append(f"refused, but changed {Path(changed[0]).name}")
     return found

@@ -12,8 +12,13 @@ Maker = Callable[[random.Random, Path], tuple[str, str]]
 
 IDX, CIFAR10, CIFAR100 = data_sets.idx, data_sets.cifar10, data_sets.cifar100
 READS: dict[str, dict[str, Maker]] = {
-    "asap.train": {"mnist": IDX, "cifar10": CIFAR10, "cifar100": CIFAR100, "svhn": data_sets.svhn,
-                   "tiny_imagenet": data_images.tiny},
+    "asap.train": {
+        "mnist": IDX,
+        "cifar10": CIFAR10,
+        "cifar100": CIFAR100,
+        "svhn": data_sets.svhn,
+        "tiny_imagenet": data_images.tiny,
+    },
     "brainprop.main": {"mnist": IDX, "cifar10": CIFAR10},
     "burstprop.train_mnist": {"mnist": IDX, "fashion_mnist": data_sets.fashion},
     "burstprop.train_cifar10": {"cifar10": CIFAR10},
@@ -22,9 +27,14 @@ READS: dict[str, dict[str, Maker]] = {
     "lra_e.evaluate": {"mnist": IDX},
     "s3net.cifar100.train_S3Net": {"cifar100": CIFAR100, "cifar10": CIFAR10},
     "s3net.tinyimagenet.train": {"tiny_imagenet": data_images.tiny, "cifar10": CIFAR10},
-}  # fmt: skip
-FOLDERS = ("burstprop.train_imagenet", "s3net.imagenet.train", "s3net.imagenet.validate_10crop",
-           "s3net.imagenet.folder2lmdb", "s3net.interpretability.fullgrad")  # fmt: skip
+}
+FOLDERS = (
+    "burstprop.train_imagenet",
+    "s3net.imagenet.train",
+    "s3net.imagenet.validate_10crop",
+    "s3net.imagenet.folder2lmdb",
+    "s3net.interpretability.fullgrad",
+)
 OWN = ("s3net.expressibility.compare", "brainprop.tinyimagenet")
 
 
@@ -51,8 +61,10 @@ def make(chance: random.Random, module: str, work: Path, stock: Path) -> Case:
         words += ["--data-dir", str(root), "--no-download"]
     elif module in FOLDERS:
         note, expect = data_images.folder(chance, work / "images")
-        words = [w.replace(str(stock / "images"), str(work / "images"))
-                 for w in plain(module, work, stock)]  # fmt: skip
+        words = [
+            w.replace(str(stock / "images"), str(work / "images"))
+            for w in plain(module, work, stock)
+        ]
         if "--data" in words and "train" in module:
             at = words.index("--data")
             words[at : at + 2] = ["--data-dir", str(work / "images")]

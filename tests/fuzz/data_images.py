@@ -26,8 +26,24 @@ def folder(chance: random.Random, root: Path) -> tuple[str, str]:
                 _noise(chance, root / half / name / f"{index}.png")
     half, name = chance.choice(("train", "val")), chance.choice(("n01", "n02"))
     place = root / half / name
-    what = chance.choice(("whole", "dots", "link", "empty", "only", "no half", "size", "mode",
-                          "bytes", "bytes", "odd name", "file", "huge", "dangling"))  # fmt: skip
+    what = chance.choice(
+        (
+            "whole",
+            "dots",
+            "link",
+            "empty",
+            "only",
+            "no half",
+            "size",
+            "mode",
+            "bytes",
+            "bytes",
+            "odd name",
+            "file",
+            "huge",
+            "dangling",
+        )
+    )
     if what == "dots":
         (place / "._0.png").write_bytes(b"\x00\x05\x16\x07")
         (place / ".ipynb_checkpoints").mkdir()
@@ -93,8 +109,21 @@ def tiny(chance: random.Random, root: Path) -> tuple[str, str]:
     """Tiny ImageNet's layout with two classes, in order or not."""
     lines, base = whole_tiny(chance, root), root / "tiny-imagenet-2"
     texts = ("wnids.txt", "words.txt", "val/val_annotations.txt")
-    what = chance.choice(("whole", "text", "text", "line", "image", "missing", "bom", "twice",
-                          "size", "sorted", "cache"))  # fmt: skip
+    what = chance.choice(
+        (
+            "whole",
+            "text",
+            "text",
+            "line",
+            "image",
+            "missing",
+            "bom",
+            "twice",
+            "size",
+            "sorted",
+            "cache",
+        )
+    )
     if what == "text":
         name = chance.choice(texts)
         note, broken = edits.bytes_file(chance, base / name)

@@ -31,8 +31,9 @@ def idx(chance: random.Random, root: Path, folder: str = "MNIST") -> tuple[str, 
         arrays[f"{name}-images-idx3-ubyte"] = draw.integers(0, 256, (count, side, side))
         arrays[f"{name}-labels-idx1-ubyte"] = np.arange(count) % 10
     name = chance.choice(sorted(arrays))
-    what = chance.choice(("whole", "label", "count", "rank", "shape", "bytes", "bytes", "missing",
-                          "none", "folder"))  # fmt: skip
+    what = chance.choice(
+        ("whole", "label", "count", "rank", "shape", "bytes", "bytes", "missing", "none", "folder")
+    )
     if what == "label" and "labels" in name:
         arrays[name] = arrays[name] + chance.choice((1, 200))
         note, expect = f"{name}: labels of 10 and more", REFUSED
@@ -78,12 +79,22 @@ def fashion(chance: random.Random, root: Path) -> tuple[str, str]:
 
 
 BAD_BATCHES: tuple[dict[str, Any], ...] = (
-    {"data": np.zeros((9, 3071), np.uint8)}, {"data": np.zeros((9, 3072), np.float32)},
-    {"data": [1, 2]}, {"data": None}, {"labels": [0] * 9}, {"labels": [10] * 30},
-    {"labels": ["a"] * 30}, {"labels": [-1] * 30}, {"labels": [1.5] * 30}, {"labels": None},
-    {"data": np.zeros((0, 3072), np.uint8), "labels": []}, {"labels": [[0]] * 30},
-    {"labels": [None] * 30}, {"labels": [10**30] * 30}, {"labels": [True] * 30},
-)  # fmt: skip
+    {"data": np.zeros((9, 3071), np.uint8)},
+    {"data": np.zeros((9, 3072), np.float32)},
+    {"data": [1, 2]},
+    {"data": None},
+    {"labels": [0] * 9},
+    {"labels": [10] * 30},
+    {"labels": ["a"] * 30},
+    {"labels": [-1] * 30},
+    {"labels": [1.5] * 30},
+    {"labels": None},
+    {"data": np.zeros((0, 3072), np.uint8), "labels": []},
+    {"labels": [[0]] * 30},
+    {"labels": [None] * 30},
+    {"labels": [10**30] * 30},
+    {"labels": [True] * 30},
+)
 
 
 def _cifar(chance: random.Random, root: Path, name: str) -> tuple[str, str]:
@@ -165,17 +176,28 @@ def svhn(chance: random.Random, root: Path) -> tuple[str, str]:
     what = chance.choice(("whole", "value", "value", "bytes"))
     for file in ("train_32x32.mat", "test_32x32.mat"):
         content: dict[str, Any] = {
-            "X": np.zeros((32, 32, 3, 30), np.uint8), "y": np.arange(30)[:, None] % 10 + 1,
-        }  # fmt: skip
+            "X": np.zeros((32, 32, 3, 30), np.uint8),
+            "y": np.arange(30)[:, None] % 10 + 1,
+        }
         if file == chosen and what == "value":
-            new: dict[str, Any] = chance.choice((
-                {"X": np.zeros((32, 32, 30), np.uint8)}, {"X": np.zeros((32, 32, 3, 30))},
-                {"y": np.zeros((30, 1))}, {"y": np.full((30, 1), 11)}, {"y": "abc"}, {"y": [[]]},
-                {"y": np.full((30, 1), np.nan)}, {"y": np.ones((29, 1))}, {"X": "x"},
-                {"y": {"a": 1}},
-                {"y": np.array([["a"] * 30], object)}, {"y": np.full((30, 1), 1.5)},
-                {"y": np.full((30, 1), -1)}, {"X": np.zeros((32, 32, 3, 0), np.uint8), "y": []},
-            ))  # fmt: skip
+            new: dict[str, Any] = chance.choice(
+                (
+                    {"X": np.zeros((32, 32, 30), np.uint8)},
+                    {"X": np.zeros((32, 32, 3, 30))},
+                    {"y": np.zeros((30, 1))},
+                    {"y": np.full((30, 1), 11)},
+                    {"y": "abc"},
+                    {"y": [[]]},
+                    {"y": np.full((30, 1), np.nan)},
+                    {"y": np.ones((29, 1))},
+                    {"X": "x"},
+                    {"y": {"a": 1}},
+                    {"y": np.array([["a"] * 30], object)},
+                    {"y": np.full((30, 1), 1.5)},
+                    {"y": np.full((30, 1), -1)},
+                    {"X": np.zeros((32, 32, 3, 0), np.uint8), "y": []},
+                )
+            )
             content |= new
             note, expect = f"{file}: {new!r:.50}", REFUSED
         savemat(root / file, content)

@@ -8,8 +8,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-OTHERS: tuple[Any, ...] = ([], {}, "x", "", -1, 0, 1.5, None, True, [[]], {"a": None}, 10**30,
-                           math.inf, math.nan, "\x00", "../..", [1, "a"])  # fmt: skip
+OTHERS: tuple[Any, ...] = (
+    [],
+    {},
+    "x",
+    "",
+    -1,
+    0,
+    1.5,
+    None,
+    True,
+    [[]],
+    {"a": None},
+    10**30,
+    math.inf,
+    math.nan,
+    "\x00",
+    "../..",
+    [1, "a"],
+)
 
 
 def places(value: Any, path: tuple = ()) -> Iterator[tuple]:

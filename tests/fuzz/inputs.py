@@ -5,13 +5,42 @@ from pathlib import Path
 
 from tests.fuzz.case import EITHER, REFUSED, TAKEN, Case
 
-GOOD = {"dataset": '"MNIST"', "architecture": '"dense"', "learning_algorithm": '"BrainProp"',
-        "epochs": "1", "batch_dim": "10", "learning_rate": "0.1", "halve_every": "100",
-        "patience": "45", "min_delta": "0.001", "epsilon": "0.02", "std": "0.01", "l2": "0.0",
-        "seed": "1", "save_plots": "False", "save_history": "False", "save_weights": "False",
-        }  # fmt: skip
-BAD = ("[7]", "{}", "object()", "(1, 2)", '"x"', "-1", "float('nan')", "b'a'", "1j", "10**40",
-       "float('inf')", "lambda: 1", "set()", "range(3)", "...", "type")  # fmt: skip
+GOOD = {
+    "dataset": '"MNIST"',
+    "architecture": '"dense"',
+    "learning_algorithm": '"BrainProp"',
+    "epochs": "1",
+    "batch_dim": "10",
+    "learning_rate": "0.1",
+    "halve_every": "100",
+    "patience": "45",
+    "min_delta": "0.001",
+    "epsilon": "0.02",
+    "std": "0.01",
+    "l2": "0.0",
+    "seed": "1",
+    "save_plots": "False",
+    "save_history": "False",
+    "save_weights": "False",
+}
+BAD = (
+    "[7]",
+    "{}",
+    "object()",
+    "(1, 2)",
+    '"x"',
+    "-1",
+    "float('nan')",
+    "b'a'",
+    "1j",
+    "10**40",
+    "float('inf')",
+    "lambda: 1",
+    "set()",
+    "range(3)",
+    "...",
+    "type",
+)
 FLAGS = {"save_plots", "save_history", "save_weights"}
 FINE = {
     "epochs": ("np.int64(1)", "np.array(1)", "True and 1"),
@@ -20,9 +49,21 @@ FINE = {
     "save_plots": ("np.bool_(False)",),
     "epsilon": ("1", "0"),
 }
-BROKEN = ("dataset = ", "import no_such_package", "1/0", "raise SystemExit(3)", "\x00", "exit()",
-          "raise KeyboardInterrupt", "def f(:", "x" * 50, "import sys; sys.exit('bye')",
-          "batch_sise = 10", "import os; os.no_such", "raise BaseException('b')")  # fmt: skip
+BROKEN = (
+    "dataset = ",
+    "import no_such_package",
+    "1/0",
+    "raise SystemExit(3)",
+    "\x00",
+    "exit()",
+    "raise KeyboardInterrupt",
+    "def f(:",
+    "x" * 50,
+    "import sys; sys.exit('bye')",
+    "batch_sise = 10",
+    "import os; os.no_such",
+    "raise BaseException('b')",
+)
 
 
 def programs() -> list[str]:
@@ -55,8 +96,22 @@ def make(chance: random.Random, module: str, work: Path, stock: Path) -> Case:
     file = work / "inputs.py"
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     given = [str(file)] if module == "brainprop.main" else ["--input-data", str(file)]
-    words = [*given, "--data", "digits", "--limit-train", "20", "--limit-test", "10", "--epochs",
-             "1", "--width", "0.02", "--quiet", "--out", str(work / "run")]  # fmt: skip
+    words = [
+        *given,
+        "--data",
+        "digits",
+        "--limit-train",
+        "20",
+        "--limit-test",
+        "10",
+        "--epochs",
+        "1",
+        "--width",
+        "0.02",
+        "--quiet",
+        "--out",
+        str(work / "run"),
+    ]
     if what == "bad" and name in ("dataset", "epochs"):
         expect = EITHER  # what is typed as an option overrides it
     return Case("inputs", module, words, expect, note, work)

@@ -22,13 +22,41 @@ from common.cli.params import (
 from tests.fuzz.case import EITHER, REFUSED, TAKEN, Case, plain
 from tests.fuzz.programs import PROGRAMS, WORKING
 
-NO_NUMBER = ("", "x", "nan", "inf", "-inf", "1,5", "0x10", "1e", "--", "1 2", "True", "½", "10**3",
-             "1e400", "\x00", "[1]")  # fmt: skip
+NO_NUMBER = (
+    "",
+    "x",
+    "nan",
+    "inf",
+    "-inf",
+    "1,5",
+    "0x10",
+    "1e",
+    "--",
+    "1 2",
+    "True",
+    "½",
+    "10**3",
+    "1e400",
+    "\x00",
+    "[1]",
+)
 # Of these a run of a second comes out, or a line: nothing that fills the memory or a week.
 WHOLE = (0, 1, 2, 3, 5, 7)
 REAL = (0.0, 1e-30, 1e-6, 0.01, 0.5, 1.0, 3.0, 1e6, 1e18)
-DEEP = {"depth", "growth_rate", "channels", "image_size", "n_hidden_layers", "width", "limit_train",
-        "seeds", "widest", "epochs", "attention_span", "splits"}  # fmt: skip
+DEEP = {
+    "depth",
+    "growth_rate",
+    "channels",
+    "image_size",
+    "n_hidden_layers",
+    "width",
+    "limit_train",
+    "seeds",
+    "widest",
+    "epochs",
+    "attention_span",
+    "splits",
+}
 LEFT = {"out", "resume", "directory", "help", "allow_change", "data_dir", "device"}
 
 
@@ -131,8 +159,19 @@ def _place(chance: random.Random, out: Path) -> str:
     name, above = out.name, out.parent
     file = above / "file"
     file.write_text("mine")
-    odd = (f"ä ö {name}", os.fsdecode(b"\xff") + name, f"a\nb{name}", f"%s{name}", "x" * 300 + name,
-           f"file/{name}", "file", f"new/er/{name}", f"~{name}", ".", f"-{name}")  # fmt: skip
+    odd = (
+        f"ä ö {name}",
+        os.fsdecode(b"\xff") + name,
+        f"a\nb{name}",
+        f"%s{name}",
+        "x" * 300 + name,
+        f"file/{name}",
+        "file",
+        f"new/er/{name}",
+        f"~{name}",
+        ".",
+        f"-{name}",
+    )
     return chance.choice([str(above / each) for each in odd] + ["/dev/null", "/proc/x", ""])
 
 

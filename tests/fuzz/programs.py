@@ -65,15 +65,19 @@ PROGRAMS = {
     **{
         f"s3net.tinyimagenet.{name}": _train(_TINY.format(model))
         for name, model in {
-            "train": "s3net_small", "Tiny_S3Net": "s3net_small", "Tiny_GhostNet": "ghostnet",
-            "Tiny_MobileNetV2": "mobilenet_v2", "Tiny_EfficientNet": "efficientnet_b0",
+            "train": "s3net_small",
+            "Tiny_S3Net": "s3net_small",
+            "Tiny_GhostNet": "ghostnet",
+            "Tiny_MobileNetV2": "mobilenet_v2",
+            "Tiny_EfficientNet": "efficientnet_b0",
         }.items()
     },
     "s3net.tinyimagenet.eval": Program(
         "torch", f"{TEST} --image-size 32 --device cpu --model-path {{weights}}"
     ),
     "s3net.interpretability.fullgrad": Program(
-        "torch", "--images {images}/val/n01 --limit 1 --image-size 32 --model s3net_small "
+        "torch",
+        "--images {images}/val/n01 --limit 1 --image-size 32 --model s3net_small "
         "--device cpu --out {work}/f",
     ),
     "s3net.interpretability.Interpret_fullgradient": Program("torch", None),
@@ -87,7 +91,7 @@ PROGRAMS = {
     "common.curves": Program("torch", "{runs} --out {work}/c.png"),
     "common.targets": Program("torch", None),
     "common.demo": Program("torch", None),
-}  # fmt: skip
+}
 for _path in MODULES:
     _name = name_of(_path)
     if '__name__ == "__main__"' in _path.read_text() and "command(" in _path.read_text():

@@ -10,10 +10,13 @@ from tests.fuzz.case import EITHER, REFUSED, TAKEN, Case, plain
 from tests.fuzz.programs import TRAINERS, WORKING
 
 READERS = ("common.report", "common.curves", "asap.alignment", "brainprop.curves", "burstprop.fig5")
-EVALUATES = {"asap.eval": "asap.train", "brainprop.evaluate": "brainprop.main",
-             "burstprop.evaluate": "burstprop.train_mnist",
-             "lra_e.evaluate": "lra_e.mnist.mnist_torch",
-             "s3net.tinyimagenet.eval": "s3net.tinyimagenet.train"}  # fmt: skip
+EVALUATES = {
+    "asap.eval": "asap.train",
+    "brainprop.evaluate": "brainprop.main",
+    "burstprop.evaluate": "burstprop.train_mnist",
+    "lra_e.evaluate": "lra_e.mnist.mnist_torch",
+    "s3net.tinyimagenet.eval": "s3net.tinyimagenet.train",
+}
 DOCUMENTS = ("config.json", "environment.json", "summary.json", "checkpoints/last/state.json")
 FILES = (*DOCUMENTS, "metrics.jsonl", "checkpoints/last/tensors.safetensors")
 
@@ -57,8 +60,9 @@ def _resume(chance: random.Random, run: Path) -> list[str]:
 
 def _change(chance: random.Random, run: Path, resumes: bool) -> tuple[str, bool]:
     """Change a run; what was done, and whether a resume certainly cannot go on from it."""
-    what = chance.choice(("json", "json", "json", "bytes", "gone", "folder", "link", "whole",
-                          "metrics", "locked"))  # fmt: skip
+    what = chance.choice(
+        ("json", "json", "json", "bytes", "gone", "folder", "link", "whole", "metrics", "locked")
+    )
     if what == "json":
         return edits.json_file(chance, run / chance.choice(DOCUMENTS)), False
     if what == "bytes":

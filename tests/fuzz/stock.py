@@ -37,8 +37,11 @@ def needed(tasks: Iterable[dict[str, Any]]) -> set[str]:
     modules = {task["module"] for task in tasks if task["kind"] == "runs"}
     runs = {EVALUATES.get(name, name) for name in modules}
     found = {name for name in runs if PROGRAMS[name].run} | ALWAYS
-    return found | {TRAINED.get(t["module"], t["module"]) for t in tasks
-                    if t["kind"] == "weights" and t["module"] in RESUMES}  # fmt: skip
+    return found | {
+        TRAINED.get(t["module"], t["module"])
+        for t in tasks
+        if t["kind"] == "weights" and t["module"] in RESUMES
+    }
 
 
 def runs(names: Iterable[str], stock: Path, folder: Path) -> list[dict[str, Any]]:

@@ -12,8 +12,11 @@ from tests.fuzz import edits
 from tests.fuzz.case import EITHER, REFUSED, TAKEN, Case, plain
 from tests.fuzz.programs import WEIGHTS
 
-RESUMES = {"burstprop.train_imagenet": "-resume_path", "s3net.imagenet.train": "--resume",
-           "s3net.imagenet.validate_10crop": "--resume"}  # fmt: skip
+RESUMES = {
+    "burstprop.train_imagenet": "-resume_path",
+    "s3net.imagenet.train": "--resume",
+    "s3net.imagenet.validate_10crop": "--resume",
+}
 TRAINED = {"s3net.imagenet.validate_10crop": "s3net.imagenet.train"}
 
 

@@ -137,9 +137,13 @@ def _script(module, words, folder, environment, limit, missing, out, err):
 def gloo(rank: int, port: int) -> dict[str, str]:
     """What torchrun would put into the environment of one of two processes on this machine."""
     return {
-        "WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank),
-        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo",
-    }  # fmt: skip
+        "WORLD_SIZE": "2",
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
 
 
 def free_port() -> int:

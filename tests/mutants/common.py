@@ -333,7 +333,7 @@ NUMBERS = (
         'if run.status != "finished":',
         'if run.status == "unheard of":',
     ),
-)  # fmt: skip
+)
 
 SUITE = Suite(
     tests=(
@@ -350,6 +350,13 @@ SUITE = Suite(
         "not every_edit and not stored_re and not half and not tensors",
     ),
     mutations=(*CHECKPOINTS, *RESUMES, *RECORDS, *LOOP, *NUMBERS),
-    preload=("numpy", "safetensors.numpy", "tensorboard.summary.writer.record_writer",
-             "tensorboard.compat.proto.event_pb2", "scipy.stats", "matplotlib.figure", "PIL.Image"),
-)  # fmt: skip
+    preload=(
+        "numpy",
+        "safetensors.numpy",
+        "tensorboard.summary.writer.record_writer",
+        "tensorboard.compat.proto.event_pb2",
+        "scipy.stats",
+        "matplotlib.figure",
+        "PIL.Image",
+    ),
+)

@@ -288,8 +288,18 @@ def test_the_tables_of_this_repository_are_up_to_date():
 
 def test_only_the_columns_that_a_person_knows_must_be_there(tmp_path):
     """Seven empty columns to be filled in by runs, and an error for each one left out."""
-    known = ("id", "source", "dataset", "network", "rule", "metric", "paper", "recipe", "command",
-             "seeds")  # fmt: skip
+    known = (
+        "id",
+        "source",
+        "dataset",
+        "network",
+        "rule",
+        "metric",
+        "paper",
+        "recipe",
+        "command",
+        "seeds",
+    )
     cells = dict(zip(COLUMNS, csv().splitlines()[1].split(","), strict=True))
     path = tmp_path / "targets.csv"
     path.write_text(",".join(known) + "\n" + ",".join(cells[name] for name in known) + "\n")

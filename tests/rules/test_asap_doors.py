@@ -29,8 +29,9 @@ NAN, INF = math.nan, math.inf
 
 
 def plain() -> Any:
-    return nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(36, 5), nn.ReLU(),
-                         nn.Linear(5, 3))  # fmt: skip
+    return nn.Sequential(
+        nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(36, 5), nn.ReLU(), nn.Linear(5, 3)
+    )
 
 
 def steps(model: Any, optimiser: Any, n: int = 3) -> None:
@@ -129,10 +130,16 @@ def test_a_layer_that_is_frozen_after_its_conversion_keeps_its_B(feedback: str) 
 
 
 FROZEN = {
-    "convnet": ("convs.1", "convs.2.weight", "convs.1.weight_fa", "linears.0", "linears.1.weight",
-                "conv_norms.1"),
+    "convnet": (
+        "convs.1",
+        "convs.2.weight",
+        "convs.1.weight_fa",
+        "linears.0",
+        "linears.1.weight",
+        "conv_norms.1",
+    ),
     "resnet18": ("blocks.0", "blocks.1.conv1", "head", "stem"),
-}  # fmt: skip
+}
 CASES = [(model, part) for model, parts in FROZEN.items() for part in parts]
 
 
@@ -216,12 +223,14 @@ def test_a_second_conversion_switches(first: str, second: str) -> None:
     assert [m.feedback for m in model if hasattr(m, "feedback")] == [second] * 3
     assert model.state_dict().keys() == fresh.state_dict().keys()
     assert len(learning) == len(wanted) and {n for n, _ in model.named_parameters()} == {
-        n for n, _ in fresh.named_parameters()}  # fmt: skip
+        n for n, _ in fresh.named_parameters()
+    }
     for layer, old in zip(model, was, strict=True):
         new = getattr(layer, "weight_fa", None)
         assert old is None or new is None or not torch.equal(old, new)
-    assert model[3].weight is kept and all(torch.equal(t, model.state_dict()[n])
-                                           for n, t in state.items())  # fmt: skip
+    assert model[3].weight is kept and all(
+        torch.equal(t, model.state_dict()[n]) for n, t in state.items()
+    )
     model.load_state_dict(fresh.state_dict())
     steps(model, torch.optim.SGD(model.parameters(), lr=0.1))
 
@@ -293,9 +302,16 @@ def refusal(module: Any, *inputs: Any) -> str:
 
 @pytest.mark.parametrize(
     "shape, dtype",
-    [((2, 3), None), ((), None), ((2, 4), torch.float64), ((2, 4), torch.int64),
-     ((2, 4), torch.bool), ((4, 4, 3), None), ((2, 4), torch.complex64)],
-)  # fmt: skip
+    [
+        ((2, 3), None),
+        ((), None),
+        ((2, 4), torch.float64),
+        ((2, 4), torch.int64),
+        ((2, 4), torch.bool),
+        ((4, 4, 3), None),
+        ((2, 4), torch.complex64),
+    ],
+)
 def test_a_linear_layer_refuses_what_nn_linear_refuses(shape: Any, dtype: Any) -> None:
     """In its words: `backward` is never reached."""
     x = torch.ones(shape, dtype=dtype)
@@ -304,9 +320,17 @@ def test_a_linear_layer_refuses_what_nn_linear_refuses(shape: Any, dtype: Any) -
 
 @pytest.mark.parametrize(
     "shape, dtype",
-    [((2, 3, 5, 5), None), ((3, 5, 5), None), ((2, 2, 2, 2), None), ((2, 5), None), ((), None),
-     ((1, 2, 2, 5, 5), None), ((2, 2, 5, 5), torch.float64), ((2, 2, 5, 5), torch.uint8)],
-)  # fmt: skip
+    [
+        ((2, 3, 5, 5), None),
+        ((3, 5, 5), None),
+        ((2, 2, 2, 2), None),
+        ((2, 5), None),
+        ((), None),
+        ((1, 2, 2, 5, 5), None),
+        ((2, 2, 5, 5), torch.float64),
+        ((2, 2, 5, 5), torch.uint8),
+    ],
+)
 @pytest.mark.parametrize("kind", [FeedbackConv2d, SharedConv2d])
 def test_a_convolution_refuses_what_nn_conv2d_refuses(kind: Any, shape: Any, dtype: Any) -> None:
     """Or says it better."""
@@ -374,21 +398,27 @@ RANGES: list[tuple[str, Any, list[Any]]] = [
     ("classes", lambda v: network("convnet", classes=v, mode="bp", width=0.1), [0, -1, 2.5, "a"]),
     ("channels", lambda v: network("resnet18", channels=v, mode="bp", width=0.1), [0, -1, 1.5]),
     ("size", lambda v: network("convnet", size=v, mode="bp", width=0.1), [0, -1, 8.5]),
-    ("widths", lambda v: network("convnet", "bp", widths=v), 
-     [(), (8, 8), (0, 8, 8), 8, (8, 8, NAN)]),
+    (
+        "widths",
+        lambda v: network("convnet", "bp", widths=v),
+        [(), (8, 8), (0, 8, 8), 8, (8, 8, NAN)],
+    ),
     ("widths", lambda v: network("resnet18", "asap", widths=v), [(8, 8, 12, 16), (8, 8)]),
     ("hidden", lambda v: network("convnet", "bp", hidden=v, widths=(8, 8, 8)), [0, -1, NAN]),
     ("width", lambda v: network("resnet18", "bp", width=v), [0, -1, NAN, INF, "a"]),
     ("fa_feedback", lambda v: network("convnet", "fa", fa_feedback=v, width=0.1), ["nope", None]),
-    ("feedback_init", lambda v: network("convnet", "fa", feedback_init=v, width=0.1),
-     ["nope", None]),
+    (
+        "feedback_init",
+        lambda v: network("convnet", "fa", feedback_init=v, width=0.1),
+        ["nope", None],
+    ),
     ("model", lambda v: network(v, "fa"), ["nope", None]),
     ("feedback", lambda v: network("convnet", v, width=0.1), ["nope", None]),
     ("lr", sgd, [-0.1, NAN, INF, "a", [0.1]]),
     ("momentum", lambda v: sgd(0.1, v), [-0.1, 1, NAN]),
     ("weight_decay", lambda v: sgd(0.1, 0.9, v), [-0.1, NAN, INF]),
     ("lr", adam, [-0.1, NAN, INF]),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("argument, make, values", RANGES)

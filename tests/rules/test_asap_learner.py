@@ -80,9 +80,18 @@ def test_a_run_without_feedback_weights_is_read_with_them(tmp_path: Path) -> Non
 
     before = Before()
     checkpoint.save(tmp_path, 1, before, {}, ("last",))  # type: ignore[arg-type]
-    options = {"dataset": "digits", "model": "convnet", "feedback": "asap", "wt": False,
-               "width": 0.04, "fa_feedback": "independent", "shortcut_slip": False,
-               "conv_bias": True, "seed": 1, "epochs": 1}  # fmt: skip
+    options = {
+        "dataset": "digits",
+        "model": "convnet",
+        "feedback": "asap",
+        "wt": False,
+        "width": 0.04,
+        "fa_feedback": "independent",
+        "shortcut_slip": False,
+        "conv_bias": True,
+        "seed": 1,
+        "epochs": 1,
+    }
     config = {"paper": "asap", "script": "asap.train", "options": options}
     (tmp_path / "config.json").write_text(json.dumps(config))
     found = stored.read(tmp_path).state

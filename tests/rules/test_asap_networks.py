@@ -38,9 +38,13 @@ def test_as_many_numbers_learn_as_in_the_original(
             continue
         with torch.device("meta"):
             net = make_network(
-                model, mode, channels=channels, classes=classes,
-                size=28 if channels == 1 else 32, shortcut_slip=True,
-            )  # fmt: skip
+                model,
+                mode,
+                channels=channels,
+                classes=classes,
+                size=28 if channels == 1 else 32,
+                shortcut_slip=True,
+            )
         learning = [p for p in net.parameters() if p.requires_grad]
         assert sum(p.numel() for p in [*learning, *net.cancelled_biases()]) == count, mode
 
@@ -67,11 +71,15 @@ def test_a_step_keeps_what_the_paper_promises() -> None:
     """Counts of activations that weight gradients read (asap, 7), to the number."""
     counts = {(r["net"], r["rule"]): r["conv_inputs"] // 4 for r in memory()}
     promised = {
-        ("convnet", "bp"): 24_576, ("convnet", "asap"): 16_384, ("resnet18", "bp"): 548_864,
-        ("resnet18", "asap"): 303_104, ("resnet18", "asap_k4"): 180_224,
-        ("resnet34", "bp"): 958_464, ("resnet34", "asap"): 507_904,
+        ("convnet", "bp"): 24_576,
+        ("convnet", "asap"): 16_384,
+        ("resnet18", "bp"): 548_864,
+        ("resnet18", "asap"): 303_104,
+        ("resnet18", "asap_k4"): 180_224,
+        ("resnet34", "bp"): 958_464,
+        ("resnet34", "asap"): 507_904,
         ("resnet34", "asap_k4"): 253_952,
-    }  # fmt: skip
+    }
     assert {key: counts[key] for key in promised} == promised
     assert counts["resnet18", "kp"] == promised["resnet18", "bp"]
 

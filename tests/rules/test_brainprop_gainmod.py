@@ -16,8 +16,11 @@ def network(kind: str) -> tuple[list, list, list]:
     if kind == "dense":
         layers, shapes = [gain_rule.dense()] * 3, [(25, 6), (6, 5), (5, 4)]
     else:
-        layers = [gain_rule.conv((5, 5), 3, 1, "valid"), gain_rule.conv((3, 3), 3, 2, "same"),
-                  gain_rule.dense()]  # fmt: skip
+        layers = [
+            gain_rule.conv((5, 5), 3, 1, "valid"),
+            gain_rule.conv((3, 3), 3, 2, "same"),
+            gain_rule.dense(),
+        ]
         shapes = [(9, 3), (27, 2), (8, 4)]
     rng = np.random.default_rng(1)
     W = [tf.Variable(0.5 * rng.standard_normal(shape)) for shape in shapes]
@@ -172,5 +175,7 @@ def test_steps_draw_other_numbers_and_repeat_from_a_state():
     twin.load_state(kept)
     assert np.array_equal(twin.compute(images, labels).selected, chosen[0])
     twin.train_step(images, labels)
-    assert all(np.array_equal(a, b) for a, b in zip(rule.state().values(), twin.state().values(),
-                                                    strict=True))  # fmt: skip
+    assert all(
+        np.array_equal(a, b)
+        for a, b in zip(rule.state().values(), twin.state().values(), strict=True)
+    )

@@ -84,8 +84,9 @@ def test_dropout_keeps_its_share_and_every_step_draws_anew():
     net = make_network("conv", (8, 8, 1), 10, widths={32: 16})
     learner = Learner(net, batch_size=64, seed=1)
     first, again, next_one = (learner.draw(64, step) for step in (0, 0, 1))
-    for a, b, c, layer in zip(first.masks, again.masks, next_one.masks, learner.dropouts,
-                              strict=True):  # fmt: skip
+    for a, b, c, layer in zip(
+        first.masks, again.masks, next_one.masks, learner.dropouts, strict=True
+    ):
         assert np.mean(a) == pytest.approx(1 - layer.rate, abs=0.02)
         assert (a.numpy() == b.numpy()).all() and (a.numpy() != c.numpy()).any()
     assert (first.u.numpy() != next_one.u.numpy()).any()

@@ -144,8 +144,11 @@ def test_an_action_of_value_zero_still_earns_its_error():
 
 def test_a_smaller_batch_is_divided_by_the_nominal_size_and_backprop_by_its_own():
     """(brainprop, D10): the last batch of an epoch counts too much, or backprop's too little."""
-    for algorithm, partial, divisor in (("BrainProp", "nominal", 8), ("BrainProp", "mean", 4),
-                                        ("EBP", "nominal", 4)):  # fmt: skip
+    for algorithm, partial, divisor in (
+        ("BrainProp", "nominal", 8),
+        ("BrainProp", "mean", 4),
+        ("EBP", "nominal", 4),
+    ):
         net = narrow("dense", algorithm)
         learner = Learner(net, algorithm, batch_size=8, partial_batch=partial)
         images, labels = examples(net, 4)
@@ -218,10 +221,16 @@ def test_with_other_feedback_only_what_lies_below_changes():
     shared = Learner(net, batch_size=8)
     a, b = (x.compute(images, labels, draws(net)) for x in (ours, shared))
     assert float(a.loss) == float(b.loss)
-    same = {n: np.allclose(x, y, 1e-12) for n, x, y in
-            zip(ours.names, a.gradients, b.gradients, strict=False)}  # fmt: skip
-    assert same == {"dense1.kernel": False, "dense2.kernel": False, "dense3.kernel": False,
-                    "out1.kernel": True}  # fmt: skip
+    same = {
+        n: np.allclose(x, y, 1e-12)
+        for n, x, y in zip(ours.names, a.gradients, b.gradients, strict=False)
+    }
+    assert same == {
+        "dense1.kernel": False,
+        "dense2.kernel": False,
+        "dense3.kernel": False,
+        "out1.kernel": True,
+    }
 
 
 def test_moving_variance_is_unbiased_where_keras_is_biased():
@@ -234,8 +243,12 @@ def test_moving_variance_is_unbiased_where_keras_is_biased():
             y = layer(tf.cast(x, dtype), training=True)
             expected = 0.5 + 0.5 * batch.var(0, ddof=ddof)
             np.testing.assert_allclose(layer.moving_variance, expected, 1e-5)
-            np.testing.assert_allclose(y, (batch - batch.mean(0)).reshape(x.shape)
-                                       / np.sqrt(batch.var(0) + 1e-3), 1e-4, 1e-4)  # fmt: skip
+            np.testing.assert_allclose(
+                y,
+                (batch - batch.mean(0)).reshape(x.shape) / np.sqrt(batch.var(0) + 1e-3),
+                1e-4,
+                1e-4,
+            )
             frozen = np.asarray(layer.moving_variance)
             layer(tf.cast(x, dtype), training=False)
             layer(tf.cast(x, dtype))  # `training` is False where nobody says

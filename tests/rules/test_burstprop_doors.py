@@ -260,8 +260,18 @@ def test_what_is_no_lesson_is_refused() -> None:
         BurstUpdate(net, [0.1] * 3).step(net.two_phase_pass(images, torch.eye(4)[labels]))
 
 
-NO_RATES = [0.1, [0.1], [0.1, 0.1, -1], [0.1, 0.1, NAN], [0.1, 0.1, INF], "abc", None,
-            ["a", "b", "c"], {0.1, 0.2, 0.3}, np.float32(0.1)]  # fmt: skip
+NO_RATES = [
+    0.1,
+    [0.1],
+    [0.1, 0.1, -1],
+    [0.1, 0.1, NAN],
+    [0.1, 0.1, INF],
+    "abc",
+    None,
+    ["a", "b", "c"],
+    {0.1, 0.2, 0.3},
+    np.float32(0.1),
+]
 
 
 @pytest.mark.parametrize("lr", NO_RATES)
@@ -290,8 +300,13 @@ def test_arrays_and_other_floats_are_brought_to_the_networks_type() -> None:
     target = torch.eye(4)[labels]
     wanted = net.two_phase_pass(images, target)
     reversed_twice = np.ascontiguousarray(images.numpy()[::-1])[::-1]  # negative strides
-    for x in (images.numpy(), images.double(), images.double().numpy(), reversed_twice,
-              images.tolist()):  # fmt: skip
+    for x in (
+        images.numpy(),
+        images.double(),
+        images.double().numpy(),
+        reversed_twice,
+        images.tolist(),
+    ):
         found = net.two_phase_pass(x, target)
         for a, b in zip(found.layers, wanted.layers, strict=True):
             assert torch.equal(a.delta, b.delta) and a.delta.dtype == torch.float32
@@ -357,8 +372,9 @@ def test_no_feedback_inside_a_network_gets_a_sentence() -> None:
     images, labels = batch()
     with pytest.raises(ArgumentError, match=r"^feedback \(=None\) of fc2 must be"):
         net.two_phase_pass(images, torch.eye(4)[labels])
-    only_first = BurstNetwork([BurstLinear(5, 7, feedback=None),
-                               BurstLinear(7, 4, units=SigmoidOutput())])  # fmt: skip
+    only_first = BurstNetwork(
+        [BurstLinear(5, 7, feedback=None), BurstLinear(7, 4, units=SigmoidOutput())]
+    )
     only_first.two_phase_pass(images, torch.eye(4)[labels])  # nobody listens below the first
 
 
@@ -389,8 +405,11 @@ RANGES: list[tuple[str, Any, list[Any]]] = [
     ("lr", lambda v: BackpropLearner(small(), v), [-0.1, NAN, INF, [0.1]]),
     ("momentum", lambda v: BackpropLearner(small(), 0.1, v), [-0.1, 2, NAN]),
     ("weight_decay", lambda v: BackpropLearner(small(), 0.1, 0.1, v), [-0.1, NAN]),
-    ("p_baseline",
-     lambda v: MatchedBackpropLearner(small(), BurstUpdate(small(), [0.1] * 3), v), [0, 2, NAN]),
+    (
+        "p_baseline",
+        lambda v: MatchedBackpropLearner(small(), BurstUpdate(small(), [0.1] * 3), v),
+        [0, 2, NAN],
+    ),
     ("xi_std", lambda v: Noise(0.0, v), [0, -1, NAN, INF]),
     ("xi_mean", Noise, [NAN, INF, "a"]),
     ("std", lambda v: Perturbation(small(), "all", Noise(), v), [0, -1, NAN]),
@@ -401,7 +420,7 @@ RANGES: list[tuple[str, Any, list[Any]]] = [
     ("weight_fa_std", lambda v: imagenet_network(4, weight_fa_std=v), [NAN, INF]),
     ("momentum", imagenet_learner.sgd, [-0.1, 2, NAN]),
     ("weight_decay", lambda v: imagenet_learner.sgd(0.9, v), [-0.1, NAN, INF]),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("argument, make, values", RANGES)

@@ -28,9 +28,12 @@ def batch(n: int = 4, dtype=torch.float64, seed: int = 1):
 
 @pytest.mark.parametrize(
     "feedback, forward, biases, trainable",
-    [("learned", 1_775_760, 2_056, 3_553_576), ("fixed", 3_539_072, 2_478, 3_541_550),
-     (None, 1_775_760, 2_056, 1_777_816)],
-)  # fmt: skip
+    [
+        ("learned", 1_775_760, 2_056, 3_553_576),
+        ("fixed", 3_539_072, 2_478, 3_541_550),
+        (None, 1_775_760, 2_056, 1_777_816),
+    ],
+)
 def test_the_published_nets_have_their_counts(feedback, forward, biases, trainable) -> None:
     """A width of the wrong net: what is compared is no longer equally large."""
     net = make_network(feedback=feedback)
@@ -134,8 +137,10 @@ def test_credit_is_true_at_the_output_and_changes_nothing(feedback: str | None) 
 def test_bfloat16_trains_like_float32(feedback: str | None) -> None:
     """Differences that bfloat16's three digits cannot carry: the rule's update must keep its
     direction, layer by layer, and training its course."""
-    exact, rough = (Learner(small(feedback, weight_fa_std=0.0), [0.05] * 8, sgd(), precision=p)
-                    for p in ("float32", "bfloat16"))  # fmt: skip
+    exact, rough = (
+        Learner(small(feedback, weight_fa_std=0.0), [0.05] * 8, sgd(), precision=p)
+        for p in ("float32", "bfloat16")
+    )
     images, labels = batch(8, torch.float32)
     if feedback:
         gradients = [learner.gradients(images, labels)[1] for learner in (exact, rough)]
@@ -144,8 +149,10 @@ def test_bfloat16_trains_like_float32(feedback: str | None) -> None:
             assert mine.dtype == torch.float32
             cosine = functional.cosine_similarity(mine.flatten(), true.flatten(), 0)
             assert cosine > 0.99, (name, cosine)
-    course = [[float(learner.train_step(images, labels)[0]) for _ in range(8)]
-              for learner in (exact, rough)]  # fmt: skip
+    course = [
+        [float(learner.train_step(images, labels)[0]) for _ in range(8)]
+        for learner in (exact, rough)
+    ]
     assert course[1] == pytest.approx(course[0], rel=0.05)
     assert course[0][-1] < course[0][0] - 0.02
     assert all(p.dtype == torch.float32 for p in rough.net.parameters())

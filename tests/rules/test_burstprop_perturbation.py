@@ -117,8 +117,11 @@ def test_differences_keep_the_digits_that_float32_loses() -> None:
     images, target = torch.randn(32, 30), torch.eye(10)[torch.randint(10, (32,))]
     noise = [torch.randn(32, n) * 1e-3 for n in (40, 40, 10)]
     found = {}
-    for name, double, differences in (("exact", True, True), ("kept", False, True),
-                                      ("lost", False, False)):  # fmt: skip
+    for name, double, differences in (
+        ("exact", True, True),
+        ("kept", False, True),
+        ("lost", False, False),
+    ):
         one = (net.double() if double else net.float(), images.double() if double else images)
         draws = iter(noise)
         kind = one[1].dtype
@@ -129,8 +132,10 @@ def test_differences_keep_the_digits_that_float32_loses() -> None:
         mine: Any = Perturbation(one[0], "all", draw, 1e-3, differences)
         _, [taught] = mine.updates(one[1], target.to(kind))
         found[name] = torch.cat([t.delta.flatten().double() for t in taught])
-    errors = {n: float((found[n] - found["exact"]).norm() / found["exact"].norm())
-              for n in ("kept", "lost")}  # fmt: skip
+    errors = {
+        n: float((found[n] - found["exact"]).norm() / found["exact"].norm())
+        for n in ("kept", "lost")
+    }
     assert errors["kept"] < 3e-6 and errors["lost"] > 10 * errors["kept"], errors
 
 

@@ -50,8 +50,9 @@ def test_three_steps_equal_numpys(conv: bool, recurrent: str | None, feedback: s
     net = small(conv, recurrent=recurrent, feedback=feedback, p_baseline=0.3)
     lr = [0.7, 0.5, 0.3, 0.2][-len(net.names) :]
     momentum, decay, rate = 0.7, 0.02, 0.1 if recurrent == "learned" else 0.0
-    learner = BurstLearner(net, BurstUpdate(
-        net, lr, momentum=momentum, weight_decay=decay, recurrent_lr=rate))  # fmt: skip
+    learner = BurstLearner(
+        net, BurstUpdate(net, lr, momentum=momentum, weight_decay=decay, recurrent_lr=rate)
+    )
     names = ("weight", "bias", "weight_fa", "weight_r")
     theirs: list[Any] = []
     for layer in net.layers:
@@ -62,8 +63,17 @@ def test_three_steps_equal_numpys(conv: bool, recurrent: str | None, feedback: s
     for _ in range(3):
         images, labels = batch(conv)
         learner.train_step(images, labels)
-        oracle.step(theirs, images.numpy(), np.eye(4)[labels.numpy()], lr, momentum, decay, 0.3,
-                    rate, feedback == "learned")  # fmt: skip
+        oracle.step(
+            theirs,
+            images.numpy(),
+            np.eye(4)[labels.numpy()],
+            lr,
+            momentum,
+            decay,
+            0.3,
+            rate,
+            feedback == "learned",
+        )
     learner.state()
     for layer, them in zip(net.layers, theirs, strict=True):
         for name, value in zip(names, (them.W, them.bias, them.Y, them.Z), strict=True):
@@ -77,8 +87,9 @@ def test_with_learned_feedback_W_minus_Y_shrinks_by_the_decay(conv: bool) -> Non
     """A gradient of its own for Y, decay forgotten on Y, or multiplied by the rate."""
     net, decay = small(conv, recurrent="learned"), 0.03
     rates = [0.5] * len(net.names)
-    learner = BurstLearner(net, BurstUpdate(
-        net, rates, momentum=0.9, weight_decay=decay, recurrent_lr=0.1))  # fmt: skip
+    learner = BurstLearner(
+        net, BurstUpdate(net, rates, momentum=0.9, weight_decay=decay, recurrent_lr=0.1)
+    )
     before = [(layer.weight - layer.weight_fa).detach() for layer in net.layers]
     for t in range(1, 5):
         learner.train_step(*batch(conv))
@@ -232,8 +243,9 @@ def test_angles_are_those_of_trigonometry() -> None:
     """NaN for parallel vectors, whose cosine rounds beyond 1; no answer for zero vectors."""
     a = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0], [-2.0, 0.0]])
     b = torch.tensor([[1.0, 1.0], [2.0, 2.0], [1.0, 0.0], [1.0, 0.0]])
-    torch.testing.assert_close(angles(a, b), torch.tensor([45.0, 0.0, 90.0, 180.0]), atol=0.05,
-                               rtol=0)  # fmt: skip
+    torch.testing.assert_close(
+        angles(a, b), torch.tensor([45.0, 0.0, 90.0, 180.0]), atol=0.05, rtol=0
+    )
     rows = torch.randn(500, 40)
     assert torch.isfinite(angles(rows, rows * 3)).all()
     net = small()
@@ -248,8 +260,10 @@ def test_delta_angles_cost_no_bits_and_are_measured_before_the_update() -> None:
     """A reference that changes what is learnt; an average that counts an epoch twice."""
     nets = [small(recurrent="learned") for _ in range(2)]
     nets[1].load_state_dict(nets[0].state_dict())
-    plain, watched = (BurstLearner(net, BurstUpdate(net, [0.5] * 3, recurrent_lr=0.1),
-                                   average=i == 1) for i, net in enumerate(nets))  # fmt: skip
+    plain, watched = (
+        BurstLearner(net, BurstUpdate(net, [0.5] * 3, recurrent_lr=0.1), average=i == 1)
+        for i, net in enumerate(nets)
+    )
     seen = []
     for _ in range(3):
         images, labels = batch()
@@ -274,8 +288,10 @@ def test_matched_backprop_differs_from_burstprop_in_hidden_layers_alone() -> Non
     )
     images, labels = batch()
     assert torch.equal(burst.train_step(images, labels)[0], matched.train_step(images, labels)[0])
-    same = [torch.allclose(a.weight, b.weight, rtol=0, atol=1e-12)
-            for a, b in zip(nets[0].layers, nets[1].layers, strict=True)]  # fmt: skip
+    same = [
+        torch.allclose(a.weight, b.weight, rtol=0, atol=1e-12)
+        for a, b in zip(nets[0].layers, nets[1].layers, strict=True)
+    ]
     assert same == [False, False, True]
 
 
@@ -319,11 +335,20 @@ def test_published_sizes() -> None:
         "conv": networks.make_network("mnist_conv", feedback="learned", recurrent="learned"),
     }
     found = {name: sum(p.numel() for p in net.parameters()) for name, net in counts.items()}
-    assert found == {"narrow": 6_798_154, "wide": 6_621_410, "bp": 2_875_530,
-                     "conv": 2 * 544_280 + 1_034 + 500_000}  # fmt: skip
+    assert found == {
+        "narrow": 6_798_154,
+        "wide": 6_621_410,
+        "bp": 2_875_530,
+        "conv": 2 * 544_280 + 1_034 + 500_000,
+    }
     x = torch.zeros(1, 3, 32, 32)
     assert [tuple(e.shape[1:]) for e in counts["narrow"].trace(x)[1]] == [
-        (64, 14, 14), (128, 5, 5), (256, 3, 3), (1024,), (10,)]  # fmt: skip
+        (64, 14, 14),
+        (128, 5, 5),
+        (256, 3, 3),
+        (1024,),
+        (10,),
+    ]
 
 
 def test_initial_weights_are_spread_as_section_4_5_says() -> None:
@@ -362,9 +387,12 @@ def test_what_cannot_be_is_refused_by_name(make: Any, words: str) -> None:
 def test_any_sizes_and_names_make_a_network() -> None:
     """A library that knows the paper's nets only."""
     net = BurstNetwork(
-        {"eye": BurstConv2d(1, 2, 3), "deep": BurstLinear(72, 5, recurrent="fixed",
-         units=SigmoidUnits()), "out": BurstLinear(5, 3, units=SigmoidOutput(0.5))}
-    )  # fmt: skip
+        {
+            "eye": BurstConv2d(1, 2, 3),
+            "deep": BurstLinear(72, 5, recurrent="fixed", units=SigmoidUnits()),
+            "out": BurstLinear(5, 3, units=SigmoidOutput(0.5)),
+        }
+    )
     assert {"eye.weight", "eye.weight_fa", "deep.weight_r", "out.bias"} <= set(net.state_dict())
     learner = BurstLearner(net, BurstUpdate(net, [0.1] * 3))
     loss, correct = learner.train_step(torch.randn(4, 1, 8, 8), torch.tensor([0, 1, 2, 0]))

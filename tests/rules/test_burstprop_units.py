@@ -108,8 +108,9 @@ def cosines(net: Any) -> list[float]:
     target = labels if softmax else torch.eye(4, dtype=torch.float64)[labels]
     result = net.two_phase_pass(x, target)
     true = torch.autograd.grad(loss_of(net, x, labels), [layer.weight for layer in net.layers])
-    mine = [layer.gradients(t.delta, t.x)[0]
-            for layer, t in zip(net.layers, result.layers, strict=True)]  # fmt: skip
+    mine = [
+        layer.gradients(t.delta, t.x)[0] for layer, t in zip(net.layers, result.layers, strict=True)
+    ]
     return [cosine(a, b) for a, b in zip(mine, true, strict=True)]
 
 
@@ -141,8 +142,9 @@ def test_every_pair_of_hidden_units_is_backprop(below: str, above: str) -> None:
 
 def test_a_convolution_of_rectified_units_learns_below_a_sigmoid_output() -> None:
     """The two parts that travel are told apart behind a transposed convolution as well."""
-    net: Any = BurstNetwork([BurstConv2d(1, 3, 3, units=ReLUUnits()),
-                             BurstLinear(27, 4, units=SigmoidOutput(P))]).double()  # fmt: skip
+    net: Any = BurstNetwork(
+        [BurstConv2d(1, 3, 3, units=ReLUUnits()), BurstLinear(27, 4, units=SigmoidOutput(P))]
+    ).double()
     with torch.no_grad():
         net.layers[1].weight_fa.copy_(net.layers[1].weight)
     x, target = (
@@ -161,8 +163,12 @@ def test_digits_are_learnt_by_rectified_units_under_a_sigmoid_output() -> None:
 
     pixels, classes = load("digits", Path("."), download=False)[0]
     images, labels = torch.tensor(pixels).flatten(1).float() / 255, torch.tensor(classes)
-    net = BurstNetwork([BurstLinear(images.shape[1], 60, units=ReLUUnits()),
-                        BurstLinear(60, 10, units=SigmoidOutput(0.2))])  # fmt: skip
+    net = BurstNetwork(
+        [
+            BurstLinear(images.shape[1], 60, units=ReLUUnits()),
+            BurstLinear(60, 10, units=SigmoidOutput(0.2)),
+        ]
+    )
     for layer in net.layers:
         layer.draw(feedback_std=0.1)
     learner = BurstLearner(net, BurstUpdate(net, [0.3, 0.3], momentum=0.5, weight_decay=1e-4))
@@ -215,8 +221,11 @@ def test_units_that_do_not_learn_by_their_slope_are_refused() -> None:
         def slope(self, e: Any) -> Any:
             return -torch.expm1(-e)
 
-    for units, words in ((Forgetful(), "not the derivative"), (Signed(), "negative event rates"),
-                         (Leaky(), "another rate")):  # fmt: skip
+    for units, words in (
+        (Forgetful(), "not the derivative"),
+        (Signed(), "negative event rates"),
+        (Leaky(), "another rate"),
+    ):
         with pytest.raises(ArgumentError, match=rf"^units of fc1 .*{words}"):
             BurstNetwork([BurstLinear(5, 4, units=units), BurstLinear(4, 3, units=SigmoidOutput())])
     for nonsense in (SigmoidUnits, "sigmoid", torch.nn.ReLU()):
@@ -227,13 +236,19 @@ def test_units_that_do_not_learn_by_their_slope_are_refused() -> None:
 @pytest.mark.parametrize("recurrent", [None, "learned"])
 def test_a_steeper_sigmoid_is_the_same_net_with_larger_weights(recurrent: str | None) -> None:
     """sigmoid(3 y): three times the weights, a third of the gradient, in any regime."""
-    steep: Any = BurstNetwork([BurstLinear(5, 4, units=SteepUnits(), recurrent=recurrent),
-                               BurstLinear(4, 3, units=SigmoidOutput())]).double()  # fmt: skip
-    plain: Any = BurstNetwork([BurstLinear(5, 4, recurrent=recurrent),
-                               BurstLinear(4, 3, units=SigmoidOutput())]).double()  # fmt: skip
+    steep: Any = BurstNetwork(
+        [
+            BurstLinear(5, 4, units=SteepUnits(), recurrent=recurrent),
+            BurstLinear(4, 3, units=SigmoidOutput()),
+        ]
+    ).double()
+    plain: Any = BurstNetwork(
+        [BurstLinear(5, 4, recurrent=recurrent), BurstLinear(4, 3, units=SigmoidOutput())]
+    ).double()
     state = steep.state_dict()
-    plain.load_state_dict(state | {"fc1.weight": 3 * state["fc1.weight"],
-                                   "fc1.bias": 3 * state["fc1.bias"]})  # fmt: skip
+    plain.load_state_dict(
+        state | {"fc1.weight": 3 * state["fc1.weight"], "fc1.bias": 3 * state["fc1.bias"]}
+    )
     # Feedback that is three times as large at a slope three times as large is the same potential.
     steep.fc2.weight_fa.data.div_(3)
     x, target = torch.randn(6, 5, dtype=torch.float64), torch.eye(3).double()[[0, 1, 2, 0, 1, 2]]
@@ -256,18 +271,24 @@ def test_a_steeper_sigmoid_is_the_same_net_with_larger_weights(recurrent: str | 
     [
         (lambda: [], "must end with"),
         (lambda: [torch.nn.Linear(3, 2)], "hold fc1 of type Linear"),
-        (lambda: [BurstLinear(5, 4), BurstLinear(3, 2, units=SigmoidOutput())],
-         "fc2 takes 3 inputs, and fc1 has 4 outputs"),
-        (lambda: [BurstConv2d(1, 3, 3), BurstLinear(7, 2, units=SigmoidOutput())],
-         "fc1 takes 7 inputs, and conv1 has 3 maps"),
-        (lambda: [BurstLinear(5, 4), BurstConv2d(4, 2, 1, units=SigmoidOutput())],
-         "convolution conv1 above the linear fc1"),
+        (
+            lambda: [BurstLinear(5, 4), BurstLinear(3, 2, units=SigmoidOutput())],
+            "fc2 takes 3 inputs, and fc1 has 4 outputs",
+        ),
+        (
+            lambda: [BurstConv2d(1, 3, 3), BurstLinear(7, 2, units=SigmoidOutput())],
+            "fc1 takes 7 inputs, and conv1 has 3 maps",
+        ),
+        (
+            lambda: [BurstLinear(5, 4), BurstConv2d(4, 2, 1, units=SigmoidOutput())],
+            "convolution conv1 above the linear fc1",
+        ),
         (lambda: [*[BurstLinear(4, 4)] * 2, BurstLinear(4, 2, units=SigmoidOutput())], "different"),
         (lambda: {"a.b": BurstLinear(4, 2, units=SigmoidOutput())}, "'a.b'"),
         (lambda: {"names": BurstLinear(4, 2, units=SigmoidOutput())}, "'names'"),
         (lambda: {"layers": BurstLinear(4, 2, units=SigmoidOutput())}, "'layers'"),
     ],
-)  # fmt: skip
+)
 def test_layers_that_do_not_fit_are_refused_when_the_network_is_made(
     layers: Any, words: str
 ) -> None:

@@ -17,9 +17,14 @@ LOSS = functional.cross_entropy
 
 def network() -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(12, 12), nn.BatchNorm1d(12), nn.Tanh(), nn.Dropout(0.2), nn.Linear(12, 12),
-        nn.Tanh(), nn.Linear(12, 5),
-    ).double()  # fmt: skip
+        nn.Linear(12, 12),
+        nn.BatchNorm1d(12),
+        nn.Tanh(),
+        nn.Dropout(0.2),
+        nn.Linear(12, 12),
+        nn.Tanh(),
+        nn.Linear(12, 5),
+    ).double()
 
 
 @pytest.fixture

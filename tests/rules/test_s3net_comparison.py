@@ -57,8 +57,9 @@ def test_a_comparison_model_learns_from_small_images_in_channels_last(name: str)
     assert np.isfinite(loss) and 1 < loss < 60
     moved = sum(not torch.equal(p, before[n]) for n, p in learner.net.named_parameters())
     assert moved > 0.95 * len(before)
-    learner.load_state({n: v.clone() if torch.is_tensor(v) else v
-                        for n, v in learner.state().items()})  # fmt: skip
+    learner.load_state(
+        {n: v.clone() if torch.is_tensor(v) else v for n, v in learner.state().items()}
+    )
 
 
 def test_convolutions_start_as_the_originals_do() -> None:
@@ -179,9 +180,15 @@ def test_a_config_gives_the_network_and_nothing_else(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{}", "[]", '{"edges": 3}', '{"edges": {"16": [[1, 0]], "32": [[0, 1]]}}',
-     json.dumps({"edges": {"16": [[0, 1]], "32": [[0, 32]]}})],
-)  # fmt: skip
+    [
+        "",
+        "{}",
+        "[]",
+        '{"edges": 3}',
+        '{"edges": {"16": [[1, 0]], "32": [[0, 1]]}}',
+        json.dumps({"edges": {"16": [[0, 1]], "32": [[0, 32]]}}),
+    ],
+)
 def test_a_file_without_graphs_is_named(tmp_path: Path, text: str) -> None:
     """A traceback from a file that was cut short."""
     (tmp_path / "graphs.json").write_text(text)

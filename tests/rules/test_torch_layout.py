@@ -148,8 +148,9 @@ def test_burstprops_gradients_pass_the_same_guard(monkeypatch) -> None:
         return False
 
     monkeypatch.setattr(torch_convolution, "corrupts", asked)
-    burst_rule.conv_gradients(torch.randn(2, 3, 4, 4), torch.randn(2, 1, 4, 4),
-                              torch.randn(3, 1, 1, 1), 1)  # fmt: skip
+    burst_rule.conv_gradients(
+        torch.randn(2, 3, 4, 4), torch.randn(2, 1, 4, 4), torch.randn(3, 1, 1, 1), 1
+    )
     assert len(seen) == 1
 
 

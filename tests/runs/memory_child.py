@@ -98,9 +98,12 @@ def s3net(channels: int) -> None:
         net.features.conv0 = nn.Conv2d(channels, 8, 7, stride=2, padding=3, bias=False)
         steps(S3Learner(net, 0.1, size=32), channels, 32)
     rival = nn.Sequential(
-        nn.Conv2d(channels, 4, 3, padding=1), nn.Conv2d(4, 8, 1, 2), nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(), nn.Linear(8, CLASSES),
-    )  # fmt: skip
+        nn.Conv2d(channels, 4, 3, padding=1),
+        nn.Conv2d(4, 8, 1, 2),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, CLASSES),
+    )
     steps(S3Learner(rival, 0.1), channels, 64)
 
 

@@ -15,8 +15,14 @@ from tests.helpers.processes import gloo, of_two_processes, torchrun, two_runs  
 from tests.helpers.records import metrics, steady_lines  # noqa: E402
 
 MODES = {
-    "bp": {}, "fa": {}, "dfa": {}, "kp": {}, "asap": {}, "wt": {"wt": True}, "asap_k4": {},
-}  # fmt: skip
+    "bp": {},
+    "fa": {},
+    "dfa": {},
+    "kp": {},
+    "asap": {},
+    "wt": {"wt": True},
+    "asap_k4": {},
+}
 STEPS, LR = 10, 0.03
 
 
@@ -98,9 +104,27 @@ def test_a_signal_to_one_process_stops_both_and_they_resume_to_the_same_bits(
 ) -> None:
     """A process left waiting for one that has gone; sums that are counted twice after a resume."""
     log = tmp_path / "log"
-    words = ["--data", "digits", "--limit-train", 480, "--limit-test", 50, "--batch-size", 24,
-             "--feedback", "asap", "--width", 0.05, "--epochs", 2, "--threads", 1, "--quiet",
-             "--checkpoint-every", 5]  # fmt: skip
+    words = [
+        "--data",
+        "digits",
+        "--limit-train",
+        480,
+        "--limit-test",
+        50,
+        "--batch-size",
+        24,
+        "--feedback",
+        "asap",
+        "--width",
+        0.05,
+        "--epochs",
+        2,
+        "--threads",
+        1,
+        "--quiet",
+        "--checkpoint-every",
+        5,
+    ]
     codes, said = run_two(log, *words, "--out", tmp_path / "whole")
     assert codes == [0, 0], said
     codes, said = run_two(log, *words, "--out", tmp_path / "cut", told_at=3)
@@ -120,8 +144,23 @@ def test_a_signal_to_one_process_stops_both_and_they_resume_to_the_same_bits(
 
 def test_torchrun_trains_one_run(tmp_path: Path) -> None:
     """Two writers in one directory, or a test set that is counted wrongly."""
-    words = ["--data", "digits", "--limit-train", 96, "--limit-test", 50, "--batch-size", 24,
-             "--feedback", "asap", "--width", 0.05, "--epochs", 2, "--quiet"]  # fmt: skip
+    words = [
+        "--data",
+        "digits",
+        "--limit-train",
+        96,
+        "--limit-test",
+        50,
+        "--batch-size",
+        24,
+        "--feedback",
+        "asap",
+        "--width",
+        0.05,
+        "--epochs",
+        2,
+        "--quiet",
+    ]
     done = torchrun("asap.train", *words, "--out", tmp_path / "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     lines = metrics(tmp_path / "run")
@@ -132,10 +171,21 @@ def test_torchrun_trains_one_run(tmp_path: Path) -> None:
 
     # The file that the first process wrote is the network that both tested.
     best = max(line["test_accuracy"] for line in lines)
-    said = click.testing.CliRunner().invoke(main, [
-        "--data", "digits", "--feedback", "asap", "--width", "0.05", "--limit-test", "50",
-        "--model_path", str(tmp_path / "run/checkpoint/digits_convnet_asap.pth"),
-    ])  # fmt: skip
+    said = click.testing.CliRunner().invoke(
+        main,
+        [
+            "--data",
+            "digits",
+            "--feedback",
+            "asap",
+            "--width",
+            "0.05",
+            "--limit-test",
+            "50",
+            "--model_path",
+            str(tmp_path / "run/checkpoint/digits_convnet_asap.pth"),
+        ],
+    )
     assert f"test accuracy : {best:.2f}" in said.output
     codes, logs = run_two(tmp_path / "log", *words, "--batch-size", 25, "--out", tmp_path / "odd")
     assert 0 not in codes

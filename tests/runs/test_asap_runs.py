@@ -9,9 +9,10 @@ pytest.importorskip("torch", reason="asap trains with torch")
 from tests.helpers import records  # noqa: E402
 from tests.helpers.processes import train_and_kill  # noqa: E402
 
-SMALL = ["--data", "digits", "--limit-train", "100", "--limit-test", "50", "--batch-size", "24",
-         "--epochs", "2", "--width", "0.05", "--threads", "1", "--quiet", "--seed", "3",
-         "--checkpoint-every", "2"]  # fmt: skip
+SMALL = (
+    "--data digits --limit-train 100 --limit-test 50 --batch-size 24 --epochs 2 --width 0.05 "
+    "--threads 1 --quiet --seed 3 --checkpoint-every 2"
+).split()
 MODES = {
     "bp": ["--feedback", "bp"],
     "fa": ["--feedback", "fa"],

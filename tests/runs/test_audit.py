@@ -107,8 +107,12 @@ def test_the_sample_is_the_same_whatever_the_order_of_training(name):
     kind, split = framework(name), numbered(50)
     order = np.random.RandomState(0).permutation(50)
     expected = [order[:7].tolist(), order[7:14].tolist()]
-    for how in ({"seed": 1}, {"seed": 2, "shuffle": True}, {"shuffle": True, "part": (1, 2)},
-                {"pad": 2, "flip": True, "seed": 3, "shuffle": True}):  # fmt: skip
+    for how in (
+        {"seed": 1},
+        {"seed": 2, "shuffle": True},
+        {"shuffle": True, "part": (1, 2)},
+        {"pad": 2, "flip": True, "seed": 3, "shuffle": True},
+    ):
         train = kind(split, 7, **how)
         sample = named(train, 20)
         assert images_of(sample) == images_of(sample) == expected
@@ -144,8 +148,10 @@ def test_a_stream_shows_the_same_crops_of_the_same_images():
     from common.data.torch_stream import TorchStream
     from common.data.torchvision_transforms import random_crop
 
-    split = Split(np.random.RandomState(1).randint(0, 255, (20, 40, 40, 3)).astype(np.uint8),
-                  np.arange(20) % 10)  # fmt: skip
+    split = Split(
+        np.random.RandomState(1).randint(0, 255, (20, 40, 40, 3)).astype(np.uint8),
+        np.arange(20) % 10,
+    )
     found = []
     for seed, epoch in ((1, 0), (2, 3)):
         train = TorchStream(split, 4, random_crop(16), shuffle=True, seed=seed)

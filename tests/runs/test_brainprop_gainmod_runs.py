@@ -12,8 +12,9 @@ from tests.helpers.processes import train_and_kill  # noqa: E402
 from tests.helpers.records import metrics, steady_lines  # noqa: E402
 
 SCRIPT, LEARNER = "brainprop.gain_modulation", "brainprop.gain.learner"
-SMALL = ["--dataset", "digits", "--hidden", "64-32", "--std", "0.1", "--lr-a", "0.05",
-         "--threads", "1", "--quiet", "--seed", "3"]  # fmt: skip
+SMALL = (
+    "--dataset digits --hidden 64-32 --std 0.1 --lr-a 0.05 --threads 1 --quiet --seed 3"
+).split()
 
 
 def last(run: Path) -> dict:
@@ -32,8 +33,21 @@ def test_it_learns_digits_with_either_preset(compat, tmp_path, capsys):
 
 def test_a_conv_network_and_batches_run(tmp_path):
     """Shapes that fit one sample and a dense layer only."""
-    words = [*SMALL[:2], "--network", "conv", "--hidden", "4-4-8", "--batch-size", "32",
-             "--limit-train", "200", "--epochs", "1", "--audit", "--quiet"]  # fmt: skip
+    words = [
+        *SMALL[:2],
+        "--network",
+        "conv",
+        "--hidden",
+        "4-4-8",
+        "--batch-size",
+        "32",
+        "--limit-train",
+        "200",
+        "--epochs",
+        "1",
+        "--audit",
+        "--quiet",
+    ]
     main.main([*words, "--out", str(tmp_path / "run")], standalone_mode=False)
     text = (tmp_path / "run" / "metrics.jsonl").read_text()
     assert '"layer4"' in text and last(tmp_path / "run")["val_loss"] > 0
@@ -41,8 +55,19 @@ def test_a_conv_network_and_batches_run(tmp_path):
 
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path):
     """Draws that a resume begins anew; the leaking validation set of another epoch."""
-    words, log = [*SMALL, "--limit-train", "60", "--epochs", "2", "--redrawn-validation",
-                  "--checkpoint-every", "20"], tmp_path / "log"  # fmt: skip
+    words, log = (
+        [
+            *SMALL,
+            "--limit-train",
+            "60",
+            "--epochs",
+            "2",
+            "--redrawn-validation",
+            "--checkpoint-every",
+            "20",
+        ],
+        tmp_path / "log",
+    )
     run = [tmp_path / "whole", tmp_path / "cut"]
     assert train_and_kill(log, SCRIPT, LEARNER, *words, "--out", run[0]) == 0, log.read_text()
     killed = train_and_kill(log, SCRIPT, LEARNER, *words, "--out", run[1], kill_at=80)

@@ -10,9 +10,10 @@ from tests.helpers.processes import train_and_kill  # noqa: E402
 from tests.helpers.records import left_by, steady_lines  # noqa: E402
 
 SCRIPT = ("brainprop.main", "brainprop.learner")
-WORDS = ["MNIST", "conv", "BrainProp", "--data", "digits", "--width", "0.1", "--limit-train", "200",
-         "--limit-test", "60", "--batch-size", "32", "--epochs", "3", "--checkpoint-every", "3",
-         "--quiet", "--epsilon", "0.5", "--threads", "1"]  # fmt: skip
+WORDS = (
+    "MNIST conv BrainProp --data digits --width 0.1 --limit-train 200 --limit-test 60 "
+    "--batch-size 32 --epochs 3 --checkpoint-every 3 --quiet --epsilon 0.5 --threads 1"
+).split()
 
 
 @pytest.mark.parametrize(

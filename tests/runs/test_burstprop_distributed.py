@@ -28,8 +28,15 @@ def learner(rule: str, world: Any = None) -> Any:
     net = net.double()
     if rule == "backprop":
         return BackpropLearner(net, 0.5, 0.8, 0.01, world)
-    update = BurstUpdate(net, [0.5] * len(net.names), momentum=0.8, weight_decay=0.01,
-                         recurrent_lr=0.1, by_batch=rule == "by_batch", world=world)  # fmt: skip
+    update = BurstUpdate(
+        net,
+        [0.5] * len(net.names),
+        momentum=0.8,
+        weight_decay=0.01,
+        recurrent_lr=0.1,
+        by_batch=rule == "by_batch",
+        world=world,
+    )
     if rule == "matched":
         return MatchedBackpropLearner(net, update, 0.2)
     return BurstLearner(net, update)

@@ -73,9 +73,26 @@ def test_two_processes_make_one_run_stop_together_and_go_on(tmp_path: Path) -> N
     differs."""
     pytest.importorskip("torchvision", reason="its transforms")
     log = tmp_path / "log"
-    words = ["--data", "digits", "--limit-train", 80, "--limit-test", 7, "-batch_size", 4,
-             "-n_epochs", 1, "--width", 0.05, "--threads", 1, "--workers", 0,
-             "--checkpoint-every", 5]  # fmt: skip
+    words = [
+        "--data",
+        "digits",
+        "--limit-train",
+        80,
+        "--limit-test",
+        7,
+        "-batch_size",
+        4,
+        "-n_epochs",
+        1,
+        "--width",
+        0.05,
+        "--threads",
+        1,
+        "--workers",
+        0,
+        "--checkpoint-every",
+        5,
+    ]
     codes, said = run_two(log, tmp_path / "whole", *words)
     assert codes == [0, 0], said
     assert said[0].count(" * Acc@1") == 2 and "Acc@1" not in said[1]

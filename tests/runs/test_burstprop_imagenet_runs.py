@@ -11,9 +11,10 @@ from tests.helpers import records  # noqa: E402
 from tests.helpers.processes import train_and_kill  # noqa: E402
 
 SAMPLE = Path(__file__).parents[2].parent / "shared/data/imagenette_sample"
-SMALL = ["--limit-train", "20", "--limit-test", "6", "-batch_size", "4", "-n_epochs", "2",
-         "--width", "0.1", "--workers", "0", "--threads", "1", "--quiet", "--seed", "3",
-         "--checkpoint-every", "2"]  # fmt: skip
+SMALL = (
+    "--limit-train 20 --limit-test 6 -batch_size 4 -n_epochs 2 --width 0.1 --workers 0 "
+    "--threads 1 --quiet --seed 3 --checkpoint-every 2"
+).split()
 RULES = {
     "burstprop": ["--audit"],
     "feedback_alignment": ["-weight_fa_learning", "False", "-use_adam", "True"],

@@ -9,9 +9,10 @@ torch = pytest.importorskip("torch", reason="burstprop trains with torch")
 from tests.helpers import records  # noqa: E402
 from tests.helpers.processes import train_and_kill  # noqa: E402
 
-SMALL = ["--data", "digits", "--limit-train", "100", "--limit-test", "50", "-batch_size", "24",
-         "--epochs", "2", "--threads", "1", "--quiet", "--seed", "3",
-         "--checkpoint-every", "2"]  # fmt: skip
+SMALL = (
+    "--data digits --limit-train 100 --limit-test 50 -batch_size 24 --epochs 2 --threads 1 "
+    "--quiet --seed 3 --checkpoint-every 2"
+).split()
 ONE = ["-n_hidden_layers", "1"]
 RULES = {
     "learned": [*ONE, "-weight_fa_learning", "True", "--delta-angles", "epoch", "--audit"],
@@ -20,9 +21,18 @@ RULES = {
     "backprop": [*ONE, "-use_backprop", "True"],
     "matched": [*ONE, "-use_backprop", "True", "--matched"],
     "perturbation": [*ONE, "-use_node_pertubation", "True"],
-    "units": [*ONE, "-use_node_pertubation", "True", "-sequential_pertubation", "True",
-              "-perturb_units", "True", "--compat", "original"],
-}  # fmt: skip
+    "units": [
+        *ONE,
+        "-use_node_pertubation",
+        "True",
+        "-sequential_pertubation",
+        "True",
+        "-perturb_units",
+        "True",
+        "--compat",
+        "original",
+    ],
+}
 
 
 def train(log: Path, *words: object, kill_at: int = 0, script: str = "mnist") -> int | None:
@@ -33,8 +43,9 @@ def train(log: Path, *words: object, kill_at: int = 0, script: str = "mnist") ->
 
 def left(run: Path) -> tuple[bytes, list[dict], list[list]]:
     """What every run leaves, and the original's files."""
-    networks = [torch.load(run / f"{name}.pth", weights_only=True)
-                for name in ("initial_model", "model")]  # fmt: skip
+    networks = [
+        torch.load(run / f"{name}.pth", weights_only=True) for name in ("initial_model", "model")
+    ]
     plain = [[(n, t.tolist()) for n, t in state.items()] for state in networks]
     return *records.left(run), plain
 
@@ -53,9 +64,10 @@ def test_a_killed_run_goes_on_to_the_same_bits(rule: str, tmp_path: Path) -> Non
 
 def test_cifars_script_goes_on_to_the_same_bits_with_crops_and_flips(tmp_path: Path) -> None:
     """An augmentation that is drawn anew; the wide net of fixed feedback."""
-    words = ["--data", "digits", "--limit-train", "20", "--limit-test", "10", "-batch_size", "5",
-             "--epochs", "2", "--threads", "1", "--quiet",
-             "-weight_fa_learning", "False"]  # fmt: skip
+    words = (
+        "--data digits --limit-train 20 --limit-test 10 -batch_size 5 --epochs 2 --threads 1 "
+        "--quiet -weight_fa_learning False"
+    ).split()
     log = tmp_path / "log"
     assert train(log, tmp_path / "whole", *words, script="cifar10") == 0, log.read_text()
     assert train(log, tmp_path / "cut", *words, kill_at=7, script="cifar10") == -signal.SIGKILL

@@ -9,8 +9,9 @@ from tests.helpers.processes import run_script
 
 pytest.importorskip("torch")
 ROOT = Path(__file__).parents[2]
-QUICK = ["--data", "digits", "--limit-train", "8", "--limit-test", "8", "-batch_size", "4",
-         "--epochs", "1", "--quiet", "--threads", "1"]  # fmt: skip
+QUICK = (
+    "--data digits --limit-train 8 --limit-test 8 -batch_size 4 --epochs 1 --quiet --threads 1"
+).split()
 NARROW = [*QUICK, "--width", "0.1", "--workers", "0"]
 
 

@@ -20,8 +20,10 @@ from s3net.imagenet import program  # noqa: E402
 from s3net.imagenet.train import main as s3net  # noqa: E402
 from tests.helpers.records import left  # noqa: E402
 
-SMALL = ["--arch", "s3net_new1", "--image-size", "32", "--batch-size", "4", "--epochs", "2",
-         "--workers", "0", "--threads", "1", "--quiet", "--print-freq", "0"]  # fmt: skip
+SMALL = (
+    "--arch s3net_new1 --image-size 32 --batch-size 4 --epochs 2 --workers 0 --threads 1 "
+    "--quiet --print-freq 0"
+).split()
 
 
 @pytest.fixture

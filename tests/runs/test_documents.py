@@ -276,8 +276,9 @@ def test_every_edit_of_a_checkpoints_document_is_one_line_or_harmless(made, tmp_
             assert told & set(map(str, place)) or change in (1.5, None, True), (place, change)
 
 
-@pytest.mark.parametrize("key", ["epoch", "batch", "step", "sums", "seconds", "line", "best",
-                                 "stopped", "metrics_bytes"])  # fmt: skip
+@pytest.mark.parametrize(
+    "key", ("epoch batch step sums seconds line best stopped metrics_bytes").split()
+)
 def test_what_a_checkpoint_remembers_is_needed_whole(key, run):
     """A missing position is taken for the start."""
     document = json.loads((run / STATE).read_text())
@@ -365,7 +366,7 @@ def test_a_missing_key_is_named_where_something_rests_on_it(kind, name, needed, 
 @pytest.mark.parametrize(
     ("kind", "value", "part"),
     [
-        (SUMMARY, {"status": "done"}, "status (=\"done\") must be one of finished, failed"),
+        (SUMMARY, {"status": "done"}, 'status (="done") must be one of finished, failed'),
         (SUMMARY, {"status": "failed", "seconds": -1}, "seconds (=-1) must be a finite"),
         (SUMMARY, {"status": "failed", "final": []}, "final (=[]) must be an object or null"),
         (ENVIRONMENT, {"packages": {"torch": 2}}, "packages.torch (=2) must be a text"),
@@ -377,7 +378,7 @@ def test_a_missing_key_is_named_where_something_rests_on_it(kind, name, needed, 
         (NUMBER, math.nan, "must be a finite number"),
         (NUMBER, False, "must be a finite number"),
     ],
-)  # fmt: skip
+)
 def test_the_line_names_key_value_and_what_is_allowed(kind, value, part):
     """An error that sends the reader through the whole file."""
     with pytest.raises(UserError) as caught:

@@ -224,8 +224,10 @@ def test_a_tied_tensor_is_stored_once_and_comes_back_twice(tmp_path):
     train(tmp_path / "run")
     folder = checkpoint.of_run(tmp_path / "run", "last")
     assert set(Learner().backend.load_tensors(folder / "tensors.safetensors")) == {
-        "W", "momentum", "rng.cpu",
-    }  # fmt: skip
+        "W",
+        "momentum",
+        "rng.cpu",
+    }
     notes = json.loads((folder / "state.json").read_text())["tensors"]
     assert notes["shadow"]["stored_as"] == "W"
     state: dict[str, Any] = {}

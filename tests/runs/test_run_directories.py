@@ -59,8 +59,14 @@ def test_each_part_of_a_resumed_run_says_what_it_ran_with(tmp_path):
     kept = json.loads((tmp_path / "environment.json").read_text())
     (part,) = kept.pop("resumed")
     assert kept == begun
-    assert part == {"step": 7, "time": "2", "git_commit": "b", "git_dirty": False,
-                    "command": ["y"], "differences": changed}  # fmt: skip
+    assert part == {
+        "step": 7,
+        "time": "2",
+        "git_commit": "b",
+        "git_dirty": False,
+        "command": ["y"],
+        "differences": changed,
+    }
 
 
 def test_an_audited_run_has_the_bits_of_one_that_is_not(toy, tmp_path):

@@ -14,8 +14,19 @@ from tests.helpers.processes import train_and_kill, two_runs  # noqa: E402
 from tests.helpers.records import metrics  # noqa: E402
 
 SCRIPT, LEARNER = "s3net.imagenet.train", "s3net.learner"
-SMALL = ["-a", "s3net_small", "--image-size", 32, "--threads", 1, "--quiet", "--seed", 3,
-         "--lr", 0.05]  # fmt: skip
+SMALL = [
+    "-a",
+    "s3net_small",
+    "--image-size",
+    32,
+    "--threads",
+    1,
+    "--quiet",
+    "--seed",
+    3,
+    "--lr",
+    0.05,
+]
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +120,19 @@ def test_two_processes_train_one_network_and_test_every_image_once(folder, tmp_p
 
     with contextlib.redirect_stdout(io.StringIO()) as said:
         main.main(
-            [str(folder), "-e", "-a", "s3net_small", "--image-size", "32", "-j", "0", "--quiet",
-             "--resume", str(tmp_path / "run/checkpoint.pth.tar")],
+            [
+                str(folder),
+                "-e",
+                "-a",
+                "s3net_small",
+                "--image-size",
+                "32",
+                "-j",
+                "0",
+                "--quiet",
+                "--resume",
+                str(tmp_path / "run/checkpoint.pth.tar"),
+            ],
             standalone_mode=False,
-        )  # fmt: skip
+        )
     assert f" * Acc@1 {lines[-1]['test_accuracy']:.3f}" in said.getvalue()

@@ -9,17 +9,20 @@ pytest.importorskip("torch", reason="s3net trains with torch")
 from tests.helpers.processes import SERVER, run_with_signal, train_and_kill  # noqa: E402
 from tests.helpers.records import left  # noqa: E402
 
-SMALL = ["--data", "digits", "--limit-train", "100", "--limit-test", "50", "--batch-size", "24",
-         "--epochs", "2", "--image-size", "32", "--threads", "1", "--quiet", "--seed", "3",
-         "--checkpoint-every", "2", "--lr-step", "1"]  # fmt: skip
-CIFAR = ["--data", "digits", "--limit-train", "100", "--limit-test", "50", "--batch-size", "24",
-         "--epochs", "2", "--growth-rate", "4", "--channels", "8", "--depth", "10",
-         "--threads", "1", "--quiet", "--seed", "3", "--checkpoint-every", "2",
-         "--dropout", "0.2"]  # fmt: skip
+SMALL = (
+    "--data digits --limit-train 100 --limit-test 50 --batch-size 24 --epochs 2 --image-size "
+    "32 --threads 1 --quiet --seed 3 --checkpoint-every 2 --lr-step 1"
+).split()
+CIFAR = (
+    "--data digits --limit-train 100 --limit-test 50 --batch-size 24 --epochs 2 --growth-rate "
+    "4 --channels 8 --depth 10 --threads 1 --quiet --seed 3 --checkpoint-every 2 --dropout "
+    "0.2"
+).split()
 
-RANDOM = ["--data", "digits", "--limit-train", "100", "--limit-test", "50", "--batch-size", "24",
-          "--epochs", "2", "--image-size", "32", "--threads", "1", "--quiet", "--seed", "3",
-          "--checkpoint-every", "2"]  # fmt: skip
+RANDOM = (
+    "--data digits --limit-train 100 --limit-test 50 --batch-size 24 --epochs 2 --image-size "
+    "32 --threads 1 --quiet --seed 3 --checkpoint-every 2"
+).split()
 LEARNER = "s3net.learner"
 
 

@@ -77,8 +77,9 @@ def test_a_line_has_the_batch_and_the_mean_so_far(tmp_path: Path, capsys) -> Non
     assert few[1][7:] == [4, 2.5, 25, 25, 50, 50]
     assert few[2][7:] == [7, 6.5, 25, 25, 50, 50]
     last = all_lines[-1]
-    assert last[7:] == pytest.approx([10, (4 * (6 + 7 + 8 + 9) + 2 * 10) / 18, 50, 500 / 18, 100,
-                                      1000 / 18], abs=1e-3)  # fmt: skip
+    assert last[7:] == pytest.approx(
+        [10, (4 * (6 + 7 + 8 + 9) + 2 * 10) / 18, 50, 500 / 18, 100, 1000 / 18], abs=1e-3
+    )
     assert all(row[4] >= row[6] >= 0 for row in found)  # data time is part of the time
     text = (tmp_path / "all/metrics.jsonl").read_text().splitlines()
     epoch = [json.loads(line) for line in text][-1]

@@ -58,8 +58,9 @@ def test_in_a_run_of_asap(tmp_path: Path, capsys):
 
     folder, run = write_tiny(tmp_path), tmp_path / "run"
     words = ["--dataset", "tiny_imagenet", "--data-dir", folder, "--model", "resnet18"]
-    start(main, *words, "--feedback", "bp", "--width", 0.25, "--batch-size", 3,
-          "--out", run, *COMMON)  # fmt: skip
+    start(
+        main, *words, "--feedback", "bp", "--width", 0.25, "--batch-size", 3, "--out", run, *COMMON
+    )
     names = [path.name for path in (run / "checkpoint").iterdir()]
     assert names == ["tiny_imagenet_3_resnet18_bp.pth"]
     assert_named(run, capsys.readouterr().out, folder)

@@ -49,9 +49,14 @@ def run(options):
     learner = Learner(options.lr)
     arm(backend, learner)
     train = Batches(
-        data.train.limit(200), options.size, shuffle=True, seed=options.seed, layout="flat",
-        pad=1, flip=True,
-    )  # fmt: skip
+        data.train.limit(200),
+        options.size,
+        shuffle=True,
+        seed=options.seed,
+        layout="flat",
+        pad=1,
+        flip=True,
+    )
     test = Batches(data.test.limit(100), 100, layout="flat")
     settings = RunSettings.of(options)
     with Run(settings, options.record(), learner, data=data, device=device) as run:

@@ -90,13 +90,24 @@ def altered(file: Any, what: str) -> None:
 
 
 ALTERED = (
-    "layers that are not there", "layers that are no list", "weights without names",
-    "a group for a weight", "text for a weight", "records for a weight",
-    "a group that holds itself", "a soft link upwards", "a link to another file",
-    "data in another file", "terabytes", "a dangling link", "notes that are no JSON",
-    "notes that are no names", "Keras 3 without a last layer", "Keras 3 with a named weight",
+    "layers that are not there",
+    "layers that are no list",
+    "weights without names",
+    "a group for a weight",
+    "text for a weight",
+    "records for a weight",
+    "a group that holds itself",
+    "a soft link upwards",
+    "a link to another file",
+    "data in another file",
+    "terabytes",
+    "a dangling link",
+    "notes that are no JSON",
+    "notes that are no names",
+    "Keras 3 without a last layer",
+    "Keras 3 with a named weight",
     "Keras 3 with a set for layers",
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("what", ALTERED)

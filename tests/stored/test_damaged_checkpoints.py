@@ -72,8 +72,15 @@ def test_half_a_file_is_one_line(make, tmp_path):
             half = tmp_path / f"half{number}{source.suffix}"
             half.write_bytes(data[:part])
             refused(load, learner, half)
-    for number, noise in enumerate((b"\x80\x02", b"PK\x03\x04" + b"x" * 40, b"\x00" * 99,
-                                    struct.pack("<Q", 2**40), b"(lp0\nI1\na.")):  # fmt: skip
+    for number, noise in enumerate(
+        (
+            b"\x80\x02",
+            b"PK\x03\x04" + b"x" * 40,
+            b"\x00" * 99,
+            struct.pack("<Q", 2**40),
+            b"(lp0\nI1\na.",
+        )
+    ):
         (tmp_path / f"noise{number}").write_bytes(noise)
         refused(load, learner, tmp_path / f"noise{number}")
     refused(load, learner, tmp_path)

@@ -70,19 +70,32 @@ MADE: dict[str, Callable[[], Any]] = {
     **{f"asap convnet {m}": partial(_asap, "convnet", m) for m in ("bp", "fa", "dfa", "asap")},
     **{f"asap resnet {m}": partial(_asap, "resnet18", m) for m in ("dfa", "kp", "asap_k4")},
     "asap transport": lambda: _asap("resnet18", "asap", wt=True),
-    **{f"converted {f}": partial(_converted, f)
-       for f in ("fixed", "kp", "uniform", "batchwise", "frozen")},
+    **{
+        f"converted {f}": partial(_converted, f)
+        for f in ("fixed", "kp", "uniform", "batchwise", "frozen")
+    },
     "converted twice": lambda: _converted("kp", 2),
     "receiver": _receiver,
-    **{f"burstprop {f} {r}": partial(_burstprop, f, r)
-       for f in ("learned", "fixed", None) for r in ("learned", "fixed", None)},
+    **{
+        f"burstprop {f} {r}": partial(_burstprop, f, r)
+        for f in ("learned", "fixed", None)
+        for r in ("learned", "fixed", None)
+    },
     **{f"burstprop ImageNet {f}": partial(_imagenet, f) for f in ("learned", "fixed", None)},
     **{f"s3net {w}": partial(_s3, w) for w in ("sparse", "dense", "residual", "plain")},
     **{f"s3net CIFAR {w}": partial(_cifar, w) for w in ("sparse", "dense", "residual")},
-    **{f"s3net {n}": partial(_comparison_model, n)
-       for n in ("ghostnet", "se_resnet50", "oct_resnet50", "lambda_resnet50", "scalenet50",
-                 "randwire_ws")},
-}  # fmt: skip
+    **{
+        f"s3net {n}": partial(_comparison_model, n)
+        for n in (
+            "ghostnet",
+            "se_resnet50",
+            "oct_resnet50",
+            "lambda_resnet50",
+            "scalenet50",
+            "randwire_ws",
+        )
+    },
+}
 
 
 def saved(value: Any, **how: Any) -> Any:

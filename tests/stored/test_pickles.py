@@ -20,8 +20,9 @@ def asap_net(rule: str) -> Any:
 def converted(mode: str) -> Any:
     from asap.conversion import convert
 
-    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(),
-                              torch.nn.Linear(36, 5))  # fmt: skip
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(36, 5)
+    )
     convert(net, mode)
     return net, (3, 5, 5)
 
@@ -68,7 +69,11 @@ def test_a_module_survives_every_way_of_being_kept(case):
     state.seek(0)
     fresh.load_state_dict(torch.load(state, weights_only=True))
     whole.seek(0)
-    kept = [copy.deepcopy(net), pickle.loads(pickle.dumps(net)), fresh,
-            torch.load(whole, weights_only=False)]  # fmt: skip
+    kept = [
+        copy.deepcopy(net),
+        pickle.loads(pickle.dumps(net)),
+        fresh,
+        torch.load(whole, weights_only=False),
+    ]
     for again in kept:
         assert again(images).equal(wanted)

@@ -52,8 +52,9 @@ def test_torch_reads_what_is_written_and_it_is_read_what_torch_writes(kind, tmp_
 
     document = read_pth(tmp_path / "best.tar")
     parallel = {f"module.{n}": t for n, t in document["state_dict"].items()}
-    torch.save(document | {"state_dict": parallel, "best_acc1": torch.tensor(99.0)},
-               tmp_path / "theirs")  # fmt: skip
+    torch.save(
+        document | {"state_dict": parallel, "best_acc1": torch.tensor(99.0)}, tmp_path / "theirs"
+    )
     held = torch_pth_tar.read(tmp_path / "theirs", ("best_acc1", "best_acc5"))
     assert (held.epoch, held.best) == (7, (99.0, 50.0))
     for name, tensor in net.state_dict().items():
@@ -69,8 +70,9 @@ def test_an_optimiser_that_has_not_stepped_has_zeros() -> None:
     net, optimiser = trained("sgd")
     for named in ({}, {"0.weight": None, "0.bias": {}}, {"2.bias": {"momentum_buffer": None}}):
         torch_pth_tar.load_momenta(net, optimiser, named, Path("f"))
-        assert all(not any(torch.tensor(t).flatten()) for e in entries(optimiser)
-                   for t in e.values())  # fmt: skip
+        assert all(
+            not any(torch.tensor(t).flatten()) for e in entries(optimiser) for t in e.values()
+        )
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,10 @@ def one(trace: Trace, pair: str, seed: int) -> None:
     x = random.random_sample((SAMPLES, *shape)).astype(np.float32)
     y = random.randint(0, classes, SAMPLES)
     trace.compare(f"{pair}/labels", y, 0)
-    masks = [random.random_sample((SAMPLES, *layer.input.shape[1:])) >= layer.rate
-             for layer in learner.dropouts]  # fmt: skip
+    masks = [
+        random.random_sample((SAMPLES, *layer.input.shape[1:])) >= layer.rate
+        for layer in learner.dropouts
+    ]
     before = {name: np.asarray(v, np.float64) for name, v in ours.items()}
     never = Draws(tf.ones(SAMPLES), tf.zeros(SAMPLES, tf.int64), [tf.constant(m) for m in masks])
     images, labels = tf.constant(x), tf.constant(y, tf.int64)

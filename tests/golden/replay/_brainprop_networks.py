@@ -148,8 +148,13 @@ class Step:
             output = np.where(np.arange(q.shape[1]) == selected[:, None], q, 0)
         else:
             output = tf.nn.softmax(before.q).numpy()
-        return {"output": output, "loss": float(loss), "accuracy": int(correct) / n,
-                "q": q, "selected": selected}  # fmt: skip
+        return {
+            "output": output,
+            "loss": float(loss),
+            "accuracy": int(correct) / n,
+            "q": q,
+            "selected": selected,
+        }
 
     def evaluate(self, x: Any, y: Any) -> tuple[Any, float, float]:
         import tensorflow as tf
@@ -191,8 +196,12 @@ class Keras:
 
         self.cfg, kind = cfg, cfg["algorithm"]
         net = make_network(cfg)
-        layers = [Mask(x.rate, name=x.name, dtype=cfg["floatx"])
-                  if isinstance(x, keras.layers.Dropout) else x for x in net.layers]  # fmt: skip
+        layers = [
+            Mask(x.rate, name=x.name, dtype=cfg["floatx"])
+            if isinstance(x, keras.layers.Dropout)
+            else x
+            for x in net.layers
+        ]
         if kind == "BrainProp":
             settings = net.layers[-1].get_config()
             layers[-1] = Given.from_config(settings)
@@ -213,8 +222,12 @@ class Keras:
         loss = self.net.train_on_batch(x, y)
         # The zero of the selected unit counts as unselected here, as in the original.
         selected = np.where((output != 0).any(1), (output != 0).argmax(1), -1)
-        return {"output": output, "loss": float(loss), "selected": selected,
-                "accuracy": argmax_accuracy(output, y)}  # fmt: skip
+        return {
+            "output": output,
+            "loss": float(loss),
+            "selected": selected,
+            "accuracy": argmax_accuracy(output, y),
+        }
 
     def evaluate(self, x: Any, y: Any) -> tuple[Any, float, float]:
         output = np.asarray(self.net(x, training=False))

@@ -120,8 +120,12 @@ def replay_output_layer(trace: Trace) -> None:
     settings: dict[str, Any] = {"batch_size": size, "zero_is_unselected": True}
     loss = brainprop_loss(q, s, y, **settings)
     trace.compare("train_output", (onehot(s, q) * q).detach().numpy(), 1e-14)
-    each = torch.stack([brainprop_loss(q[i : i + 1], s[i : i + 1], y[i : i + 1], **settings)
-                        for i in range(len(q))])  # fmt: skip
+    each = torch.stack(
+        [
+            brainprop_loss(q[i : i + 1], s[i : i + 1], y[i : i + 1], **settings)
+            for i in range(len(q))
+        ]
+    )
     trace.compare("loss_elementwise", (onehot(s, q) * each[:, None]).detach().numpy(), 1e-14)
     trace.compare("loss_total", loss.item(), 1e-14)
     trace.compare("dloss_dactivations", torch.autograd.grad(loss, q)[0].numpy(), 1e-14)
@@ -159,8 +163,10 @@ def replay_full_size(trace: Trace, pair: str) -> None:
     x = torch.as_tensor(random.random_sample((n, *shape)).astype(np.float32))
     y = torch.as_tensor(random.randint(0, classes, n))
     trace.compare(f"{pair}/labels", y.numpy(), 0)
-    masks = [torch.as_tensor(random.random_sample(size) >= rate)
-             for size, rate in dropped(net, (n, *shape))]  # fmt: skip
+    masks = [
+        torch.as_tensor(random.random_sample(size) >= rate)
+        for size, rate in dropped(net, (n, *shape))
+    ]
     q = net.train()(x, masks)
     if algorithm == "EBP":
         loss = F.cross_entropy(q, y)

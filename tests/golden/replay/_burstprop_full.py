@@ -21,8 +21,10 @@ def replay_full_size(trace: Trace) -> None:
     for tag in dict.fromkeys(key.partition(".")[0] for key in trace):
         if (found := re.match(TAG, tag)) is not None:
             family, hidden, recurrent, learned = found.groups()
-            how = {"feedback": "learned" if learned == "1" else "fixed",
-                   "recurrent": "learned" if recurrent == "1" else None}  # fmt: skip
+            how = {
+                "feedback": "learned" if learned == "1" else "fixed",
+                "recurrent": "learned" if recurrent == "1" else None,
+            }
             if family == "MNISTNet":
                 net = networks.make_network("mnist", hidden=int(hidden), **how)
             elif family == "MNISTConvNet":

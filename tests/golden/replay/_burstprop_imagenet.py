@@ -193,8 +193,9 @@ def statistics(tensor: Any) -> np.ndarray:
     flat = tensor.double().contiguous().flatten().numpy()
     head = np.zeros(8)
     head[: min(8, flat.size)] = flat[:8]
-    return np.array([flat.mean(), flat.std(), np.linalg.norm(flat), np.abs(flat).max(), *head,
-                     *flat[-4:]])  # fmt: skip
+    return np.array(
+        [flat.mean(), flat.std(), np.linalg.norm(flat), np.abs(flat).max(), *head, *flat[-4:]]
+    )
 
 
 def _compare_statistics(trace: Trace, key: str, tensor: Any, tolerance: float) -> None:

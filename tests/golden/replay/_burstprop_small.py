@@ -272,7 +272,13 @@ def compare_all_at_once(
         assert each is not None
         G, G_bias = layer.gradients(each.delta, each.x)
         y = clean.potentials[i]
-        ours = {"y": y, "e": each.e, "e_perturb": torch.sigmoid(y + noise[i]),
-                "delta": each.delta, "grad_weight": G, "grad_bias": G_bias}  # fmt: skip
+        ours = {
+            "y": y,
+            "e": each.e,
+            "e_perturb": torch.sigmoid(y + noise[i]),
+            "delta": each.delta,
+            "grad_weight": G,
+            "grad_bias": G_bias,
+        }
         for name, value in ours.items():
             compare(trace, f"step1.L{i}.{name}", value, relative)

@@ -37,8 +37,9 @@ def replay_fullgrad(trace: Trace) -> None:
     lengths = [float(layer.l2) for layer in found.layers]
     trace.compare("bias_gradient_l2", np.reshape(lengths, shape), EXACT)
     assert [layer.ndim for layer in found.layers] == trace["bias_gradient_ndim"].tolist()
-    trace.compare("completeness_sum", found.total.numpy().reshape(
-        trace.shape("completeness_sum")), EXACT)  # fmt: skip
+    trace.compare(
+        "completeness_sum", found.total.numpy().reshape(trace.shape("completeness_sum")), EXACT
+    )
     assert float(found.errors) < 1e-12 and float(trace["completeness_error"]) < 1e-12
     trace.compare("saliency", found.saliency.numpy(), EXACT)
     other = fullgrad(net, images, torch.tensor([1]))

@@ -82,8 +82,9 @@ def _watch(net: Any, trace: Trace, prefix: str) -> dict[str, Any]:
     """Outputs of the modules that the trace names, filled in by the next forward pass."""
     found: dict[str, Any] = {"hooks": []}
     modules = dict(net.named_modules())
-    for name in {key.removeprefix(prefix).rpartition("/")[0] for key in trace
-                 if key.startswith(prefix)}:  # fmt: skip
+    for name in {
+        key.removeprefix(prefix).rpartition("/")[0] for key in trace if key.startswith(prefix)
+    }:
 
         def keep(module: Any, inputs: Any, output: Any, name: str = name) -> None:
             found[name] = output.detach().clone().numpy()

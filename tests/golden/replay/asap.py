@@ -93,8 +93,11 @@ def _replay_steps(trace: Trace, config: dict[str, str]) -> None:
         _give_unused_feedback(net)
     _load(trace, net, names)
     lr = float(config["lr0"])
-    make = adam(lr) if config["optimizer"] == "adam" else sgd(
-        lr, float(config["momentum"]), float(config["weight_decay"]))  # fmt: skip
+    make = (
+        adam(lr)
+        if config["optimizer"] == "adam"
+        else sgd(lr, float(config["momentum"]), float(config["weight_decay"]))
+    )
     learner = Learner(net, make)
     before = {n: p.detach().clone() for n, p in net.named_parameters()}
     norms = _watch_deltas(net, names)
@@ -151,9 +154,11 @@ def _load(trace: Trace, net: Any, names: dict[str, str]) -> None:
             if tied(net):  # B is W from the start
                 assert np.array_equal(trace[key], trace[key.removesuffix("_fa")]), name
     for _, layer in net.named_modules():
-        if net.mode == "fa" and net.fa_feedback == "copy" and layer.__class__.__name__ == (
-            "FeedbackConv2d"
-        ):  # fmt: skip
+        if (
+            net.mode == "fa"
+            and net.fa_feedback == "copy"
+            and layer.__class__.__name__ == ("FeedbackConv2d")
+        ):
             layer.weight_fa.data.copy_(layer.weight.data)
 
 
@@ -200,8 +205,10 @@ def _compare_gradients(trace: Trace, net: Any, names: dict[str, str], config: An
     keys = [k for k in trace if k.startswith("step1/grad/")]
     largest = max(float(np.linalg.norm(trace[k])) for k in keys)
     exact = config["grads_stored_as"] == "float64"
-    ours = {f"{names[n.rpartition('.')[0]]}.{n.rpartition('.')[2]}": p.grad
-            for n, p in net.named_parameters()}  # fmt: skip
+    ours = {
+        f"{names[n.rpartition('.')[0]]}.{n.rpartition('.')[2]}": p.grad
+        for n, p in net.named_parameters()
+    }
     for key in keys:
         mine = ours[key.removeprefix("step1/grad/")]
         noise = NOISE * largest
@@ -251,8 +258,10 @@ def _replay_full(trace: Trace, config: dict[str, str]) -> None:
     trace.compare("step1/loss", float(loss.detach()), 1e-11)
     trace.compare("step1/logits", logits.detach().numpy(), 1e-9)
     pairs = learner._pairs
-    grads = {f"{names[n.rpartition('.')[0]]}.{n.rpartition('.')[2]}": p.grad
-             for n, p in net.named_parameters()}  # fmt: skip
+    grads = {
+        f"{names[n.rpartition('.')[0]]}.{n.rpartition('.')[2]}": p.grad
+        for n, p in net.named_parameters()
+    }
     grads |= {f"{names[n]}.weight_fa": W.grad for n, (W, _) in pairs.items()}
     stats = trace["step1/grad_stats"]
     largest = stats[:, 3].max()
