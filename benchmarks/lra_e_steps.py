@@ -24,13 +24,13 @@ def cases(framework: str, device: str, depth: bool) -> list[Case]:
 
 def _cases(hidden: int, batches: Batches, steps: dict[str, Any]) -> list[Case]:
     held = list(batches)
-    found = []
+    made = []
     for rule, step in steps.items():
         turn = cycle(held)
-        found.append(
+        made.append(
             Case(f"mlp-{hidden}x256", rule, BATCH, lambda s=step, t=turn: s(*next(t)))  # type: ignore[misc]
         )
-    return found
+    return made
 
 
 def _torch(hidden: int, device: str) -> list[Case]:
@@ -46,11 +46,8 @@ def _torch(hidden: int, device: str) -> list[Case]:
         rule: Learner(MLP(sizes, device=device), adamw(1e-3), rule).train_step
         for rule in ("bp", "lra_e")
     }
-    layers = [
-        m
-        for a, b in zip(sizes, sizes[1:], strict=False)
-        for m in (nn.Linear(a, b, bias=False), nn.Tanh())
-    ]
+    pairs = zip(sizes, sizes[1:], strict=False)
+    layers = [m for a, b in pairs for m in (nn.Linear(a, b, bias=False), nn.Tanh())]
     net = nn.Sequential(*layers[:-1]).to(device)
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=True)
 
