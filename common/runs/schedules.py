@@ -11,7 +11,7 @@ def cosine(lr: float, epoch: int, epochs: int) -> float:
 
 def steps(lr: float, epoch: int, every: int = 30, factor: float = 0.1) -> float:
     """Times `factor` after every so many epochs: a tenth after 30 is ImageNet's of He et al. 2016
-    (burstprop, 6.3; s3net), a half after 100 BrainProp's."""
+    (burstprop, 6.3) and S3Net's, a half after 100 BrainProp's."""
     return lr * factor ** (epoch // every)
 
 
