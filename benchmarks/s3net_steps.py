@@ -42,10 +42,10 @@ def cases(framework: str, device: str, depth: bool) -> list[Case]:
         step, _ = training(large(rule), 2, 224, 1000, device)
         found.append(Case("large_224", rule, 2, step))
     for growth in (12, 24, 40) if depth else (12, 24):
-        net = CifarS3(growth)
-        step, images = training(net, 64, 32, 100, device)
-        for rule, call in (("bp", alone(net, images, convolutions=True)),
-                           ("layers", alone(net, images)), ("s3net", step)):  # fmt: skip
+        cifar = CifarS3(growth)
+        step, images = training(cifar, 64, 32, 100, device)
+        for rule, call in (("bp", alone(cifar, images, convolutions=True)),
+                           ("layers", alone(cifar, images)), ("s3net", step)):  # fmt: skip
             found.append(Case(f"cifar_k{growth}", rule, 64, call))
     maps = {name: (10, 64, 10) for name in SMALL.values()}
     if depth:
