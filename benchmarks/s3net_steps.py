@@ -44,11 +44,8 @@ def cases(framework: str, device: str, depth: bool) -> list[Case]:
     for growth in (12, 24, 40) if depth else (12, 24):
         cifar = CifarS3(growth)
         step, images = training(cifar, 64, 32, 100, device)
-        for rule, call in (
-            ("bp", alone(cifar, images, convolutions=True)),
-            ("layers", alone(cifar, images)),
-            ("s3net", step),
-        ):
+        for rule, call in (("bp", alone(cifar, images, convolutions=True)),
+                           ("layers", alone(cifar, images)), ("s3net", step)):  # fmt: skip
             found.append(Case(f"cifar_k{growth}", rule, 64, call))
     maps = {name: (10, 64, 10) for name in SMALL.values()}
     if depth:

@@ -22,7 +22,13 @@ TITLES = {
     "residual": "residual (ResNet)",
     "plain": "plain",
 }
-ARROW = {"mutation_scale": 8, "shrinkA": 9, "shrinkB": 9, "linewidth": 1.1}
+ARROW: dict[str, Any] = {
+    "mutation_scale": 8,
+    "shrinkA": 9,
+    "shrinkB": 9,
+    "linewidth": 1.1,
+    "arrowstyle": "-|>",
+}
 Group = frozenset[int]
 """Whose sum some channels bear: 0 is the block's input, i its i-th layer."""
 
@@ -150,10 +156,7 @@ def draw(panels: dict[str, Seen], title: str, file: Path) -> None:
         for a, b in picture.wires:
             jumps = picture.jumps((a, b))
             bend = -0.42 if jumps else 0.0
-            shape: dict[str, Any] = {
-                "arrowstyle": "-|>",
-                "connectionstyle": f"arc3,rad={bend}",
-            } | ARROW
+            shape = ARROW | {"connectionstyle": f"arc3,rad={bend}"}
             colour = "#2563eb" if jumps else "#374151"
             axis.add_patch(FancyArrowPatch((a, 0), (b, 0), color=colour, **shape))
         for i in range(last + 1):

@@ -70,7 +70,7 @@ class TrainOptions(TrainingOptions):
         type=choice(*WIRINGS),
         default="sparse",
         original=False,
-        help="Wiring of the blocks: sparse is S3.",
+        help="The blocks' wiring; sparse is S3.",
     )
     compile: bool = option(
         is_flag=True, default=False, original=False, help="torch.compile the network."

@@ -119,13 +119,9 @@ def kernels(
     return Kernels(state.q, state.t)
 
 
-def parts(whole: Kernels, train: Any, test: Any = None) -> tuple[Kernels, Kernels, Kernels]:
-    """(train-train, test-train, test-test) of the kernels of one set of points with itself.
-
-    train, test   indices; or train: how many come first, the rest are for the test
-    """
-    if test is None:
-        train, test = np.arange(train), np.arange(train, len(whole.ntk))
+def parts(whole: Kernels, train: Any, test: Any) -> tuple[Kernels, Kernels, Kernels]:
+    """(train-train, test-train, test-test) of the kernels of one set of points with itself: at the
+    indices of either half."""
     pairs = ((train, train), (test, train), (test, test))
     a, b, c = (Kernels(*(k[np.ix_(*pair)] for k in whole)) for pair in pairs)
     return a, b, c

@@ -35,11 +35,7 @@ class ConvertOptions(Options):
         help="Decode every image before it is stored (default: yes).",
     )
     quiet: bool = option(
-        "--quiet/--no-quiet",
-        default=False,
-        show_default=False,
-        original=False,
-        help="No progress bar.",
+        "--quiet/--no-quiet", default=False, original=False, help="No progress bar."
     )
 
 

@@ -68,11 +68,7 @@ class ImageNetOptions(TrainingOptions):
         type=nonnegative_int, default=0, help="Epoch to begin with; a resumed file knows its own."
     )
     batch_size: int = option(
-        "-b",
-        "--batch-size",
-        type=kinds.batch,
-        default=156,
-        help="Images a step, over all processes.",
+        "-b", "--batch-size", type=kinds.batch, default=156, help="Images a step, of all processes."
     )
     lr: float = option(
         "--lr",
@@ -87,14 +83,10 @@ class ImageNetOptions(TrainingOptions):
         "--wd",
         type=nonnegative,
         default=1e-4,
-        help="Weight decay of every parameter.",
+        help="Every parameter's weight decay.",
     )
     print_freq: int = same_run(
-        "-p",
-        "--print-freq",
-        type=nonnegative_int,
-        default=10,
-        help="Steps between two lines; 0: none.",
+        "-p", "--print-freq", type=nonnegative_int, default=10, help="Steps between lines; 0: none."
     )
     evaluate: bool = flag("-e", "--evaluate", numbers=False, help="Validate, and train nothing.")
     pretrained: bool = flag(help="Refused: no weights were published; --resume FILE takes yours.")

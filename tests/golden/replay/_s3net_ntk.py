@@ -35,7 +35,8 @@ def replay_kernels(trace: Trace, implementation: str) -> None:
             "blocks": int(blocks),
             "identity": net == "proposed_with_identity",
         }
-        train, cross, test = kernel.parts(route(np.concatenate([x, x_test]), **words), len(x))
+        halves = np.split(np.arange(len(x) + len(x_test)), [len(x)])
+        train, cross, test = kernel.parts(route(np.concatenate([x, x_test]), **words), *halves)
         at = f"{data}/{name}"
         for kind, k_tt, k_st in (("ntk", train.ntk, cross.ntk), ("nngp", train.nngp, cross.nngp)):
             found = kernel.predict(train, cross, test, y, ridge=ridge, kind=kind)
