@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from burstprop.train_imagenet import main
+from common.data.image_folder import FolderSplit
 from common.errors import UsageError, UserError
 from tests.helpers import commands
 from tests.helpers.records import metrics, tensorboard
@@ -283,8 +284,11 @@ def test_tests_are_centred_and_the_hold_out_is_apart(folder, tmp_path) -> None:
     assert random.shape == centre.shape and not torch.equal(random, centre)
     held, _, _ = first("-batch_size", 4, "-validation", "True")
     assert (len(held.train), len(held.test)) == (3, 1)
+    assert isinstance(held.train, FolderSplit) and isinstance(task.train, FolderSplit)
+    assert isinstance(held.test, FolderSplit)
     assert set(held.train.paths) | set(held.test.paths) == set(task.train.paths)
     again = load_task("image_folder", folder, 224, validation=True)
+    assert isinstance(again.test, FolderSplit)
     assert again.test.paths == held.test.paths
     with pytest.raises(UsageError, match=r"batch_size \(=5\) must be a multiple of the 2 proc"):
         task.streams(World(0, 2), 5, 224)

@@ -197,9 +197,11 @@ def test_stored_networks_know_their_ten_classes(tmp_path: Path) -> None:
     from s3net.tinyimagenet.networks import SMALL, open_network
 
     for name in SMALL:
-        found = open_network(name, None)
-        assert (found.name, found.size, len(found.stored.about["classes"])) == (name, 64, 10)
-        assert found.stored.about["test_accuracy"] > 75
+        network = open_network(name, None)
+        assert network.stored is not None
+        about = network.stored.about
+        assert (network.name, network.size, len(about["classes"])) == (name, 64, 10)
+        assert about["test_accuracy"] > 75
 
 
 def test_maps_are_drawn_and_complete(folders, tmp_path: Path, capsys) -> None:

@@ -10,6 +10,7 @@ from common.data import digits, mnist, svhn
 from common.data.datasets import load
 from common.errors import UserError
 from common.files.reading import md5
+from common.runs.settings import RunSettings
 from tests.datasets.test_idx import ARRAYS, FILES, idx_bytes, written
 from tests.datasets.test_images import write_svhn, write_tiny
 
@@ -108,8 +109,7 @@ class Backend:
         return {"device": str(device), "threads": 1}
 
 
-class Options:
-    precision, deterministic = "float32", False
+SETTINGS = RunSettings(paper="toy", script="toy", name="toy", epochs=1)
 
 
 def test_environment_json_says_what_is_unverified(tmp_path: Path, published):
@@ -117,15 +117,15 @@ def test_environment_json_says_what_is_unverified(tmp_path: Path, published):
     from common.runs import environment
 
     raw = written(tmp_path)
-    known = environment.now(Options(), Backend, "cpu", load("mnist", tmp_path, download=False))
+    known = environment.now(SETTINGS, Backend, "cpu", load("mnist", tmp_path, download=False))
     assert known["unverified"] == [] and set(known["data"]) == set(FILES)
     np.save(raw / "notes.npy", np.zeros(3))  # nothing that is read
     (raw / FILES[3]).write_bytes(idx_bytes(ARRAYS[FILES[3]][:5]))
     (raw / FILES[2]).write_bytes(idx_bytes(ARRAYS[FILES[2]][:5]))
-    other = environment.now(Options(), Backend, "cpu", load("mnist", tmp_path, download=False))
+    other = environment.now(SETTINGS, Backend, "cpu", load("mnist", tmp_path, download=False))
     assert other["unverified"] == sorted(FILES[2:])
 
     class Own:
         checksums = {"mine": "0"}
 
-    assert environment.now(Options(), Backend, "cpu", Own())["unverified"] == ["mine"]
+    assert environment.now(SETTINGS, Backend, "cpu", Own())["unverified"] == ["mine"]

@@ -17,6 +17,7 @@ import pytest
 
 from common.errors import UserError
 from common.runs import directory
+from common.runs.settings import RunSettings
 from tests.docs.pages import (
     PACKAGES,
     PAGES,
@@ -59,7 +60,8 @@ def parse(script: list[str], folder: Path) -> None:
     if "--resume" in given and given[given.index("--resume") + 1] == "RUN":
         plain = [w for i, w in enumerate(given) if w != "--resume" and given[i - 1] != "--resume"]
         with main.make_context(name, plain) as context:
-            record = directory.config(context.obj, "docs")
+            options = context.obj
+        record = directory.config(RunSettings.of(options), options.record(), "docs")
         (folder / "RUN" / "config.json").write_text(json.dumps(record))
     with main.make_context(name, list(given)) as context:
         assert context.obj is not None

@@ -5,6 +5,7 @@ None of them needs a framework; runs are written by hand.
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,7 +122,7 @@ def test_fig5_joins_seeds_of_one_recipe_alone(tmp_path, make_run):
     }
 
 
-def record(angle: float | None, **more) -> dict:
+def record(angle: float | None, **more) -> Any:
     facts = {"dataset": "digits", "depth": 2, "rule": "lra_e", "test_accuracy": [90.0]}
     return facts | {"credit_angle": {"W1": 120.0, "W2": angle, "W3": 20.0}} | more
 

@@ -71,7 +71,7 @@ def test_errors_are_activity_minus_target_in_both_forms(activation):
         update = model.compute_lra_update(*batch())
         h, z = model.activities(batch()[0])
         phi = ACTIVATIONS[activation].phi
-        for i, (e, d, y) in enumerate(zip(update.e, update.d, update.y, strict=False)):
+        for i, (e, d, y) in enumerate(zip(update.e, update.d or (), update.y or (), strict=False)):
             assert_close([y, e], [phi(h[i] - 0.4 * d), z[i + 1] - phi(h[i] - 0.4 * d)])
             assert_close([d], [tf.matmul(update.e[i + 1], model.E[i])])
             assert float(tf.reduce_max(tf.abs(e))) > 1e-3

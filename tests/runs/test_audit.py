@@ -1,7 +1,6 @@
 """What an audit is measured on, and what its line says."""
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -170,14 +169,14 @@ def test_a_stream_shows_the_same_crops_of_the_same_images():
 def test_all_audits_of_a_run_are_of_its_first_batches_images():
     """A training set that is drawn anew each epoch, and a sample with it."""
     learner = Turned()
-    audits = Audits(SimpleNamespace(audit=True, audit_every=None, audit_images=4), learner)
+    audits = Audits(True, None, 4, learner)
     first, second = (framework("torch")(numbered(n), 2) for n in (9, 30))
     lines = [audits.measure(first), audits.measure(second)]
     assert lines[0] == lines[1] and (lines[0]["images"], lines[0]["batches"]) == (4, 2)
     assert audits.asked and not audits.due(1)
-    every = Audits(SimpleNamespace(audit=False, audit_every=3, audit_images=4), learner)
+    every = Audits(False, 3, 4, learner)
     assert every.asked and [step for step in range(1, 8) if every.due(step)] == [3, 6]
-    assert Audits(SimpleNamespace(), learner).asked is False
+    assert Audits(False, None, 512, learner).asked is False
 
 
 def test_a_runs_lines_say_on_how_many_images(toy, tmp_path):

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,7 +123,7 @@ class Tied:
 def test_tied_tensors_are_stored_once_and_memory_formats_noted(tmp_path):
     """A checkpoint twice its size; a layout that nobody can find out afterwards."""
     pytest.importorskip("torch", reason="tied storages are torch's")
-    learner = Tied()
+    learner: Any = Tied()
     folder = checkpoint.save(tmp_path, 5, learner, {"epoch": 1}, ("last",))
     stored = learner.backend.load_tensors(folder / "tensors.safetensors")
     assert {"a.W", "b.W"} & stored.keys() == {"a.W"}
@@ -145,7 +146,7 @@ def test_tied_tensors_are_stored_once_and_memory_formats_noted(tmp_path):
 def test_names_shapes_and_dtypes_are_checked_both_ways(change, part, tmp_path, monkeypatch):
     """A momentum that is not restored starts from zero, and nothing says so."""
     pytest.importorskip("torch", reason="the learner is torch's")
-    learner = Tied()
+    learner: Any = Tied()
     folder = checkpoint.save(tmp_path, 5, learner, {}, ("last",))
     state = learner.state()
     change(state)

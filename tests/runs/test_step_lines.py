@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -55,11 +56,13 @@ def train(directory: Path, every: int, epochs: int = 2) -> None:
     settings = RunSettings(
         paper="toy", script="toy", name="toy", epochs=epochs, out=directory, quiet=True
     )
-    learner, data = Learner(), SimpleNamespace(checksums={})
+    learner: Any = Learner()
+    batches: Any = Batches()
+    data = SimpleNamespace(checksums={})
     with Run(settings, {}, learner, data=data, device=torch.device("cpu")) as run:
         for _ in run.epochs():
             lines = StepLines(run, every)
-            for images, labels in lines.batches(Batches()):
+            for images, labels in lines.batches(batches):
                 result = learner.train_step(images, labels)
                 run.add(result)
                 lines.learnt(result, len(labels))

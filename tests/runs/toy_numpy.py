@@ -150,9 +150,20 @@ class Batches:
 
 def settings(directory: Path, resume: bool = False, **more) -> RunSettings:
     """What the command line makes of `--out DIR` or `--resume DIR`."""
-    place = {"resume": directory} if resume else {"out": directory}
-    about = {"paper": "toy", "script": "tests.toy", "name": "toy", "seed": 3, "epochs": EPOCHS}
-    how = {"checkpoint_every": 2, "quiet": True, "precision": "float64", "deterministic": True}
+    place: dict[str, Any] = {"resume": directory} if resume else {"out": directory}
+    about: dict[str, Any] = {
+        "paper": "toy",
+        "script": "tests.toy",
+        "name": "toy",
+        "seed": 3,
+        "epochs": EPOCHS,
+    }
+    how: dict[str, Any] = {
+        "checkpoint_every": 2,
+        "quiet": True,
+        "precision": "float64",
+        "deterministic": True,
+    }
     return RunSettings(**(about | how | place | more))
 
 
@@ -170,17 +181,17 @@ def train(
     given = {k: str(v) if isinstance(v, Path) else v for k, v in vars(chosen).items()}
     given = {k: v for k, v in given.items() if k not in ("paper", "script", "name")}
     given |= {"dataset": "made", "rule": "gd", "lr": lr, "patience": patience}
-    learner = learner or Learner()
+    made: Any = learner or Learner()
     train_set, test_set = Batches(chosen.seed), list(Batches(99).epoch())
     data = SimpleNamespace(checksums={"made": "0"})
-    run = Run(chosen, given, learner, data=data, device="cpu", best="-test_loss")
+    run = Run(chosen, given, made, data=data, device="cpu", best="-test_loss")
     try:
         with run:
             if run.step == 0:
                 run.evaluate("test", test_set)
             for _ in run.epochs():
                 for images, labels in run.batches(train_set):
-                    run.add(learner.train_step(images, labels))
+                    run.add(made.train_step(images, labels))
                 run.evaluate("test", test_set)
                 if patience and run.stalled("-test_loss", patience):
                     run.stop("no better test loss")

@@ -68,7 +68,12 @@ def test_torch_reads_what_is_written_and_it_is_read_what_torch_writes(kind, tmp_
 def test_an_optimiser_that_has_not_stepped_has_zeros() -> None:
     """Momenta of a former life that stay where the file has none."""
     net, optimiser = trained("sgd")
-    for named in ({}, {"0.weight": None, "0.bias": {}}, {"2.bias": {"momentum_buffer": None}}):
+    cases: tuple[dict[str, Any], ...] = (
+        {},
+        {"0.weight": None, "0.bias": {}},
+        {"2.bias": {"momentum_buffer": None}},
+    )
+    for named in cases:
         torch_pth_tar.load_momenta(net, optimiser, named, Path("f"))
         assert all(
             not any(torch.tensor(t).flatten()) for e in entries(optimiser) for t in e.values()

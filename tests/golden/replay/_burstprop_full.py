@@ -1,6 +1,7 @@
 """Nets of MNIST and CIFAR-10 at their published sizes: weights by formula, one step, statistics."""
 
 import re
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ def replay_full_size(trace: Trace) -> None:
     for tag in dict.fromkeys(key.partition(".")[0] for key in trace):
         if (found := re.match(TAG, tag)) is not None:
             family, hidden, recurrent, learned = found.groups()
-            how = {
+            how: dict[str, Any] = {
                 "feedback": "learned" if learned == "1" else "fixed",
                 "recurrent": "learned" if recurrent == "1" else None,
             }
