@@ -179,7 +179,7 @@ class MainOptions(TrainingOptions):
         words: Sequence[str] = self.words
         if "dataset" in self.call.typed and len(words) == 2:
             words = [self.dataset, *words]
-        if not words and ("dataset" in self.call.typed or self.architecture):
+        if not words and (self.call.typed & {"dataset", "data_dir"} or self.architecture):
             return {"architecture": self.architecture or "conv"}
         if len(words) != 3:
             given = f" (={' '.join(words)})" if words else ""

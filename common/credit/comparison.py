@@ -1,6 +1,7 @@
 """An update beside a reference, layer by layer, for anybody's arrays: NumPy's, JAX's, PyTorch's.
 
     >>> import numpy as np
+    >>> from common.credit import compare_arrays
     >>> reference = {"first": np.array([3.0, 4.0]), "last": np.array([1.0, 0.0])}
     >>> update = {"first": np.array([6.0, 8.0]), "last": np.array([0.0, 2.0])}
     >>> print(compare_arrays(update, reference))

@@ -1,9 +1,13 @@
 """Any update of a PyTorch model beside backprop's gradient of the same model, loss and images.
 
-    from common.credit import compare
-
-    loss(model(images), labels).backward()         # whatever rule filled the .grads
-    print(compare(None, model, loss, (images, labels)))
+    >>> import torch
+    >>> from common.credit import compare
+    >>> model, loss = torch.nn.Linear(3, 2, bias=False), torch.nn.functional.cross_entropy
+    >>> images, labels = torch.ones(4, 3), torch.tensor([0, 1, 1, 1])
+    >>> loss(model(images), labels).backward()  # or whatever rule fills the .grads
+    >>> print(compare(None, model, loss, (images, labels)))
+    layer   cosine  angle  norm ratio  signs agree
+    weight  +1.000    0.0       1.000       100.0%
 
 A module with its own derivatives has an attribute `exact`, which makes it use the true ones while
 it is True (`asap.layers` do, and so may yours): that is how the reference is backprop's.

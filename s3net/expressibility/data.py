@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common.errors import ArgumentError, UsageError
+from common.errors import ArgumentError
 from common.files.paths import home
 from s3net.expressibility.kernel import Array
 
@@ -14,7 +14,7 @@ TEST_SHARE = 0.1
 
 
 def depths_of(text: str) -> list[int]:
-    """ "2:8" or "2,4,8" -> numbers of blocks or neurons. UsageError otherwise."""
+    """ "2:8" or "2,4,8" -> numbers of blocks or neurons. ArgumentError otherwise."""
     try:
         if ":" in text:
             first, last = (int(word) for word in text.split(":"))
@@ -24,9 +24,8 @@ def depths_of(text: str) -> list[int]:
     except ValueError:
         depths = []
     if not depths or min(depths) < 1:
-        raise UsageError(
-            f"option --depths (={text}) must be such as 2:8 or 2,4,8, whole numbers >= 1"
-        )
+        why = f"(={text}) must be such as 2:8 or 2,4,8, whole numbers >= 1"
+        raise ArgumentError("depths", why)
     return depths
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["FullGrad", "fullgrad"]
+__all__ = ["FullGrad"]  # `fullgrad` is a module here: the function is `rule.fullgrad`
 
 
 def __getattr__(name: str) -> Any:  # torch only when it is asked for
