@@ -19,6 +19,7 @@ _HOME = {
     "DirectFeedback": "asap.layers",
     "backprop": "asap.layers",
     "convert": "asap.conversion",
+    "deconvert": "asap.conversion",
     "make_network": "asap.networks",
 }
 __all__ = list(_HOME)

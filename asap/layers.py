@@ -215,7 +215,11 @@ class DirectFeedback(nn.Module):
 @contextmanager
 def backprop(model: nn.Module) -> Iterator[nn.Module]:
     """Every layer of the model uses the exact derivatives: the true gradient of the same net."""
-    layers = [m for m in model.modules() if isinstance(m, _Feedback | DirectFeedback)]
+    layers: list[Any] = [
+        m
+        for m in model.modules()
+        if isinstance(m, _Feedback | DirectFeedback) or "weight_fb" in m._buffers
+    ]
     before = [layer.exact for layer in layers]
     try:
         for layer in layers:

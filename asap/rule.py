@@ -14,8 +14,7 @@ and sums keep theirs.
     weight transport      x gets W^T delta        W learns from (s, delta)
     direct feedback       x gets F^T e            nothing arrives from above
 
-Every function works under autocast, torch.compile, torch.func and double precision; none knows a
-module, a file or a command line. `layers` has the modules.
+Every function works under autocast, torch.compile, torch.func and double precision.
 """
 
 from collections.abc import Sequence
@@ -32,16 +31,20 @@ from common.errors import ArgumentError
 Pair = Sequence[int]
 
 
-def linear(x: Tensor, W: Tensor, B: Tensor, b: Tensor | None = None) -> Tensor:
-    """x W^T + b, whose error travels down through B.
+def linear(
+    x: Tensor, W: Tensor, B: Tensor, b: Tensor | None = None, s: Tensor | None = None
+) -> Tensor:
+    """x W^T + b, whose error travels down through B and whose weights learn from s (None: x).
 
-    x (…, n_in), W and B (n_out, n_in), b (n_out,) or None -> (…, n_out). B receives W's gradient if
-    it requires one. Lillicrap et al. 2016; Kolen & Pollack 1994. ArgumentError for a B unlike W;
-    what does not fit W ends as in nn.Linear.
+    x (…, n_in), W and B (n_out, n_in), b (n_out,) or None, s (…, n_s) with n_in a multiple of n_s
+    -> (…, n_out). B receives W's gradient if it requires one; s is tiled and gets none. Lillicrap
+    et al. 2016; Kolen & Pollack 1994. ArgumentError for a B unlike W and an s that does not fit.
     """
     _check(x, W, B)
-    x, W, B, b = _as_autocast(x, W, B, b)
-    return _Linear.apply(x, W, B, b)
+    if s is not None and not tiles(s.shape, x.shape):
+        raise ArgumentError("s", f"(shape {tuple(s.shape)}) cannot be tiled to {tuple(x.shape)}")
+    x, W, B, b, s = _as_autocast(x, W, B, b, s)
+    return _Linear.apply(x, W, B, b, s if s is None else s.detach())
 
 
 def conv2d(
@@ -100,8 +103,8 @@ def receive(x: Tensor, F: Tensor) -> tuple[Tensor, Tensor]:
 def match(s: Tensor, shape: Sequence[int]) -> Tensor:
     """s tiled along its channels and max-pooled to `shape` (N, C, H, W) (asap, 5).
 
-    The channels come as 0..C_s-1, 0..C_s-1, …; kernel and stride of the pool are H_s / H. Where the
-    sizes do not divide, which the original does not meet, the pool is torch's adaptive one.
+    Channels: 0..C_s-1, 0..C_s-1, …; kernel and stride of the pool: H_s / H. Where the sizes do not
+    divide, which the original does not meet, the pool is torch's adaptive one.
     """
     check_match(s.shape, shape)
     pooled = _pool(s, shape)
@@ -110,11 +113,15 @@ def match(s: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def check_match(s: Sequence[int], x: Sequence[int]) -> None:
-    """ArgumentError unless a shared activation of shape `s` can stand in for an input of shape
-    `x`."""
+    """ArgumentError unless an activation of shape `s` can stand in for an input of shape `x`."""
     fits = len(s) == len(x) == 4 and s[0] == x[0] and s[1] > 0 and min(x[2:]) > 0
     if not fits or x[1] % s[1] or any(a < b for a, b in zip(s[2:], x[2:], strict=True)):
         raise ArgumentError("s", f"(shape {tuple(s)}) cannot be tiled and pooled to {tuple(x)}")
+
+
+def tiles(s: Sequence[int], x: Sequence[int]) -> bool:
+    """Whether copies of `s`, a linear layer's shared input, make an input of shape `x`."""
+    return tuple(s[:-1]) == tuple(x[:-1]) and s[-1] > 0 and x[-1] % s[-1] == 0
 
 
 def _tensor(x: Any) -> None:
@@ -155,27 +162,30 @@ class _Linear(Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, W: Tensor, B: Tensor, b: Tensor | None) -> Tensor:
+    def forward(x: Tensor, W: Tensor, B: Tensor, b: Tensor | None, s: Tensor | None) -> Tensor:
         return functional.linear(x, W, b)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
-        x, _, B, b = inputs
-        ctx.save_for_backward(x, B)
+        x, _, B, b, s = inputs
+        ctx.save_for_backward(x if s is None else s, B)
         ctx.biased = b is not None
 
     @staticmethod
     def backward(ctx: Any, delta: Tensor) -> tuple:
-        x, B = ctx.saved_tensors
-        needs_x, needs_W, needs_B, needs_b = ctx.needs_input_grad
+        a, B = ctx.saved_tensors
+        needs_x, needs_W, needs_B, needs_b, _ = ctx.needs_input_grad
         rows, gradient = delta.reshape(-1, delta.shape[-1]), None
         if needs_W or needs_B:
-            gradient = rows.t() @ x.reshape(-1, x.shape[-1])
+            gradient = rows.t() @ a.reshape(-1, a.shape[-1])
+            copies = B.shape[1] // a.shape[-1]
+            gradient = torch.cat([gradient] * copies, 1) if copies > 1 else gradient
         return (
             delta @ B if needs_x else None,
             gradient if needs_W else None,
             gradient if needs_B else None,
             rows.sum(0) if ctx.biased and needs_b else None,
+            None,
         )
 
 
