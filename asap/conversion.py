@@ -68,7 +68,8 @@ def convert(
             raise ArgumentError(name, f"(={value}) goes with feedback {mode}, not {feedback}")
     layers: dict[str, Any] = dict(model.named_modules())
     chosen = _chosen(layers, skip)
-    groups, receivers, output = None, None, None
+    groups, receivers = None, None
+    output: Any = None
     if feedback == "asap":
         groups = _groups(model, layers, chosen, share, linears, images)
     if feedback == "dfa":

@@ -5,8 +5,7 @@
     delta   gradient at the layer's output      F   direct feedback, (classes, features)
     e       gradient at the logits
 
-Only the two derivatives of linear and convolutional layers are replaced; batch norm, ReLU, pooling
-and sums keep theirs.
+Only the two derivatives of linear and convolutional layers are replaced; all others stay exact.
 
     feedback alignment    x gets B^T delta        W learns from (x, delta)   B is fixed
     Kolen-Pollack         x gets B^T delta        W, B learn from (x, delta)
@@ -62,10 +61,9 @@ def conv2d(
     """Convolution whose error travels down through B and whose weights learn from s (None: x).
 
     x (N, C_in, H, W), W and B (C_out, C_in / groups, kh, kw), b (C_out,) or None,
-    s (N, C_s, H_s, W_s) with C_in a multiple of C_s and H_s >= H, W_s >= W; it is brought to x's
-    shape by `match` and gets no gradient. B receives W's gradient if it requires one. With a shared
-    s the layer does not keep x. x and s may both be one image without N, as for nn.Conv2d.
-    ArgumentError for a B unlike W and an s that does not fit; the rest ends as in nn.Conv2d.
+    s (N, C_s, H_s, W_s) with C_in a multiple of C_s and H_s >= H, W_s >= W; brought to x's shape by
+    `match`, it gets no gradient, and x is not kept. B receives W's gradient if it requires one. x
+    and s may be one image without N. ArgumentError for a B unlike W and an s that does not fit.
     """
     _check(x, W, B)
     if x.dim() == 3:
@@ -120,7 +118,7 @@ def check_match(s: Sequence[int], x: Sequence[int]) -> None:
 
 
 def tiles(s: Sequence[int], x: Sequence[int]) -> bool:
-    """Whether copies of `s`, a linear layer's shared input, make an input of shape `x`."""
+    """Whether copies of a linear layer's `s` make an input of shape `x`."""
     return tuple(s[:-1]) == tuple(x[:-1]) and s[-1] > 0 and x[-1] % s[-1] == 0
 
 
@@ -169,7 +167,7 @@ class _Linear(Function):
     def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
         x, _, B, b, s = inputs
         ctx.save_for_backward(x if s is None else s, B)
-        ctx.biased = b is not None
+        ctx.biased, ctx.shares = b is not None, s is not None
 
     @staticmethod
     def backward(ctx: Any, delta: Tensor) -> tuple:
@@ -178,8 +176,7 @@ class _Linear(Function):
         rows, gradient = delta.reshape(-1, delta.shape[-1]), None
         if needs_W or needs_B:
             gradient = rows.t() @ a.reshape(-1, a.shape[-1])
-            copies = B.shape[1] // a.shape[-1]
-            gradient = torch.cat([gradient] * copies, 1) if copies > 1 else gradient
+            gradient = gradient.tile(1, B.shape[1] // a.shape[-1]) if ctx.shares else gradient
         return (
             delta @ B if needs_x else None,
             gradient if needs_W else None,

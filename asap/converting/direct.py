@@ -83,8 +83,8 @@ class Receiver(Hook):
                                 "that the model was converted with: convert it anew")  # fmt: skip
         F = getattr(module, self.buffers[turn])
         if not isinstance(x, Tensor) or x.shape[1:] != F.shape[1:]:
-            raise ArgumentError("at", f"has {self.place}, now of shape {_said(x)}, for which F is "
-                                f"not drawn ({tuple(F.shape)}): convert anew with such images")  # fmt: skip
+            raise ArgumentError("at", f"has {self.place}, now of {_said(x)}, for which F is not "
+                                f"drawn ({tuple(F.shape)}): convert anew for it")  # fmt: skip
         x, carry = rule.receive(x, F)
         self.carries.waiting.append(carry)
         return x
@@ -151,7 +151,7 @@ def receive_at(
     shapes: Mapping[str, list[Shape]],
     like: Tensor,
 ) -> None:
-    """Draw F for each place, of the type and on the device of `like`, the output; hook them all.
+    """Draw F for each place, of the type and on the device of the output `like`; hook all.
 
     F from N(0, 1 / classes), a buffer of the module: `weight_fb` of its first turn, `weight_fb_1` of
     the second; `weight_fb_input` and so on at an input.

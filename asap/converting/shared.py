@@ -114,7 +114,7 @@ def in_order(
             continue
         if call.name in groups:
             raise ArgumentError("model", f"has layer {call.name}, which runs more than once in a "
-                                "forward pass, so that it has no one input: put it into `skip`")  # fmt: skip
+                                "forward pass, on several inputs: put it into `skip`")  # fmt: skip
         tensor = (call.reads, _linear(call.module))
         if tensor in readers and _ready(call):
             groups[call.name] = groups[readers[tensor]]
@@ -141,13 +141,13 @@ def by_name(
                 raise unknown("share", name, chosen)
             if sum(call.name == name for call in calls) > 1:
                 raise ArgumentError("share", f"has layer {name}, which runs more than once in a "
-                                    "forward pass, so that it has no one input: leave it out")  # fmt: skip
+                                    "forward pass, on several inputs: leave it out")  # fmt: skip
         if not _zeros(chosen[follower]):
             raise ArgumentError("share", f"has layer {follower}, whose padding is not numbers of "
-                                "zeros, which a shared input is not padded with: leave it out")  # fmt: skip
+                                "zeros, as a shared input needs it: leave it out")  # fmt: skip
         if _linear(chosen[follower]) != _linear(chosen[leader]):
             raise ArgumentError("share", f"has layer {follower}, which cannot learn from the input "
-                                f"of {leader}: both must be convolutions, or both linear")  # fmt: skip
+                                f"of {leader}: both must be convolutions or linear")  # fmt: skip
         if not calls:
             continue
         for name in (follower, leader):

@@ -26,7 +26,9 @@ class Call:
     reads: int
 
 
-def watch(model: nn.Module, images: Any, modules: Mapping[str, nn.Module]) -> tuple[list[Call], Any]:
+def watch(
+    model: nn.Module, images: Any, modules: Mapping[str, nn.Module]
+) -> tuple[list[Call], Any]:
     """The calls of `modules` (name -> module of the model), in order of their ends; the output.
 
     images   one batch as the model takes it, or the tuple of the model's arguments

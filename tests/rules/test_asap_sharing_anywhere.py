@@ -46,7 +46,12 @@ def agree(plain: Any, ours: Any, images: Any) -> int:
 
 @pytest.mark.parametrize(
     ("model", "mode"),
-    [(m, f) for m in ("convnet", "resnet18", "resnet34") for f in SHARES if m + f != "convnetasap_k4"],
+    [
+        (m, f)
+        for m in ("convnet", "resnet18", "resnet34")
+        for f in SHARES
+        if m + f != "convnetasap_k4"
+    ],
 )
 def test_the_plain_network_converted_is_the_papers_own(model: str, mode: str) -> None:
     """Another order of layers, a shortcut counted as a layer, a pool forgotten (asap, 5)."""
@@ -139,7 +144,9 @@ def test_deconvert_gives_the_plain_model_back(mode: str) -> None:
     assert list(model.state_dict()) == list(before)
     assert all(torch.equal(t, before[n]) for n, t in model.state_dict().items())
     assert {n: id(p) for n, p in model.named_parameters()} == objects
-    assert [type(m) for m in (model.first, model.short, model.head)] == [nn.Conv2d] * 2 + [nn.Linear]
+    assert [type(m) for m in (model.first, model.short, model.head)] == [nn.Conv2d] * 2 + [
+        nn.Linear
+    ]
     assert {n: dict(vars(m)).keys() for n, m in model.named_modules()} == layout
     assert sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()) == 2
     calls.clear()
@@ -167,7 +174,7 @@ def test_a_second_conversion_switches(earlier: str, mode: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_optimiser_hooks_and_names_go_on(mode: str) -> None:
-    """The optimiser's parameters and momenta, the user's hooks, the old keys, the forward's bits."""
+    """The optimiser's parameters, the user's hooks, the old keys, the forward's bits."""
     model = Small()
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     gradients(model)
@@ -221,7 +228,9 @@ def test_the_trace_changes_nothing_and_nothing_is_kept(mode: str) -> None:
     model[1].eval()
     before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
     with pytest.raises(ArgumentError):
-        asap.convert(model, mode, images=IMAGES, **{"share": 0} if mode == "asap" else {"at": ["x"]})
+        asap.convert(
+            model, mode, images=IMAGES, **{"share": 0} if mode == "asap" else {"at": ["x"]}
+        )
     assert torch.equal(state, torch.get_rng_state())
     asap.convert(model, mode, images=IMAGES)
     assert [m.training for m in model] == [i != 1 for i in range(9)]
@@ -262,7 +271,7 @@ def test_tied_layers_stay_tied() -> None:
     assert not torch.equal(convs[2].weight_fa, convs[1].weight_fa)
 
 
-# -- sharing by hand --------------------------------------------------------------------------------
+# -- sharing by hand ------------------------------------------------------------------------------
 
 
 def deltas(seen: dict[str, Any], module: Any, inputs: Any, output: Any) -> None:

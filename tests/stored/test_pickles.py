@@ -21,9 +21,11 @@ def converted(mode: str) -> Any:
     from asap.conversion import convert
 
     net = torch.nn.Sequential(
-        torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(36, 5)
+        *(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Conv2d(4, 4, 1)),
+        *(torch.nn.ReLU(), torch.nn.Conv2d(4, 4, 1), torch.nn.Flatten(), torch.nn.Linear(36, 5)),
     )
-    convert(net, mode)
+    images = {"images": torch.rand(2, 3, 5, 5)} if mode in ("asap", "dfa") else {}
+    convert(net, mode, **images)
     return net, (3, 5, 5)
 
 
@@ -44,7 +46,7 @@ def lra_e(activation: str) -> Any:
 
 CASES = {
     **{f"asap-{rule}": (asap_net, rule) for rule in ("asap", "bp", "dfa")},
-    **{f"asap-converted-{mode}": (converted, mode) for mode in ("kp", "fixed")},
+    **{f"asap-converted-{mode}": (converted, mode) for mode in ("kp", "fixed", "asap", "dfa")},
     **{f"burstprop-{kind}": (burst, kind) for kind in ("learned", "fixed", "rectified")},
     **{f"lra_e-{name}": (lra_e, name) for name in ("tanh", "relu", "sign", "linear", "sigmoid")},
 }
