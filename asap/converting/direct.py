@@ -153,8 +153,8 @@ def receive_at(
 ) -> None:
     """Draw F for each place, of the type and on the device of the output `like`; hook all.
 
-    F from N(0, 1 / classes), a buffer of the module: `weight_fb` of its first turn, `weight_fb_1` of
-    the second; `weight_fb_input` and so on at an input.
+    F from N(0, 1 / classes), a buffer of the module: `weight_fb` of its first turn, `weight_fb_1`
+    of the second; `weight_fb_input` and so on at an input.
     """
     carries = Carries(model, classes := like.shape[1])
     for place, turns in shapes.items():

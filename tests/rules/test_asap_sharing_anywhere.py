@@ -271,6 +271,43 @@ def test_tied_layers_stay_tied() -> None:
     assert not torch.equal(convs[2].weight_fa, convs[1].weight_fa)
 
 
+# -- under torch's transforms ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["asap", "dfa"])
+def test_gradients_of_each_sample_average_to_the_batchs(mode: str) -> None:
+    """torch.func: a slot or a carry that leaks out of a vmapped forward pass."""
+    model = Small()
+    asap.convert(model, mode, **MODES[mode])
+    wanted = gradients(model)
+    state = {n: t.detach() for n, t in [*model.named_parameters(), *model.named_buffers()]}
+
+    def loss(state: Any, image: Any, label: Any) -> Any:
+        logits = torch.func.functional_call(model, state, (image[None],))
+        return functional.cross_entropy(logits, label[None])
+
+    each = torch.func.vmap(torch.func.grad(loss), (None, 0, 0))(state, IMAGES, LABELS)
+    for name, gradient in wanted.items():
+        torch.testing.assert_close(each[name].mean(0), gradient, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", ["asap", "dfa"])
+def test_a_converted_model_under_autocast_and_compiled(mode: str) -> None:
+    """Hooks that the compiler drops, a shared activation of another type than the weights'."""
+    model = Small()
+    asap.convert(model, mode, **MODES[mode])
+    wanted = gradients(model)
+    compiled = gradients(torch.compile(model, backend="aot_eager"))
+    for name, gradient in wanted.items():
+        found = compiled[f"_orig_mod.{name}"]
+        torch.testing.assert_close(found, gradient, rtol=1e-4, atol=1e-6)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = gradients(model)
+    for name, gradient in wanted.items():
+        cosine = functional.cosine_similarity(rough[name].flatten(), gradient.flatten(), 0)
+        assert cosine > 0.9, name
+
+
 # -- sharing by hand ------------------------------------------------------------------------------
 
 

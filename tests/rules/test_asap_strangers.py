@@ -59,6 +59,36 @@ def test_every_rule_converts_a_network_of_torchvisions(name: str) -> None:
     assert torch.equal(again, logits) and all(torch.equal(found[n], g) for n, g in true.items())
 
 
+def test_the_linear_layers_of_a_small_vision_transformer_share() -> None:
+    """Of each block the two linear layers; their widths, d and 2 d, tile."""
+    model = torchvision.models.VisionTransformer(
+        *(16, 8, 3, 2),
+        hidden_dim=16,
+        mlp_dim=32,
+        num_classes=10,
+    )
+    images = torch.randn(2, 3, 16, 16)
+    logits = model(images)
+    asap.convert(model, "asap", share=2, linears=True, images=images)
+    learns = {n: m.learns.name for n, m in model.named_modules() if getattr(m, "learns", None)}
+    blocks = [f"encoder.layers.encoder_layer_{i}.mlp" for i in range(3)]
+    assert learns == {
+        f"{blocks[0]}.3": f"{blocks[0]}.0",
+        f"{blocks[1]}.0": f"{blocks[0]}.0",
+        f"{blocks[1]}.3": f"{blocks[1]}.0",
+        f"{blocks[2]}.0": f"{blocks[1]}.0",
+        f"{blocks[2]}.3": f"{blocks[2]}.0",
+    }
+    assert torch.equal(model(images), logits)
+    functional.cross_entropy(model(images), torch.tensor([0, 1])).backward()
+    for name in learns:
+        layer: Any = model.get_submodule(name)
+        assert torch.equal(layer.weight.grad, layer.weight_fa.grad) and layer.weight.grad.any()
+    asap.convert(model, "dfa", images=images)
+    F: Any = model.get_submodule(f"{blocks[0]}.1").weight_fb
+    assert F.shape == (10, 5, 32)
+
+
 def digits(size: int) -> tuple[Any, ...]:
     """scikit-learn's digits, enlarged to size x size in three equal channels."""
     data, found = load("digits"), []
