@@ -54,7 +54,8 @@ def convert(
     layers are left as they are: we do not know what they compute.
 
     A model that has been converted before gets a new B of the new mode, in the place of its old
-    one, which an optimiser may go on to hold and no longer moves. `deconvert` undoes everything.
+    one, which an optimiser may go on to hold and no longer moves; a layer in `skip` that shared
+    goes on with its own input. `deconvert` undoes everything.
 
     ArgumentError, in one sentence that names the layer, before anything is changed: an unknown
     name, a layer whose weight is computed (parametrised), not made yet (lazy) or no real
@@ -188,7 +189,6 @@ def _plain(layer: Any) -> None:
     for held in (layer._parameters, layer._buffers):
         for name in ("weight_fa", "scale"):
             held.pop(name, None)
-    layer._non_persistent_buffers_set.discard("weight_fa")
     for name in ("feedback", "exact", "moved"):
         layer.__dict__.pop(name, None)
 

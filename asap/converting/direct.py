@@ -57,7 +57,7 @@ class Hook:
 class _Begin(Hook):
     def __call__(self, model: nn.Module, _: Any) -> None:
         self.carries.waiting, self.carries.turns = [], {}
-        self.carries.open = torch.is_grad_enabled()
+        self.carries.open = True
 
 
 class _End(Hook):
@@ -75,8 +75,12 @@ class Receiver(Hook):
 
     def receive(self, module: nn.Module, x: Any) -> Any:
         """x, cut off from what is above, while the model runs and learns."""
-        if not self.carries.open or module.exact:
+        if module.exact or not torch.is_grad_enabled():
             return x
+        if not self.carries.open:
+            raise ArgumentError("model", f"has {self.place}, which runs outside the model's "
+                                "forward pass (alone, or again under gradient checkpointing), "
+                                "where no error of its output arrives: call the model")  # fmt: skip
         turn = self.carries.turn(self.place)
         if turn >= len(self.buffers):
             raise ArgumentError("at", f"has {self.place}, which runs more often than in the batch "

@@ -37,6 +37,7 @@ class _Sharing(nn.Module):
     called    its name in the model
     """
 
+    exact: bool
     serves: Slot | None = None
     learns: Slot | None = None
     called = ""
@@ -45,12 +46,14 @@ class _Sharing(nn.Module):
         """What it learns from in this forward pass, or None for x itself."""
         if self.serves is not None:
             self.serves.x = x
-        if self.learns is None or self.learns is self.serves or not torch.is_grad_enabled():
+        learning = torch.is_grad_enabled() and not self.exact
+        if self.learns is None or self.learns is self.serves or not learning:
             return None
         if self.learns.x is None:
             raise ArgumentError("model", f"has layer {self.called}, which learns from the input of "
                                 f"{self.learns.name}, and that has not run before it in this "
-                                "forward pass: run the whole model, or deconvert it")  # fmt: skip
+                                "forward pass of the model (alone, or again under gradient "
+                                "checkpointing): call the model")  # fmt: skip
         return self.learns.x
 
 
@@ -62,7 +65,7 @@ class SharingConv2d(SharedConv2d, _Sharing):
     def forward(self, x: Tensor, s: Tensor | None = None) -> Tensor:
         """x (N, C_in, H, W) -> (N, C_out, H', W'). ArgumentError where the shared one fails."""
         source = self._source(x)
-        if source is not None and not self.exact and x.dim() == source.dim() == 4:
+        if source is not None and x.dim() == source.dim() == 4:
             _check(self.called, x.shape, self.learns, source.shape, linear=False)
         return super().forward(x, source)
 
@@ -103,6 +106,8 @@ def in_order(
     activation cannot be tiled and pooled to a layer's input, the layer learns from its own and the
     count begins anew. k = 1: everyone from its own (Kolen-Pollack).
     """
+    if not calls:
+        return {}
     stem, last = calls[0].reads, calls[-1].name
     groups: dict[str, str] = {}
     readers: dict[tuple[int, bool], str] = {}

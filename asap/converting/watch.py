@@ -44,7 +44,7 @@ def watch(
         x = inputs[0] if inputs and isinstance(inputs[0], Tensor) else None
         keep.append(x)
         # What is changed in place keeps its id and gets another version.
-        key = (id(x), 0 if x is None or x.is_inference() else x._version)
+        key = (-len(keep), 0) if x is None else (id(x), 0 if x.is_inference() else x._version)
         number = numbers.setdefault(key, len(numbers))
         calls.append(Call(names[module], module, _shape(x), _shape(output), number))
 

@@ -5,6 +5,7 @@ from tests.mutants import Mutation, Suite
 RULE, LAYERS, NETWORKS = "asap/rule.py", "asap/layers.py", "asap/networks.py"
 MODES, SHARING = "asap/modes.py", "asap/sharing.py"
 LEARNER = "asap/learner.py"
+SHARED, DIRECT = "asap/converting/shared.py", "asap/converting/direct.py"
 MUTATIONS = (
     Mutation(
         "use the forward weight where the feedback weight belongs",
@@ -92,6 +93,24 @@ MUTATIONS = (
         "        for W, B in self._pairs.values():\n            B.grad = W.grad\n"
         "        logits = super().differentiate(images, labels)\n",
     ),
+    Mutation(
+        "share with one layer too many in a converted model",
+        SHARED,
+        "if count == k:",
+        "if count > k:",
+    ),
+    Mutation(
+        "count a shortcut's convolution as a layer of its own",
+        SHARED,
+        "if tensor in readers and _ready(call):",
+        "if False and _ready(call):",
+    ),
+    Mutation(
+        "receive at a converted model's first turn's feedback only",
+        DIRECT,
+        "F = getattr(module, self.buffers[turn])",
+        "F = getattr(module, self.buffers[0])",
+    ),
 )
 SUITE = Suite(
     tests=(
@@ -99,6 +118,7 @@ SUITE = Suite(
         "tests/rules/test_asap_networks.py",
         "tests/rules/test_asap_layers.py",
         "tests/rules/test_asap_doors.py",
+        "tests/rules/test_asap_sharing_anywhere.py",
         "tests/golden/test_golden.py",
         "tests/rules/test_asap_learner.py",
         "-k",

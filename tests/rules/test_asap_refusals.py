@@ -157,6 +157,32 @@ def test_a_layer_alone_or_before_its_source_says_so() -> None:
         model[2](torch.randn(3, 4, 8, 8))  # nothing is to be learnt
 
 
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")  # the trace
+@pytest.mark.parametrize("mode", ["asap", "dfa"])
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_checkpointing_is_refused_and_not_silently_backprop(mode: str, reentrant: bool) -> None:
+    """Run again in the backward pass, when no slot is full and no receiver has an output."""
+    from torch.utils.checkpoint import checkpoint
+
+    class Checkpointed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c = nn.Conv2d(2, 4, 1), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
+            self.act, self.head = nn.ReLU(), nn.Linear(4, 3)
+
+        def forward(self, x: Any) -> Any:
+            x = self.b(self.a(x))
+            x = checkpoint(lambda x: self.act(self.c(x)), x, use_reentrant=reentrant)
+            return self.head(x.mean((2, 3)))
+
+    model = Checkpointed()
+    asap.convert(model, mode, images=IMAGES)
+    with pytest.raises(ArgumentError, match="under gradient checkpointing"):
+        model(IMAGES).sum().backward()
+    with asap.backprop(model):
+        model(IMAGES).sum().backward()
+
+
 def test_images_of_another_size_are_refused_by_name_or_run() -> None:
     """F is drawn for one size; a shared activation fits at every size that divides."""
     model: Any = nn.Sequential(
