@@ -6,7 +6,8 @@ directions, hence the same moments, and only weight decay acts on their differen
     E_t = (W_t)^T + (1 - lr decay)^t (E_0 - (W_0)^T)
 
 so E needs neither an optimiser nor a variable of its own: the step derives it from W. Any other
-optimiser or gamma trains E beside W, kept in the layout of W, which saves transposing its update.
+optimiser or gamma trains E beside W, kept in the layout of W, which saves transposing its update;
+with gamma = 0 E stays as it starts, under any weight decay.
 """
 
 from typing import Any
@@ -86,11 +87,12 @@ class Learner:
         self._model, self.optimiser, self.rule = model, optimiser, rule
         self._report_after = report_after_update
         self._trained = [*model.W, *((model.b or []) if model.train_bias else [])]
-        self._follows = rule == "lra_e" and bool(model.E) and self._moves_transposes_alike()
-        self._trains_E = rule == "lra_e" and not self._follows
+        learns_E = rule == "lra_e" and model.gamma != 0
+        self._follows = learns_E and bool(model.E) and self._moves_transposes_alike()
+        self._trains_E = learns_E and not self._follows
         # In the layout of W: E - W^T where E follows W, E itself where it is trained.
         self._kept: list[keras.Variable] = []
-        if rule == "lra_e":
+        if learns_E:
             self._kept = [_variable(tf.transpose(E), E.name) for E in model.E]
         self._scale = _variable(tf.ones((), tf.float64), "scale")
         if self._follows:
