@@ -82,7 +82,8 @@ def run(case: Case, options: Any) -> None:
     with log.open("ab") as output:
         done = subprocess.run(words, stdout=output, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
-        raise UserError(f"{folder}: the run ended with code {done.returncode}; see {log}")
+        last = log.read_text(errors="replace").rstrip().rpartition("\n")[2]
+        raise UserError(f"{folder}: the run ended with code {done.returncode}: {last} (see {log})")
 
 
 def collect(out: Path) -> list[dict[str, Any]]:
@@ -233,9 +234,8 @@ def _angles(axes: Any, records: list[dict[str, Any]], shade: dict, kind: str, la
     axes.set_xlabel("layer")
     axes.set_ylabel(label)
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend(
-        frameon=False, fontsize=8.5, loc="upper left", ncols=3, handlelength=1.2, columnspacing=1
-    )
+    axes.legend(frameon=False, fontsize=8.5, loc="upper left", ncols=3, handlelength=1.2,
+                columnspacing=1)  # fmt: skip
 
 
 def table(records: list[dict[str, Any]]) -> str:

@@ -1,6 +1,7 @@
 """The commands of LRA-E as their user types them: what they train, print, refuse and test."""
 
 import json
+import re
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -180,3 +181,25 @@ def test_the_depth_study_draws_what_its_runs_hold(tmp_path, capsys):
     assert json.loads((tmp_path / "depth.json").read_text()) == records
     assert (tmp_path / "depth.png").stat().st_size > 10_000
     assert f"{run[-1]['test_accuracy']:.2f}" in capsys.readouterr().out
+
+
+def test_the_depth_study_hands_on_what_its_run_says(tmp_path, monkeypatch):
+    """ "the run ended with code 1", and of which loss the log alone knows."""
+    if find_spec("torch") is None:
+        pytest.skip("the study trains with torch")
+    from lra_e import depth
+
+    study = tmp_path / "study"
+    words = ["--data", "digits", "--depth", "1", "--seeds", "1", "--epochs", "1", "--rule", "lra_e",
+             "--limit-train", "200", "--out", str(study)]  # fmt: skip
+    monkeypatch.setattr(depth.Case, "layers", lambda _: "784-8-10 --lr 1e18")
+    whole = depth.subprocess.run
+    monkeypatch.setattr(
+        depth.subprocess, "run", lambda words, **more: whole(" ".join(words).split(), **more)
+    )
+    with pytest.raises(UserError) as caught:
+        depth.main.main(words, standalone_mode=False)
+    line = str(caught.value)
+    assert re.search(r"seed-1: the run ended with code 1: error: training stopped: the loss is "
+                     r"(nan|inf) .*epoch 1.*seed-1\.log\)$", line), line  # fmt: skip
+    assert "\n" not in line
