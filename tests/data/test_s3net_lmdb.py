@@ -71,7 +71,8 @@ def test_a_part_of_a_file_has_the_labels_of_its_images(folder, tmp_path) -> None
 
 def test_each_process_opens_the_file_itself(folder, tmp_path) -> None:
     """A mapping that is inherited by a worker gives it another's bytes, or a crash."""
-    torch_stream = pytest.importorskip("common.data.torch_stream")
+    pytest.importorskip("torchvision")
+    from common.data import torch_stream
     from common.data.torchvision_transforms import random_crop
 
     convert(folder, tmp_path / "x.lmdb")
