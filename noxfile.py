@@ -4,15 +4,18 @@
 # ///
 """creditlab's sessions. `nox -l` lists them; `uv run noxfile.py -s demo` needs not even nox.
 
-Each paper has a session with an environment of its own, from that paper's extra alone: it proves
-that the paper, and what all share, runs without the others' frameworks (`--paper`, see
-tests/conftest.py). `tests` holds everything in one environment; `quick` needs no framework.
+Each paper, which is a folder with a paper.toml, has a session with an environment of its own, from
+that paper's extra alone: it proves that the paper, and what all share, runs without the others'
+frameworks (`--paper`, see tests/conftest.py). `tests` holds everything in one environment; `quick`
+needs no framework; `oldest` has the lowest versions that pyproject.toml allows.
 Words after `--` go to the command that the session runs: `nox -s tests -- -k golden`.
 All versions come from constraints.txt; `CREDITLAB_DATA` names a folder that has data already.
 """
 
 import tempfile
+import tomllib
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import nox
@@ -22,6 +25,11 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.sessions = ["tests"]
 
+# Folder -> what its paper.toml says.
+PAPERS: dict[str, dict[str, Any]] = {
+    path.parent.name: tomllib.loads(path.read_text(encoding="utf-8"))
+    for path in sorted(Path(__file__).parent.glob("*/paper.toml"))
+}
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONWARNINGS": "default"}
 
 
@@ -57,10 +65,12 @@ def tests(session: nox.Session) -> None:
 
 
 # What is tested without a framework, in about a minute on two quiet cores.
-QUICK = ("tests/data", "tests/reports", "tests/golden/test_machinery.py",
-         "tests/cli/test_switches.py", "tests/runs/test_position.py", "tests/runs/test_sums.py",
-         "tests/house/test_declared.py", "tests/house/test_errors.py", "tests/house/test_sizes.py",
-         "tests/house/test_tree.py")  # fmt: skip
+QUICK = (
+    *("tests/datasets", "tests/reports", "tests/stored", "tests/golden/test_machinery.py"),
+    *("tests/runs/test_position.py", "tests/runs/test_running_metrics.py"),
+    "tests/cli/test_switches.py",
+    *(f"tests/architecture/test_{name}.py" for name in ("declared", "errors", "sizes", "tree")),
+)
 
 
 @nox.session
@@ -173,35 +183,68 @@ def burstprop(session: nox.Session) -> None:
     session.run("python", "-m", "burstprop.evaluate", "--data", "digits", env=ENVIRONMENT)
 
 
-WHEEL = {
-    # extra: the first command that its paper's page shows, short
-    "asap": ("asap.train", "--data", "digits"),
-    "brainprop": ("brainprop.main", "MNIST", "dense", "BrainProp", "--data", "digits"),
-    "burstprop": ("burstprop.train_mnist", "--data", "digits"),
-    "lra-e-torch": ("lra_e.mnist.mnist_torch", "--data", "digits"),
-    "lra-e-tf": ("lra_e.mnist.mnist_newTF", "--data", "digits"),
-    "s3net": ("s3net.cifar100.train_S3Net", "--data", "digits"),
-}
+def paper_session(name: str) -> None:
+    """The session of a paper that has no more to try than its tests and its first command."""
+
+    def session(session: nox.Session) -> None:
+        install(session, name.replace("_", "-"), groups=("test",))
+        pytest(session, f"--paper={name}")
+        with tempfile.TemporaryDirectory() as folder:
+            first_command(session, name, folder)
+
+    session.__doc__ = f"{name}: its tests and its first command, in an environment of its own."
+    nox.session(session, name=name)
+
+
+def first_command(session: nox.Session, paper: str, folder: str) -> None:
+    """The paper's first run of the demo, cut to an epoch of a few images, into `folder`."""
+    first = PAPERS[paper]["demo"][0]
+    few = ("--epochs", "1", "--limit-train", "200", "--quiet", "--out", f"{folder}/run")
+    session.run("python", "-m", first["module"], *first["args"], *few, env=ENVIRONMENT)
+    if not Path(folder, "run", "summary.json").is_file():
+        session.error(f"{first['module']} left no summary.json")
+
+
+for _name in PAPERS.keys() - globals().keys():
+    paper_session(_name)
 
 
 @nox.session(default=False, reuse_venv=False)
-@nox.parametrize("extra", [nox.param(extra, id=extra) for extra in WHEEL])
-def wheel(session: nox.Session, extra: str) -> None:
+@nox.parametrize("paper", [nox.param(paper, id=paper) for paper in PAPERS])
+def wheel(session: nox.Session, paper: str) -> None:
     """The built wheel with one paper's extra, away from this folder: `nox -s "wheel(asap)"`."""
     with tempfile.TemporaryDirectory() as folder:
         session.install("-c", "constraints.txt", "hatchling")
         session.run("hatchling", "build", "-t", "wheel", "-d", folder)
         (built,) = Path(folder).glob("*.whl")
-        stray = [name for name in ZipFile(built).namelist() if "/results/" in name]
+        held = ZipFile(built).namelist()
+        stray = [name for name in held if "/results/" in name]
         if stray:
             session.error(f"the wheel holds results: {stray[:3]}")
+        if missing := [name for name in PAPERS if f"{name}/paper.toml" not in held]:
+            session.error(f"the wheel lacks papers: {missing}")
+        extra = paper.replace("_", "-")
         session.install("-c", "constraints.txt", f"creditlab[{extra}] @ {built.as_uri()}")
         session.chdir(folder)
-        module, *words = WHEEL[extra]
-        few = ("--epochs", "1", "--limit-train", "200", "--quiet", "--out", f"{folder}/run")
-        session.run("python", "-m", module, *words, *few, env=ENVIRONMENT)
-        if not Path(folder, "run", "summary.json").is_file():
-            session.error(f"{module} left no summary.json")
+        first_command(session, paper, folder)
+
+
+@nox.session(default=False, reuse_venv=False)
+def oldest(session: nox.Session) -> None:
+    """The quick tests with the lowest versions that pyproject.toml allows."""
+    names = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "test")
+    session.install("--resolution", "lowest-direct", "-e", ".", *names)
+    pytest(session, *QUICK)
+
+
+@nox.session(name="new-paper", default=False)
+def new_paper(session: nox.Session) -> None:
+    """A skeleton of a paper, which learns and passes its tests: `nox -s new-paper -- NAME`."""
+    install(session, groups=("lint",))
+    session.run("python", "docs/new_paper/write.py", *session.posargs)
+    session.run("ruff", "check", "--fix", "--quiet", ".")
+    session.run("ruff", "format", "--quiet", ".")
+    session.run("python", "-m", "common.targets", "update")
 
 
 @nox.session
@@ -216,7 +259,8 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """mypy over the packages and the tests."""
     install(session, "all", groups=("types", "test"))
-    session.run("mypy", *session.posargs)
+    whole = ("common", *PAPERS, "benchmarks", "tests", "hatch_build.py", "docs/new_paper/write.py")
+    session.run("mypy", *(session.posargs or whole))
 
 
 @nox.session

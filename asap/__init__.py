@@ -19,7 +19,7 @@ _HOME = {
     "DirectFeedback": "asap.layers",
     "backprop": "asap.layers",
     "convert": "asap.conversion",
-    "build": "asap.networks",
+    "make_network": "asap.networks",
 }
 __all__ = list(_HOME)
 

@@ -6,6 +6,7 @@ a line a layer, the input's side dark. Where one of the two is too small to have
 line has a gap. Bands are the spread over the batches of an audit.
 """
 
+from dataclasses import dataclass
 from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,13 +32,13 @@ def curves(lines: list[dict[str, Any]], what: str) -> dict[str, list[tuple[int, 
     """layer -> (step, cosine) of "credit" or "feedback"; NaN where it is too small to mean
     anything or not there."""
     layers = dict.fromkeys(layer for line in lines for layer in line[what])
-    found: dict[str, list[tuple[int, float]]] = {layer: [] for layer in layers}
+    cosines: dict[str, list[tuple[int, float]]] = {layer: [] for layer in layers}
     for line in lines:
-        for layer, points in found.items():
+        for layer, points in cosines.items():
             value = (line.get(what) or {}).get(layer, {})
             cosine = None if value.get("too_small") else number(value.get("cosine"))
             points.append((line["step"], nan if cosine is None else cosine))
-    return found
+    return cosines
 
 
 def scatter(lines: list[dict[str, Any]], what: str, layer: str) -> list[tuple[int, float, float]]:
@@ -106,10 +107,18 @@ def draw(runs: list[Record]) -> "Figure":
     return figure
 
 
-@command(paper="asap", name="alignment")
-@argument("runs", type=path, nargs=-1, required=True, help="run directories with audits")
-@option("--out", type=path, default=Path("alignment.png"), help="Where the figure goes.")
-def main(options: Options) -> None:
+@dataclass(frozen=True, kw_only=True)
+class AlignmentOptions(Options):
+    """What `alignment` takes."""
+
+    runs: tuple[Path, ...] = argument(
+        type=path, nargs=-1, required=True, help="run directories with audits"
+    )
+    out: Path = option(type=path, default=Path("alignment.png"), help="Where the figure goes.")
+
+
+@command(AlignmentOptions, paper="asap", name="alignment")
+def main(options: AlignmentOptions) -> None:
     """Draw how forward and feedback weights, updates and gradients align."""
     write_figure(draw(read_runs(options.runs)), options.out, dpi=110)
     click.echo(options.out)

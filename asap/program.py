@@ -1,6 +1,5 @@
 """What asap.train does once its options are read."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +8,36 @@ import torch
 from torch import nn
 
 from asap.learner import Learner, adam, sgd
-from asap.names import to_original
-from asap.networks import SHARING, Network, build, sharing
-from asap.recipes import Task, load_task
+from asap.modes import Network
+from asap.networks import make_network
+from asap.options import TrainOptions
+from asap.sharing import SHARING, sources
+from asap.stored import to_original
+from asap.tasks import Task, load_task
 from common.backends import torch_backend, torch_distributed, torch_trial
 from common.backends.torch_files import write_pth
 from common.errors import UsageError
 from common.runs.run import Run
+from common.runs.schedules import cosine
+from common.runs.settings import RunSettings
 
 
-def train(options: Any) -> None:
+def train(options: TrainOptions) -> None:
     """Train and test as the options say, into a run directory."""
-    device = torch_backend.set_up(options)
+    device = torch_backend.set_up(
+        options.device, options.seed, options.threads, options.deterministic
+    )
     world, device = torch_distributed.join(device)
     check(options, world, device)
-    task = load_task(options)
+    task = load_task(
+        options.dataset,
+        options.data_dir,
+        options.model,
+        download=not options.no_download,
+        augmentation=options.augmentation,
+        limit_train=options.limit_train,
+        limit_test=options.limit_test,
+    )
     torch_trial.affordable(lambda: network(options, task, torch.device("meta")))
     net = network(options, task, device)
     if options.show_sharing:
@@ -46,11 +60,14 @@ def train(options: Any) -> None:
     channels, size = task.shape["channels"], task.shape["size"]
     torch_trial.rehearse(net, train_set, (channels, size, size), place["dtype"])
     if world.main:
-        click.echo(options.as_dict())
+        click.echo(options.record())
         click.echo(net)
     name = f"{task.data.name}_{options.model}_{variant(options)}"
-    with Run(options, learner, data=task.data, device=device, name=name, world=world) as run:
-        for epoch in run.epochs(options.epochs):
+    settings = RunSettings.of(options)
+    with Run(
+        settings, options.record(), learner, data=task.data, device=device, name=name, world=world
+    ) as run:
+        for epoch in run.epochs():
             lr = cosine(options.lr, epoch, options.epochs)
             learner.set_lr(lr)
             best = max((line["test_accuracy"] for line in run.history), default=-1.0)
@@ -73,7 +90,7 @@ def train(options: Any) -> None:
     world.close()
 
 
-def check(options: Any, world: Any, device: torch.device) -> None:
+def check(options: TrainOptions, world: Any, device: torch.device) -> None:
     """UsageError for options that do not go together."""
     if options.wt and options.feedback not in SHARING:
         raise UsageError(
@@ -87,10 +104,10 @@ def check(options: Any, world: Any, device: torch.device) -> None:
         raise UsageError("option --sync-bn needs --device cuda: torch has no other")
 
 
-def network(options: Any, task: Task, device: torch.device) -> Network:
+def network(options: TrainOptions, task: Task, device: torch.device) -> Network:
     """The network of the options, drawn from the seed."""
     switches = options.switches
-    net = build(
+    net = make_network(
         options.model,
         options.feedback,
         width=options.width,
@@ -105,12 +122,7 @@ def network(options: Any, task: Task, device: torch.device) -> Network:
     return net.to(device=device, dtype=torch_backend.floats(options.precision))
 
 
-def cosine(lr: float, epoch: int, epochs: int) -> float:
-    """The learning rate of an epoch (from 0)."""
-    return lr / 2 * (1 + math.cos(math.pi * epoch / epochs))
-
-
-def variant(options: Any) -> str:
+def variant(options: TrainOptions) -> str:
     """Mode and what else distinguishes a run: the original's names forgot it (asap, D14)."""
     more = [name for name in ("wt", "augmentation") if getattr(options, name)]
     more += [options.optimizer] if options.optimizer != "sgd" else []
@@ -128,10 +140,10 @@ def save(net: Network, accuracy: float, epoch: int, path: Path) -> None:
 
 
 def show_sharing(net: Network, task: Task) -> None:
-    """The table of `networks.sharing`."""
+    """The table of `sharing.sources`."""
     shape = (1, task.shape["channels"], task.shape["size"], task.shape["size"])
     images = torch.zeros(shape, device=next(net.parameters()).device, dtype=net_dtype(net))
-    rows = sharing(net, images)
+    rows = sources(net, images)
     click.echo(f"{'layer':<24}{'reads':<16}{'learns from':<32}{'tiled':>6}{'pooled':>7}")
     for row in rows:
         reads = "x".join(map(str, row["input"]))

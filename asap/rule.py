@@ -97,14 +97,6 @@ def receive(x: Tensor, F: Tensor) -> tuple[Tensor, Tensor]:
     return _Receive.apply(x, F)
 
 
-def relu(x: Tensor) -> Tensor:
-    """ReLU that keeps one byte an element for its backward instead of its result.
-
-    For outputs that nothing else keeps: where activations are shared, most layers' inputs.
-    """
-    return _MaskReLU.apply(x)[0]
-
-
 def match(s: Tensor, shape: Sequence[int]) -> Tensor:
     """s tiled along its channels and max-pooled to `shape` (N, C, H, W) (asap, 5).
 
@@ -299,21 +291,3 @@ def direct_feedback(e: Tensor, F: Tensor) -> Tensor:
         rows = F.permute(0, 2, 3, 1)
         return (e @ rows.flatten(1)).unflatten(1, rows.shape[1:]).permute(0, 3, 1, 2)
     return (e @ F.flatten(1)).unflatten(1, F.shape[1:])
-
-
-class _MaskReLU(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x: Tensor) -> tuple[Tensor, Tensor]:
-        return x.clamp_min(0), x > 0
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
-        ctx.mark_non_differentiable(output[1])
-        ctx.save_for_backward(output[1])
-
-    @staticmethod
-    def backward(ctx: Any, delta: Tensor, _: Tensor) -> Tensor:
-        (mask,) = ctx.saved_tensors
-        return delta * mask

@@ -47,9 +47,9 @@ def _cases(net: str, device: str) -> list[Case]:
 
 
 def _build(net: str, rule: str) -> Any:
-    from asap.networks import build
+    from asap.networks import make_network
 
-    return build(net, rule.removesuffix("_wt"), wt=rule.endswith("_wt"))
+    return make_network(net, rule.removesuffix("_wt"), wt=rule.endswith("_wt"))
 
 
 def _plain(images: Any, labels: Any, device: str) -> Any:

@@ -13,7 +13,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import click
@@ -21,7 +23,8 @@ import click
 from benchmarks.steps import conditions
 from common.cli import Options, command, option
 from common.cli.params import batch, choice, path
-from common.data.datasets import data_root, load
+from common.data.datasets import load
+from common.files.paths import data_root
 
 MEAN, STD = 0.1307, 0.3081
 
@@ -72,26 +75,31 @@ def measure(framework: str, options: Any) -> dict[str, list[float]]:
     return found
 
 
-@command(paper="benchmarks", name="batches")
-@option(
-    "--dataset",
-    "--data",
-    "dataset",
-    type=choice("mnist", "fashion_mnist"),
-    default="mnist",
-    help="Data set.",
-)
-@option("--data-dir", type=path, default=None, help="Folder of the data sets.")
-@option("--batch-size", type=batch, default=50, help="Images a batch.")
-@option("--framework", type=choice("torch", "tensorflow"), default=None,
-        help="Only this one, in this process, as JSON.")  # fmt: skip
-def main(options: Options) -> None:
+@dataclass(frozen=True, kw_only=True)
+class BatchesOptions(Options):
+    """What `batches` takes."""
+
+    dataset: str = option(
+        "--dataset",
+        "--data",
+        type=choice("mnist", "fashion_mnist"),
+        default="mnist",
+        help="Data set.",
+    )
+    data_dir: Path | None = option(type=path, help="Folder of the data sets.")
+    batch_size: int = option(type=batch, default=50, help="Images a batch.")
+    framework: str | None = option(
+        type=choice("torch", "tensorflow"), help="Only this one, in this process, as JSON."
+    )
+
+
+@command(BatchesOptions, paper="benchmarks", name="batches")
+def main(options: BatchesOptions) -> None:
     """Time device-resident batches beside DataLoader."""
     if options.framework:
         click.echo(json.dumps(measure(options.framework, options)))
         return
-    options.threads, options.device = 1, "cpu"
-    click.echo(conditions(options))
+    click.echo(conditions(1, "cpu"))
     times = {}
     for framework in ("torch", "tensorflow"):
         words = [sys.executable, "-m", "benchmarks.batches", "--framework", framework]

@@ -11,7 +11,9 @@ their convolution computes no more than they do.
 import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -114,19 +116,26 @@ def keras2(shape: Shape, batch: int) -> dict[str, Timing]:
     return found
 
 
-@command(paper="benchmarks", name="brainprop_loccon")
-@option("--keras2/--no-keras2", default=False, help="Also Keras 2's layers (minutes; tf-keras).")
-@option("--batch", type=positive_int, default=32, help="Images.")
-@option("--threads", type=threads, default=1, help="CPU threads.")
-@option("--seconds", type=positive, default=4.0, help="For each layer.")
-@option("--json", "json", type=path, default=None, help="Write the rows to this file.")
-def main(options: Options) -> None:
+@dataclass(frozen=True, kw_only=True)
+class BrainpropLocconOptions(Options):
+    """What `brainprop_loccon` takes."""
+
+    keras2: bool = option(
+        "--keras2/--no-keras2", default=False, help="Also Keras 2's layers (minutes; tf-keras)."
+    )
+    batch: int = option(type=positive_int, default=32, help="Images.")
+    threads: int = option(type=threads, default=1, help="CPU threads.")
+    seconds: float = option(type=positive, default=4.0, help="For each layer.")
+    json: Path | None = option(type=path, help="Write the rows to this file.")
+
+
+@command(BrainpropLocconOptions, paper="benchmarks", name="brainprop_loccon")
+def main(options: BrainpropLocconOptions) -> None:
     """Time the locally connected layer beside the convolution of the same shape."""
     if options.keras2 and find_spec("tf_keras") is None:
         raise UsageError("option --keras2 needs tf-keras, which is not installed")
     os.environ |= {"TF_NUM_INTRAOP_THREADS": str(options.threads), "TF_NUM_INTEROP_THREADS": "1"}
-    options.device = "cpu"
-    click.echo(conditions(options) + f"; batch {options.batch}")
+    click.echo(conditions(options.threads, "cpu") + f"; batch {options.batch}")
     click.echo(f"{'layer':<26}{'implementation':<26}{'ms':>9}{'quartiles':>18}{'ratio':>8}")
     rows = []
     for shape in SHAPES:

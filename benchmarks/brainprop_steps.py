@@ -36,14 +36,14 @@ def _cases(net: str, shape: tuple[int, int, int], size: int) -> list[Case]:
     import tensorflow as tf
 
     from brainprop.learner import Learner
-    from brainprop.networks import build
+    from brainprop.networks import make_network
 
     architecture = net.partition("-")[0]
     images = tf.random.stateless_uniform((size, *shape), (0, 0))
     labels = tf.random.stateless_uniform((size,), (0, 1), 0, 10, tf.int64)
     found = []
     for rule, (algorithm, feedback) in RULES.items():
-        model = build(architecture, shape, 10, algorithm)
+        model = make_network(architecture, shape, 10, algorithm)
         learner = Learner(model, algorithm, batch_size=size, feedback=feedback)
         found.append(Case(net, rule, size, _read(learner.train_step, images, labels)))
     found.append(Case(net, "fit", size, _fit(architecture, shape, size, images, labels)))
@@ -59,9 +59,9 @@ def _fit(architecture: str, shape: Any, size: int, images: Any, labels: Any) -> 
     """The Keras citizens in anybody's `compile`."""
     import keras
 
-    from brainprop.loss import BrainPropLoss
-    from brainprop.networks import build
+    from brainprop.layers.loss import BrainPropLoss
+    from brainprop.networks import make_network
 
-    model = build(architecture, shape, 10)
+    model = make_network(architecture, shape, 10)
     model.compile(keras.optimizers.SGD(0.1), BrainPropLoss(size))
     return lambda: model.train_on_batch(images, labels)

@@ -12,6 +12,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,13 @@ def candidates(classes: int, device: Any, precision: str) -> dict[str, Callable[
     import torch
 
     from burstprop.imagenet.learner import Learner, sgd
-    from burstprop.imagenet.networks import imagenet
+    from burstprop.imagenet.networks import make_network
 
     found: dict[str, Callable[[Any, Any], Any]] = {"loader": lambda images, labels: None}
     found["bare"] = bare(classes, device, precision)
     for rule, feedback in (("backprop", None), ("burstprop", "learned"), ("fixed", "fixed")):
         torch.manual_seed(0)
-        net = imagenet(classes, feedback=feedback).to(device)
+        net = make_network(classes, feedback=feedback).to(device)
         found[rule] = Learner(net, [1e-3] * 8, sgd(), precision=precision).train_step
     return found
 
@@ -64,21 +65,31 @@ def bare(classes: int, device: Any, precision: str) -> Callable[[Any, Any], Any]
     return step
 
 
-@command(paper="benchmarks", name="burstprop_images")
-@argument("folder", type=path, help="Folder that holds train/ and val/.")
-@option("--batch-size", type=batch, default=16, help="Images a step.")
-@option("--batches", type=positive_int, default=6, help="Steps a round.")
-@option("--rounds", type=positive_int, default=5, help="Rounds of all candidates; one more first.")
-@option("--workers", type=workers, default=0, help="Processes that read images.")
-@option("--threads", type=threads, default=1, help="CPU threads.")
-@option("--device", default="cpu", help="cpu or cuda.")
-@option("--precision", type=["float32", "bfloat16"], default="float32", help="Number format.")
-@option("--json", "json", type=path, default=None, help="Write the rows to this file.")
-def main(options: Options) -> None:
+@dataclass(frozen=True, kw_only=True)
+class BurstpropImagesOptions(Options):
+    """What `burstprop_images` takes."""
+
+    folder: Path | None = argument(type=path, help="Folder that holds train/ and val/.")
+    batch_size: int = option(type=batch, default=16, help="Images a step.")
+    batches: int = option(type=positive_int, default=6, help="Steps a round.")
+    rounds: int = option(
+        type=positive_int, default=5, help="Rounds of all candidates; one more first."
+    )
+    workers: int = option(type=workers, default=0, help="Processes that read images.")
+    threads: int = option(type=threads, default=1, help="CPU threads.")
+    device: str = option(default="cpu", help="cpu or cuda.")
+    precision: str = option(type=["float32", "bfloat16"], default="float32", help="Number format.")
+    json: Path | None = option(type=path, help="Write the rows to this file.")
+
+
+@command(BurstpropImagesOptions, paper="benchmarks", name="burstprop_images")
+def main(options: BurstpropImagesOptions) -> None:
     """Time train_imagenet's rules beside a bare loop of backprop, images decoded on the fly."""
     rows = measure(options)
-    click.echo(f"{conditions(options).split('; ')[0]}; batch {options.batch_size}, "
-               f"{options.workers} workers, {options.precision}")  # fmt: skip
+    place = conditions(options.threads, options.device).split("; ")[0]
+    click.echo(
+        f"{place}; batch {options.batch_size}, {options.workers} workers, {options.precision}"
+    )
     click.echo(f"{'':<10}{'images/s':>10}{'ms an image':>13}{'of bare':>9}")
     for row in rows:
         click.echo(f"{row['rule']:<10}{row['images_per_second']:>10.1f}"

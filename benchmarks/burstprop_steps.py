@@ -69,8 +69,8 @@ def _network(net_name: str, rule: str, device: str) -> Any:
     kind, *more = rule.split("_")
     how: dict[str, Any] = {"feedback": kind if kind in ("learned", "fixed") else None}
     how["recurrent"] = "learned" if "rec" in more else None
-    make = {"fc3": networks.mnist, "mnist_conv": networks.mnist_conv, "cifar10": networks.cifar10}
-    return make[net_name](**how).to(device).to(memory_format=torch.channels_last)
+    net = networks.make_network({"fc3": "mnist"}.get(net_name, net_name), **how)
+    return net.to(device).to(memory_format=torch.channels_last)
 
 
 def _products(net_name: str, rule: str, device: str) -> Callable[[Any, Any], None]:

@@ -32,26 +32,26 @@ def cases(framework: str, device: str, depth: bool) -> list[Case]:
     import torch
 
     from s3net.cifar100.s3model import CifarS3
-    from s3net.tinyimagenet.models import make
+    from s3net.tinyimagenet.networks import make_network
 
     found = []
     for rule, name in SMALL.items():
-        step, _ = training(make(name, 10), 64, 64, 10, device)
+        step, _ = training(make_network(name, 10), 64, 64, 10, device)
         found.append(Case("small_64", rule, 64, step))
     for rule in LARGE if depth else ():
         step, _ = training(large(rule), 2, 224, 1000, device)
         found.append(Case("large_224", rule, 2, step))
     for growth in (12, 24, 40) if depth else (12, 24):
-        net = CifarS3(growth)
-        step, images = training(net, 64, 32, 100, device)
-        for rule, call in (("bp", alone(net, images, convolutions=True)),
-                           ("layers", alone(net, images)), ("s3net", step)):  # fmt: skip
+        cifar = CifarS3(growth)
+        step, images = training(cifar, 64, 32, 100, device)
+        for rule, call in (("bp", alone(cifar, images, convolutions=True)),
+                           ("layers", alone(cifar, images)), ("s3net", step)):  # fmt: skip
             found.append(Case(f"cifar_k{growth}", rule, 64, call))
     maps = {name: (10, 64, 10) for name in SMALL.values()}
     if depth:
         maps |= {"resnet50": (1000, 224, 2), "s3net_large": (1000, 224, 2)}
     for name, (classes, side, batch) in maps.items():
-        net = make(name, classes).to(device).eval().requires_grad_(False)
+        net = make_network(name, classes).to(device).eval().requires_grad_(False)
         found += _maps(name, net, torch.randn(batch, 3, side, side, device=device))
     return found
 
@@ -161,11 +161,11 @@ def memory() -> list[dict[str, Any]]:
     """A row a wiring: bytes a sample that a training step keeps (`benchmarks.kept`) and has at
     its peak, parameters, multiply-accumulates a sample."""
     from s3net.counts import multiplications
-    from s3net.tinyimagenet.models import make
+    from s3net.tinyimagenet.networks import make_network
 
     rows = []
     nets: list[tuple[str, Callable[[str], Any], int]] = [
-        ("small_64", lambda rule: make(SMALL[rule], 10), 64),
+        ("small_64", lambda rule: make_network(SMALL[rule], 10), 64),
         ("large_224", large, 224),
     ]
     for name, make_net, side in nets:

@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -130,15 +131,15 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def conditions(options: Any) -> str:
+def conditions(threads: int, device: str) -> str:
     """Hardware, versions, threads and clock, as every figure that we print must state."""
     names = ("torch", "tensorflow", "keras", "jax", "numpy")
     versions = ", ".join(f"{n} {metadata.version(n)}" for n in names if find_spec(n))
     from common.runs.environment import processor
 
-    clock = "CPU time" if options.device == "cpu" and options.threads == 1 else "wall time"
+    clock = "CPU time" if device == "cpu" and threads == 1 else "wall time"
     return (
-        f"{processor()}, {options.threads} thread(s), {options.device}; Python "
+        f"{processor()}, {threads} thread(s), {device}; Python "
         f"{platform.python_version()}, {versions}; {clock}, "
         "medians over n steps in interleaved blocks (of 8 after 24 for warm-up unless the paper's "
         "module says otherwise)"
@@ -172,29 +173,36 @@ def show_memory(options: Any) -> None:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
-@command(paper="benchmarks", name="steps")
-@argument("papers", type=choice(*PAPERS), nargs=-1, help="papers; all of them if none is named")
-@option(
-    "--framework",
-    type=choice("torch", "tensorflow"),
-    default=None,
-    help="Only this one, in this process.",
-)
-@option("--net", default=None, help="Only this net.")
-@option("--rule", default=None, help="Only this rule, beside backprop.")
-@option("--threads", type=threads, default=1, help="CPU threads.")
-@option("--seconds", type=positive, default=15.0, help="For each net in each framework.")
-@option("--depth/--no-depth", default=False, help="Also deeper nets.")
-@option("--device", default="cpu", help="cpu or cuda.")
-@option("--memory/--no-memory", default=False, help="Count what a step keeps instead of timing.")
-@option("--json", "json", type=path, default=None, help="Write the rows to this file.")
-def main(options: Options) -> None:
+@dataclass(frozen=True, kw_only=True)
+class StepsOptions(Options):
+    """What `steps` takes."""
+
+    papers: tuple[str, ...] = argument(
+        type=choice(*PAPERS), nargs=-1, help="papers; all of them if none is named"
+    )
+    framework: str | None = option(
+        type=choice("torch", "tensorflow"), help="Only this one, in this process."
+    )
+    net: str | None = option(help="Only this net.")
+    rule: str | None = option(help="Only this rule, beside backprop.")
+    threads: int = option(type=threads, default=1, help="CPU threads.")
+    seconds: float = option(type=positive, default=15.0, help="For each net in each framework.")
+    depth: bool = option("--depth/--no-depth", default=False, help="Also deeper nets.")
+    device: str = option(default="cpu", help="cpu or cuda.")
+    memory: bool = option(
+        "--memory/--no-memory", default=False, help="Count what a step keeps instead of timing."
+    )
+    json: Path | None = option(type=path, help="Write the rows to this file.")
+
+
+@command(StepsOptions, paper="benchmarks", name="steps")
+def main(options: StepsOptions) -> None:
     """Time every rule's training step beside backprop of the same net."""
     rows: list[dict[str, Any]] = []
     if options.memory:
         return show_memory(options)
     if not options.framework:
-        click.echo(conditions(options))
+        click.echo(conditions(options.threads, options.device))
     for paper in options.papers or PAPERS:
         for framework in importlib.import_module(f"benchmarks.{paper}_steps").FRAMEWORKS:
             if options.framework and framework != options.framework:

@@ -8,6 +8,7 @@ rules: the paper's abstract says 1 to 3.5. OUT gets curves.png and curves.json.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -51,24 +52,30 @@ def compare(series: Sequence[Series]) -> list[dict[str, Any]]:
     return rows
 
 
-@command(paper="brainprop", name="curves")
-@argument("runs", nargs=-1, type=path, help="run directories")
-@option("--out", type=path, default=Path("."), help="Folder of curves.png and curves.json.")
-def main(options: Options) -> None:
+@dataclass(frozen=True, kw_only=True)
+class CurvesOptions(Options):
+    """What brainprop.curves takes."""
+
+    runs: tuple[Path, ...] = argument(nargs=-1, type=path, help="run directories")
+    out: Path = option(type=path, default=Path("."), help="Folder of curves.png and curves.json.")
+
+
+@command(CurvesOptions, paper="brainprop", name="curves")
+def main(options: CurvesOptions) -> None:
     """Compare the learning curves of BrainProp and backprop."""
-    places: dict[str, list[Record]] = {}
+    panels: dict[str, list[Record]] = {}
     for run in read_runs(options.runs):
         if run.options.get("architecture") is None:
             raise UserError(f"{run.path}: not a run of brainprop.main")
         width = run.options["width"]
         panel = f"{run.options['dataset']} {run.options['architecture']}"
         panel += "" if width == 1 else f", widths × {width:g}"
-        places.setdefault(panel, []).append(run)
-    panels = {panel: group(runs) for panel, runs in places.items()}
+        panels.setdefault(panel, []).append(run)
+    groups = {panel: group(runs) for panel, runs in panels.items()}
     options.out.mkdir(parents=True, exist_ok=True)
-    table = {name: compare(series) for name, series in panels.items()}
+    table = {name: compare(series) for name, series in groups.items()}
     write_json(options.out / "curves.json", table)
-    save(panels, options.out / "curves.png", NAMES)
+    save(groups, options.out / "curves.png", NAMES)
     for name, rows in table.items():
         click.echo(name)
         for row in rows:

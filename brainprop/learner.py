@@ -1,5 +1,5 @@
-"""Training by BrainProp or by its backprop twin: one compiled call a step (see
-`common.runs.run`)."""
+"""Training by BrainProp or by its baseline, backprop: one compiled call a step (see
+`common.backends.protocols`)."""
 
 import math
 from typing import Any
@@ -20,7 +20,6 @@ class Learner:
 
     lr           learning rate of plain SGD; `set_lr` changes it
     jit_compile  compile the step with XLA
-    strategy     a `tf.distribute` strategy, in whose scope the network was built
     settings     what `Step` takes besides: batch_size, feedback, seed, ...
 
     `step` computes what `train_step` then applies; `compute` and `draw` are its own.
@@ -37,15 +36,13 @@ class Learner:
         *,
         lr: float = 0.1,
         jit_compile: bool = False,
-        strategy: Any = None,
         **settings: Any,
     ) -> None:
-        self.strategy, lr = strategy, number("lr", lr, least=0)
-        with strategy.scope() if strategy else tf.name_scope("learner"):
-            self.step = step = Step(net, algorithm, **settings)
-            # float64, for a rate in float32 would be another one in a float64 net.
-            self._lr = tf.Variable(lr, dtype=tf.float64, trainable=False)
-            self._steps = tf.Variable(0, dtype=tf.int64, trainable=False)
+        lr = number("lr", lr, least=0)
+        self.step = step = Step(net, algorithm, **settings)
+        # float64, for a rate in float32 would be another one in a float64 net.
+        self._lr = tf.Variable(lr, dtype=tf.float64, trainable=False)
+        self._steps = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.net, self.names, self.trained, self.B = net, step.names, step.trained, step.B
         self.dropouts, self.draw, self.compute = step.dropouts, step.draw, step.compute
         norms = [
@@ -53,13 +50,7 @@ class Learner:
         ]
         self._momentum = norms[0].momentum if norms else 0.0
         self.moving = [v for x in norms for v in (x.moving_mean, x.moving_variance)]
-        self.names_moving = [
-            f"{x.name}.{v}" for x in norms for v in ("moving_mean", "moving_variance")
-        ]
-        mine = {id(v) for v in (*self.trained, *self.moving)}
-        self._frozen = {
-            f"{x.name}.{v.name}": v for x in net.layers for v in x.weights if id(v) not in mine
-        }
+        self._named = {f"{x.name}.{v.name}": v for x in net.layers for v in x.weights}
         images = tf.TensorSpec((None, *net.input_shape[1:]), images_dtype(net))
         labels = tf.TensorSpec((None,), tf.int64)
         compiled: dict[str, Any] = {"autograph": False, "reduce_retracing": True}
@@ -105,10 +96,7 @@ class Learner:
     ) -> Result:
         if draws is None:
             draws = self.draw(tf.shape(images)[0], self._steps)
-        if self.strategy is None:
-            update = self.compute(images, labels, draws)
-            return self._apply(update)
-        return self._distributed(images, labels, draws)
+        return self._apply(self.compute(images, labels, draws))
 
     def _apply(self, update: Update) -> Result:
         # None is there before all are: without XLA TensorFlow's graph optimiser (2.21) lets an
@@ -118,48 +106,15 @@ class Learner:
         for variable, gradient, decay in zip(
             self.step.learning, changes[:count], self.step.decays, strict=True
         ):
-            self._descend(raw(variable), gradient, decay)
+            v = raw(variable)
+            if decay:
+                gradient += tf.constant(decay, gradient.dtype) * v
+            v.assign_sub(tf.cast(self._lr, gradient.dtype) * gradient)
         for variable, batch in zip(self.moving, changes[count:-1], strict=True):
-            self._move(raw(variable), batch)
+            v = raw(variable)
+            v.assign_add((tf.cast(batch, v.dtype) - v) * tf.constant(1 - self._momentum, v.dtype))
         self._steps.assign_add(1)
         return changes[-1], update.correct
-
-    def _descend(self, variable: Any, gradient: tf.Tensor, decay: float) -> None:
-        if decay:
-            gradient += tf.constant(decay, gradient.dtype) * variable
-        variable.assign_sub(tf.cast(self._lr, gradient.dtype) * gradient)
-
-    def _move(self, variable: Any, batch: tf.Tensor) -> None:
-        step = tf.cast(batch, variable.dtype) - variable
-        variable.assign_add(step * tf.constant(1 - self._momentum, variable.dtype))
-
-    def _distributed(self, images: tf.Tensor, labels: tf.Tensor, draws: Draws) -> Result:
-        """The same with the batch cut into as many parts as there are devices."""
-        strategy, parts = self.strategy, self.strategy.num_replicas_in_sync
-        n = tf.shape(images)[0]
-
-        def part() -> Update:
-            i = tf.distribute.get_replica_context().replica_id_in_sync_group
-            mine = slice(n * i // parts, n * (i + 1) // parts)
-            u, explore, masks = draws
-            own = Draws(u[mine], explore[mine], [mask[mine] for mask in masks])
-            return self.compute(images[mine], labels[mine], own, n, parts)
-
-        update = strategy.run(part)
-        add, mean = tf.distribute.ReduceOp.SUM, tf.distribute.ReduceOp.MEAN
-        whole = tf.tuple(
-            [strategy.reduce(add, g, axis=None) for g in update.gradients]
-            + [strategy.reduce(mean, t, axis=None) for t in update.statistics]
-        )
-        each = strategy.extended.update
-        learning = self.step.learning
-        for variable, gradient, decay in zip(learning, whole, self.step.decays, strict=False):
-            each(raw(variable), self._descend, args=(gradient, decay), group=True)
-        for variable, batch in zip(self.moving, whole[len(learning) :], strict=True):
-            each(raw(variable), self._move, args=(batch,), group=True)
-        self._steps.assign_add(1)
-        loss, correct = update.loss, update.correct
-        return strategy.reduce(add, loss, axis=None), strategy.reduce(add, correct, axis=None)
 
     # -- what a run asks for --------------------------------------------------------------------
 
@@ -177,8 +132,8 @@ class Learner:
 
     def feedback(self) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
         """W beside B, both in the layout of W; nothing where errors go through W itself."""
-        kernels = {name: self.net.get_layer(name).kernel for name in self.B}
-        return {n: (_value(kernels[n]), _value(B)) for n, B in self.B.items()}
+        W = {name: tf.convert_to_tensor(self.net.get_layer(name).kernel) for name in self.B}
+        return {name: (W[name], tf.convert_to_tensor(B)) for name, B in self.B.items()}
 
     def parameters(self) -> int:
         """How many numbers learn: kernels, batch norm's gamma and beta, and B."""
@@ -186,27 +141,17 @@ class Learner:
 
     def state(self) -> dict[str, Any]:
         """Every variable under its layer's name, batch norm's statistics and B, and the steps."""
-        found = dict(
-            zip([*self.names, *self.names_moving], [*self.trained, *self.moving], strict=True)
-        )
-        found |= self._frozen | {f"{name}.B": B for name, B in self.B.items()}
-        return {n: _value(v) for n, v in found.items()} | {"steps": _value(self._steps)}
+        feedback = {f"{name}.B": B for name, B in self.B.items()}
+        variables = self._named | feedback | {"steps": self._steps}
+        return {name: tf.convert_to_tensor(v) for name, v in variables.items()}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Put back what `state` gave."""
-        for name, variable in zip(
-            [*self.names, *self.names_moving], [*self.trained, *self.moving], strict=True
-        ):
-            variable.assign(state[name])
-        for name, variable in self._frozen.items():
+        for name, variable in self._named.items():
             variable.assign(state[name])
         for name, B in self.B.items():
             B.assign(state[f"{name}.B"])
         self._steps.assign(state["steps"])
-
-
-def _value(variable: Any) -> tf.Tensor:
-    return tf.convert_to_tensor(variable)
 
 
 def images_dtype(net: keras.Sequential) -> tf.DType:

@@ -6,13 +6,12 @@ python -m brainprop.main inputs_MNIST.py                  train what an input fi
 python -m brainprop.main inputs_MNIST.py -l               evaluate the weights that it saved
 """
 
-from brainprop.options import brainprop_options, resolve
-from common.cli import Options, command
+from brainprop.options import MainOptions
+from common.cli import command
 
 
-@command(paper="brainprop", name="main")
-@brainprop_options
-def main(options: Options) -> None:
+@command(MainOptions, paper="brainprop", name="main")
+def main(options: MainOptions) -> None:
     """Train a network by BrainProp or by error-backprop, or evaluate its weights.
 
     DATASET is MNIST, CIFAR10, CIFAR100 or TinyImageNet, ARCHITECTURE dense, conv, loccon or deep,
@@ -21,9 +20,8 @@ def main(options: Options) -> None:
     inputs_loccon_C100, inputs_C10, inputs_C100, inputs_TIN), and it is run as Python: read a
     stranger's first.
     """
-    options = resolve(options)
-    if options.load is not None or "load" in options.typed:
-        from brainprop.program import evaluate
+    if options.evaluates:
+        from brainprop.evaluate import evaluate
 
         evaluate(options)
     else:

@@ -15,8 +15,7 @@ import numpy as np
 from brainprop import rule
 from brainprop.layers.locally_connected import LocallyConnected2D
 from brainprop.layers.output import BatchNormalization, BrainPropLayer
-from brainprop.recipes import ALGORITHMS, L2
-from brainprop.settings import network_settings
+from brainprop.recipes import ALGORITHMS, L2, LAYERS, network_settings
 from common.backends import memory
 from common.doors.arguments import number
 from common.errors import ArgumentError, unknown
@@ -24,7 +23,7 @@ from common.errors import ArgumentError, unknown
 COPIES = 2  # of a weight: itself and its update
 
 
-def build(
+def make_network(
     architecture: str,
     input_shape: Sequence[int],
     classes: int,
@@ -44,7 +43,7 @@ def build(
 ) -> keras.Sequential:
     """A network for images `input_shape` (H, W, C), its kernels drawn from N(0, std^2).
 
-    std, l2, dropout    None: the architecture's own (`configurations`); l2 0: none
+    std, l2, dropout    None: the architecture's own (`recipes`); l2 0: none
     padding             of the 3 x 3 kernels; None: "valid" for loccon, else "same"
     widths              original width -> the one to use, for narrow nets
     variance            of batch norm's moving average (brainprop, D4)
@@ -70,7 +69,11 @@ def build(
     )
     images = "float64" if dtype == "float64" else "float32"
     layers: list[Any] = [keras.Input(tuple(input_shape), dtype=images)]
-    layers += {"dense": _dense, "deep": _deep}.get(architecture, _shallow)(maker, architecture)
+    unshared = architecture == "loccon"
+    for kind, units, stride in LAYERS[architecture]:
+        layers += (
+            maker.image(units, stride, unshared) if kind == "image" else [maker.make(kind, units)]
+        )
     layers.append(maker.output(classes, algorithm, epsilon, zero_is_unselected))
     try:
         memory.check(COPIES * 4 * entries(layers), "the network's weights and their updates")
@@ -83,37 +86,23 @@ def build(
         ) from error
 
 
+def policy(precision: str) -> str:
+    """The Keras dtype policy of a --precision."""
+    return {"bfloat16": "mixed_bfloat16"}.get(precision, precision)
+
+
 def entries(layers: Sequence[Any]) -> int:
     """Of all kernels that layers will have, the first the input, before any is built."""
-    found, shape = 0, tuple(layers[0].shape)
+    total, shape = 0, tuple(layers[0].shape)
     for layer in layers[1:]:
         below = shape
         shape = tuple(layer.compute_output_shape(shape))
         if hasattr(layer, "kernel_size"):
             positions = shape[1] * shape[2] if isinstance(layer, LocallyConnected2D) else 1
-            found += positions * math.prod(layer.kernel_size) * below[-1] * shape[-1]
+            total += positions * math.prod(layer.kernel_size) * below[-1] * shape[-1]
         elif hasattr(layer, "units"):
-            found += below[-1] * shape[-1]
-    return found
-
-
-def _dense(make: "_Maker", _: str) -> list[Any]:
-    return [make.flatten(), *(make.dense(n) for n in (1500, 1000, 500))]
-
-
-def _shallow(make: "_Maker", architecture: str) -> list[Any]:
-    kernel = make.locally_connected if architecture == "loccon" else make.conv
-    stack = [kernel(32), make.norm(), kernel(32, stride=2), make.norm()]
-    return [*stack, make.drop(), make.flatten(), make.dense(500), make.drop()]
-
-
-def _deep(make: "_Maker", _: str) -> list[Any]:
-    layers: list[Any] = []
-    for widths in ((64, 64), (128, 128), (128, 128, 128)):
-        for width in widths:
-            layers += [make.conv(width), make.norm()]
-        layers += [make.pool(), make.drop()]
-    return [*layers, make.flatten(), make.dense(500), make.drop()]
+            total += below[-1] * shape[-1]
+    return total
 
 
 class _Maker:
@@ -153,36 +142,27 @@ class _Maker:
     def weights(self) -> dict[str, Any]:
         return {"activation": "relu", "use_bias": False, **self.kernel()}
 
-    def width(self, n: int) -> int:
-        return self.widths.get(n, n)
+    def image(self, n: int, stride: int, unshared: bool) -> list[Any]:
+        """A 3 x 3 layer and its batch norm."""
+        layer = LocallyConnected2D if unshared else keras.layers.Conv2D
+        named = self.named("lc" if unshared else "conv")
+        norm = {"momentum": 0.99, "epsilon": 1e-3, "variance": self.variance, **self.named("bn")}
+        kernel = layer(self.widths.get(n, n), 3, stride, self.padding, **self.weights(), **named)
+        return [kernel, BatchNormalization(**norm)]
 
-    def conv(self, n: int, stride: int = 1) -> Any:
-        return keras.layers.Conv2D(
-            self.width(n), 3, stride, self.padding, **self.weights(), **self.named("conv")
+    def make(self, kind: str, n: int) -> Any:
+        """A layer of another kind."""
+        named = self.named(kind)
+        if kind == "dense":
+            return keras.layers.Dense(self.widths.get(n, n), **self.weights(), **named)
+        if kind == "drop":
+            rate = self.rates[self.counts["drop"] - 1]
+            return keras.layers.Dropout(rate, seed=self.stream(), **named)
+        return (
+            keras.layers.MaxPooling2D(2, **named)
+            if kind == "pool"
+            else keras.layers.Flatten(**named)
         )
-
-    def locally_connected(self, n: int, stride: int = 1) -> Any:
-        return LocallyConnected2D(
-            self.width(n), 3, stride, self.padding, **self.weights(), **self.named("lc")
-        )
-
-    def dense(self, n: int) -> Any:
-        return keras.layers.Dense(self.width(n), **self.weights(), **self.named("dense"))
-
-    def norm(self) -> Any:
-        return BatchNormalization(
-            momentum=0.99, epsilon=1e-3, variance=self.variance, **self.named("bn")
-        )
-
-    def pool(self) -> Any:
-        return keras.layers.MaxPooling2D(2, **self.named("pool"))
-
-    def drop(self) -> Any:
-        rate = self.rates[self.counts.get("drop", 0)]
-        return keras.layers.Dropout(rate, seed=self.stream(), **self.named("drop"))
-
-    def flatten(self) -> Any:
-        return keras.layers.Flatten(**self.named("flatten"))
 
     def output(self, classes: int, algorithm: str, epsilon: float, zero: bool) -> Any:
         """BrainProp's layer, or dense and softmax; of at least float32."""

@@ -1,19 +1,15 @@
 """The command line of `brainprop.main`, its two interfaces made one; no framework."""
 
-from collections.abc import Callable
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from brainprop.fidelity import Fidelity
 from brainprop.files import inputs
-from brainprop.recipes import (
-    ALGORITHMS,
-    ARCHITECTURES,
-    NAMES,
-    PAIRS,
-    configuration,
-)
-from common.cli import Options, argument, option
+from brainprop.recipes import ALGORITHMS, ARCHITECTURES, NAMES, PAIRS, recipe
+from common.cli import argument, option
 from common.cli.params import (
     batch,
     boolean,
@@ -24,18 +20,16 @@ from common.cli.params import (
     path,
     positive,
     positive_int,
-    seed,
-    threads,
-    together,
 )
+from common.cli.params import seed as seed_type
 from common.cli.switches import switch_options
-from common.cli.training_options import training_options
+from common.cli.training_options import TrainingOptions, training_options
 from common.errors import UsageError, unknown
 
 WHAT = "DATASET ARCHITECTURE LEARNING_ALGORITHM | INPUT_FILE"
-# Options that the pair decides where nobody does.
-FILLED = ("batch_size", "learning_rate", "halve_every", "patience", "min_delta", "epsilon", "std",
-          "l2")  # fmt: skip
+SAVES = ("save_plots", "save_history", "save_weights")
+ours = partial(option, original=False)
+DATASETS = {NAMES[name]: name for name in PAIRS}
 
 # What the variables of an input file may be.
 TYPES: dict[str, Any] = {
@@ -46,166 +40,215 @@ TYPES: dict[str, Any] = {
     **dict.fromkeys(("learning_rate", "std"), positive),
     **dict.fromkeys(("min_delta", "l2"), nonnegative),
     **dict.fromkeys(("epsilon", "val_split"), fraction),
-    **dict.fromkeys(("save_plots", "save_history", "save_weights"), boolean),
-    "seed": seed,
+    **dict.fromkeys(SAVES, boolean),
+    "seed": seed_type,
 }
 
 
-def brainprop_options(function: Callable) -> Callable:
-    """A decorator: words, the original's options, ours, the common ones and the switches."""
-    return together(
-        training_options(
-            dataset="mnist",
-            datasets=[name for name in PAIRS if name != "digits"],
-            epochs=500,
-            seed=1,
-        ),
-        argument("words", nargs=-1, type=str, required=False, metavar=WHAT),
-        option("-l", "--load", type=path, default=None, bare="",
-               help="Only evaluate these weights (.h5, .safetensors or a run); with an input "
-               "file the name may be left out."),
-        option("-s", "--save", is_flag=True, default=False,
-               help="Save the plot of accuracies, history and weights in this folder."),
-        option("--save-plots", is_flag=True, default=False, original=False,
-               help="Of these the plot alone."),
-        option("--save-history", is_flag=True, default=False, original=False,
-               help="Of these the history alone."),
-        option("--save-weights", is_flag=True, default=False, original=False,
-               help="Of these the weights alone."),
-        option("--architecture", type=choice(*ARCHITECTURES), default=None, original=False,
-               show_default="conv where only --data is given", help="As the second word."),
-        option("--learning-algorithm", "--algorithm", type=choice(*ALGORITHMS),
-               default="BrainProp", original=False, help="As the third word."),
-        option("--batch-size", type=batch, default=None, show_default="128; loccon 32",
-               original=False, help="Images a step, the nominal B."),
-        option("--learning-rate", "--lr", type=positive, default=None, show_default="0.1",
-               original=False, help="In the first epochs."),
-        option("--halve-every", type=positive_int, default=None, show_default="100",
-               original=False, help="Epochs between two halvings of the rate."),
-        option("--patience", type=positive_int, default=None, show_default="45",
-               original=False, help="Epochs without improvement before training stops."),
-        option("--min-delta", type=nonnegative, default=None, show_default="0.001",
-               original=False, help="What counts as an improvement (a fraction)."),
-        option("--val-split", type=fraction, default=0.0, original=False,
-               help="Part of the training set held out to validate on; 0: the test set "
-               "validates, as in the original (brainprop, D7)."),
-        option("--epsilon", type=fraction, default=None, show_default="0.02", original=False,
-               help="How often an action is drawn."),
-        option("--std", type=positive, default=None, show_default="0.005; dense 0.01",
-               original=False, help="Of the first weights."),
-        option("--l2", type=nonnegative, default=None, show_default="0; deep 5e-4",
-               original=False, help="Penalty on every kernel."),
-        option("--width", type=factor, default=1.0, original=False,
-               help="Factor of the hidden layers' widths."),
-        option("--feedback", type=choice("shared", "separate"), default="shared",
-               original=False, help="Errors go down through the forward weights, or through "
-               "weights of their own that learn reciprocally."),
-        option("--feedback-decay", type=nonnegative, default=1e-3, original=False,
-               help="Decay of both with separate feedback."),
-        option("--devices", type=threads, default=1, original=False,
-               help="Divide each batch among so many (logical CPU devices without GPUs)."),
-        option("--jit-compile", is_flag=True, default=False, original=False,
-               help="Compile the step with XLA (slower on CPUs)."),
-        option("--classes", type=path, default=None, original=False,
-               help="With -l: a file that names the classes, one a line, in the order in which "
-               "the weights number them."),
-        switch_options(Fidelity),
-    )(function)  # fmt: skip
+@training_options(
+    dataset="mnist", datasets=[name for name in PAIRS if name != "digits"], epochs=500, seed=1
+)
+class MainOptions(TrainingOptions):
+    """What brainprop.main takes.
 
-
-def resolve(options: Options) -> Options:
-    """Both interfaces to one configuration: words and input file become options.
-
-    What is typed as an option overrides an input file and a word. UsageError for words that say
-    nothing, a pair that the original does not have, or an option's value in an input file.
+    The architecture and what the recipe decides are None until `completed` fills them in.
     """
-    words = list(options.words or ())
-    options.input_file = inputs.find(words[0]) if len(words) == 1 else None
-    options.input_weights = None
-    if options.resume:
-        return options
-    if options.load is not None and not words and inputs.find(str(options.load)):
-        words, options.load = [str(options.load)], None  # `-l inputs_MNIST.py`
-        options.input_file = inputs.find(words[0])
-    if options.input_file:
-        _take_file(options, options.input_file)
-    else:
-        _take_words(options, words)
-        if "load" in options.typed and options.load is None:
-            raise UsageError("option -l needs a value: a file of weights (only an input file knows "
-                             "the name itself)")  # fmt: skip
-    chosen = configuration(options.dataset, options.architecture, options.learning_algorithm)
-    for name in FILLED:
-        if getattr(options, name) is None:
-            setattr(options, name, getattr(chosen, name))
-    for name in ("save_plots", "save_history", "save_weights"):
-        setattr(options, name, options.save or getattr(options, name))
-    return _checked(options)
+
+    RETIRED: ClassVar[Mapping[str, Any]] = {"devices": 1}
+
+    words: tuple[str, ...] = argument(nargs=-1, type=str, required=False, metavar=WHAT)
+    load: Path | None = option(
+        "-l",
+        "--load",
+        type=path,
+        bare="",
+        help="Only evaluate these weights (.h5, .safetensors or a run); with an input file the "
+        "name may be left out.",
+    )
+    save: bool = option(
+        "-s",
+        "--save",
+        is_flag=True,
+        default=False,
+        help="Save the plot of accuracies, history and weights in this folder.",
+    )
+    save_plots: bool = ours(is_flag=True, default=False, help="Save the plot of accuracies alone.")
+    save_history: bool = ours(is_flag=True, default=False, help="Save the history alone.")
+    save_weights: bool = ours(is_flag=True, default=False, help="Save the weights alone.")
+    architecture: str = ours(
+        type=choice(*ARCHITECTURES),
+        show_default="conv where only --data is given",
+        help="Network, as the second word.",
+    )
+    learning_algorithm: str = ours(
+        "--learning-algorithm",
+        "--algorithm",
+        type=choice(*ALGORITHMS),
+        default="BrainProp",
+        help="Learning rule, as the third word.",
+    )
+    batch_size: int = ours(
+        type=batch, show_default="128; loccon 32", help="Images a step, the nominal B."
+    )
+    learning_rate: float = ours(
+        "--learning-rate",
+        "--lr",
+        type=positive,
+        show_default="0.1",
+        help="Learning rate of the first epochs.",
+    )
+    halve_every: int = ours(
+        type=positive_int, show_default="100", help="Epochs between two halvings of the rate."
+    )
+    patience: int = ours(
+        type=positive_int,
+        show_default="45",
+        help="Epochs without improvement before training stops.",
+    )
+    min_delta: float = ours(
+        type=nonnegative, show_default="0.001", help="What counts as an improvement (a fraction)."
+    )
+    val_split: float = ours(
+        type=fraction,
+        default=0.0,
+        help="Part of the training set held out to validate on; 0: the test set validates, as in "
+        "the original (brainprop, D7).",
+    )
+    epsilon: float = ours(type=fraction, show_default="0.02", help="How often an action is drawn.")
+    std: float = ours(
+        type=positive,
+        show_default="0.005; dense 0.01",
+        help="Standard deviation of the first weights.",
+    )
+    l2: float = ours(type=nonnegative, show_default="0; deep 5e-4", help="Penalty on every kernel.")
+    width: float = ours(type=factor, default=1.0, help="Factor of the hidden layers' widths.")
+    feedback: str = ours(
+        type=choice("shared", "separate"),
+        default="shared",
+        help="Errors go down through the forward weights, or through weights of their own that "
+        "learn reciprocally.",
+    )
+    feedback_decay: float = ours(
+        type=nonnegative,
+        default=1e-3,
+        help="Decay of forward and feedback weights with separate feedback.",
+    )
+    jit_compile: bool = ours(
+        is_flag=True, default=False, help="Compile the step with XLA (slower on CPUs)."
+    )
+    classes: Path | None = ours(
+        type=path,
+        help="With -l: a file that names the classes, one a line, in the order in which the "
+        "weights number them.",
+    )
+    switches: Fidelity = switch_options(Fidelity)
+    input_file: Path | None = None
+    input_weights: Path | None = None  # those that the input file noted
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether -l asks for a test instead of training."""
+        return self.load is not None or "load" in self.call.typed
+
+    def completed(self) -> Self:
+        """Both interfaces to one configuration: words and input file become options.
+
+        What is typed as an option overrides an input file and a word. UsageError for words that say
+        nothing, a pair that the original does not have, or an option's value in an input file.
+        """
+        load, typed = self.load, self.call.typed
+        file = inputs.find(self.words[0]) if len(self.words) == 1 else None
+        if self.resume:
+            return replace(self, input_file=file).checked()
+        if load is not None and not self.words and (file := inputs.find(str(load))):
+            load = None  # `-l inputs_MNIST.py`
+        values = from_file(file, typed) if file else self._from_words()
+        if not file and load is None and "load" in typed:
+            raise UsageError(
+                "option -l needs a value: a file of weights (only an input file knows the name "
+                "itself)"
+            )
+        settled = replace(self, load=load, input_file=file, **values)
+        usual = recipe(settled.dataset, settled.architecture, settled.learning_algorithm)
+        filled = {n: value for n, value in asdict(usual).items() if getattr(settled, n) is None}
+        filled |= {name: settled.save or getattr(settled, name) for name in SAVES}
+        return replace(settled, **filled).checked()
+
+    def _from_words(self) -> dict[str, str]:
+        """The options that DATASET ARCHITECTURE LEARNING_ALGORITHM stand for."""
+        words: Sequence[str] = self.words
+        if "dataset" in self.call.typed and len(words) == 2:
+            words = [self.dataset, *words]
+        if not words and ("dataset" in self.call.typed or self.architecture):
+            return {"architecture": self.architecture or "conv"}
+        if len(words) != 3:
+            given = f" (={' '.join(words)})" if words else ""
+            if len(words) == 1:
+                raise UsageError(
+                    f"argument{given} must be an input file, here or in the package, or be "
+                    "followed by ARCHITECTURE LEARNING_ALGORITHM"
+                )
+            raise UsageError(f"arguments{given} must be {WHAT}")
+        meanings = {
+            "dataset": DATASETS,
+            "architecture": {name: name for name in ARCHITECTURES},
+            "learning_algorithm": {name: name for name in ALGORITHMS},
+        }
+        chosen = {
+            name: matching(f"argument {name.upper()}", word, meanings[name])
+            for name, word in zip(meanings, words, strict=True)
+        }
+        return {name: value for name, value in chosen.items() if name not in self.call.typed}
+
+    def checked(self) -> Self:
+        """Itself. UsageError for values that do not go together."""
+        if self.learning_algorithm == "EBP" and self.feedback == "separate":
+            raise UsageError(
+                "option --feedback (=separate) must be shared with EBP: it is backprop"
+            )
+        if self.val_split >= 1:
+            raise UsageError(f"option --val-split (={self.val_split}) must be below 1")
+        if not 0 <= self.switches.third_dropout < 1:
+            rate = self.switches.third_dropout
+            raise UsageError(f"option --third-dropout (={rate}) must be from 0 to below 1")
+        if self.classes is not None and self.load is None:
+            raise UsageError("option --classes goes with -l only")
+        return self
 
 
-def _take_words(options: Options, words: list[str]) -> None:
-    if "dataset" in options.typed and len(words) == 2:
-        words = [options.dataset, *words]
-    if not words and options.typed & {"dataset", "architecture"}:
-        options.architecture = options.architecture or "conv"
-        return
-    if len(words) != 3:
-        given = f" (={' '.join(words)})" if words else ""
-        if len(words) == 1:
-            raise UsageError(f"argument{given} must be an input file, here or in the package, "
-                             "or be followed by ARCHITECTURE LEARNING_ALGORITHM")  # fmt: skip
-        raise UsageError(f"arguments{given} must be {WHAT}")
-    kinds = (("dataset", {NAMES[name]: name for name in PAIRS}),
-             ("architecture", {name: name for name in ARCHITECTURES}),
-             ("learning_algorithm", {name: name for name in ALGORITHMS}))  # fmt: skip
-    for (name, allowed), word in zip(kinds, words, strict=True):
-        value = _matching(f"argument {name.upper()}", word, allowed)
-        if name not in options.typed:
-            setattr(options, name, value)
-
-
-def _matching(what: str, word: str, allowed: dict[str, str]) -> str:
+def matching(what: str, word: str, allowed: Mapping[str, str]) -> str:
     """The value that a word means, whatever its case, dashes and underscores."""
 
     def fold(text: str) -> str:
         return text.lower().replace("_", "").replace("-", "")
 
-    found = {fold(n): value for shown, value in allowed.items() for n in (shown, value)}
-    if fold(word) not in found:
+    spellings = {fold(n): value for shown, value in allowed.items() for n in (shown, value)}
+    if fold(word) not in spellings:
         raise unknown(what, word, allowed)
-    return found[fold(word)]
+    return spellings[fold(word)]
 
 
-def _take_file(options: Options, file: Path) -> None:
+def from_file(file: Path, typed: Collection[str]) -> dict[str, Any]:
+    """The options that an input file sets, but for those that are typed, and its `input_weights`.
+
+    UsageError for a variable whose value its option cannot have.
+    """
     values = inputs.read(file)
-    options.input_weights = values.pop(inputs.WEIGHTS, None)
-    known = {NAMES[name]: name for name in PAIRS}
-    for name, value in values.items():
-        if name in options.typed:
-            continue
-        if name == "dataset":
-            value = _matching(f"{file}: variable dataset", str(value), known)
-        else:
-            value = _converted(name, value, file)
-        setattr(options, name, value)
+    weights = inputs.weights_beside(file, values.pop(inputs.WEIGHTS, None))
+    kept = {name: value for name, value in values.items() if name not in typed}
+    return {"input_weights": weights} | {
+        name: matching(f"{file}: variable dataset", str(value), DATASETS)
+        if name == "dataset"
+        else converted(name, value, file)
+        for name, value in kept.items()
+    }
 
 
-def _converted(name: str, value: Any, file: Path) -> Any:
+def converted(name: str, value: Any, file: Path) -> Any:
+    """The value of an option's variable in an input file, as the option has it."""
     try:
         return TYPES[name].convert(value, None, None)
     except UsageError as error:
         variable = next(v for v, option in inputs.OPTIONS.items() if option == name)
         message = str(error).removeprefix("value ")
         raise UsageError(f"{file}: variable {variable} {message}") from None
-
-
-def _checked(options: Options) -> Options:
-    if options.learning_algorithm == "EBP" and options.feedback == "separate":
-        raise UsageError("option --feedback (=separate) must be shared with EBP: it is backprop")
-    if options.val_split >= 1:
-        raise UsageError(f"option --val-split (={options.val_split}) must be below 1")
-    if options.devices > 1 and options.jit_compile:
-        raise UsageError("option --jit-compile must not be used with --devices: it compiles one")
-    if options.classes is not None and options.load is None:
-        raise UsageError("option --classes goes with -l only")
-    return options

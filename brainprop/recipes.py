@@ -2,9 +2,11 @@
 and when training stops; no framework."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from common.doors.arguments import integer, number
 from common.errors import ArgumentError, unknown
 
 # Our names of data sets -> the original's, in messages and names of files.
@@ -37,13 +39,31 @@ PAIRS = {
     "tiny_imagenet": ("deep",),
     "digits": ARCHITECTURES,
 }
-INPUTS = {"mnist": (28, 28, 1), "cifar10": (32, 32, 3), "cifar100": (32, 32, 3),
-          "tiny_imagenet": (64, 64, 3)}  # fmt: skip
+INPUTS = {
+    "mnist": (28, 28, 1),
+    "cifar10": (32, 32, 3),
+    "cifar100": (32, 32, 3),
+    "tiny_imagenet": (64, 64, 3),
+}
+# From the images up, without the output layer: kind, width, stride. An "image" layer is 3 x 3, its
+# weights shared or not, with a batch norm behind it.
+FLAT = [("flatten", 0, 1), ("dense", 500, 1), ("drop", 0, 1)]
+POOL = [("pool", 0, 2), ("drop", 0, 1)]
+SHALLOW = [("image", 32, 1), ("image", 32, 2), ("drop", 0, 1), *FLAT]
+LAYERS: dict[str, list[tuple[str, int, int]]] = {
+    "dense": [FLAT[0], *(("dense", width, 1) for width in (1500, 1000, 500))],
+    "conv": SHALLOW,
+    "loccon": SHALLOW,
+    "deep": [("image", 64, 1)] * 2
+    + [*POOL, *[("image", 128, 1)] * 2]
+    + [*POOL, *[("image", 128, 1)] * 3]
+    + [*POOL, *FLAT],
+}
 WIDTHS = (32, 64, 128, 500, 1000, 1500)  # of all layers that --width scales
 
 
 @dataclass(frozen=True)
-class Configuration:
+class Recipe:
     """What the original trains a pair with (brainprop, 6)."""
 
     dataset: str
@@ -61,8 +81,8 @@ class Configuration:
     seed: int = 1
 
 
-def configuration(dataset: str, architecture: str, learning_algorithm: str) -> Configuration:
-    """The original's configuration of a pair. ArgumentError where it has no such pair."""
+def recipe(dataset: str, architecture: str, learning_algorithm: str) -> Recipe:
+    """The original's recipe of a pair. ArgumentError where it has no such pair."""
     if dataset not in PAIRS:
         raise unknown("dataset", dataset, [NAMES[name] for name in PAIRS])
     if learning_algorithm not in ALGORITHMS:
@@ -72,13 +92,56 @@ def configuration(dataset: str, architecture: str, learning_algorithm: str) -> C
             "architecture",
             f"(={architecture}) must be one of {', '.join(PAIRS[dataset])} for {NAMES[dataset]}",
         )
-    return Configuration(
+    return Recipe(
         dataset,
         architecture,
         learning_algorithm,
         batch_size=32 if architecture == "loccon" else 128,
         std=STD[architecture],
         l2=L2[architecture],
+    )
+
+
+class NetworkSettings(NamedTuple):
+    """What a network is built from, in either framework."""
+
+    classes: int
+    std: float  # of the kernels
+    rates: tuple[float, ...]  # of dropout, from the images up
+    padding: str  # of the 3 x 3 kernels
+    widths: dict[int, int]  # original width -> the one to use
+
+
+def network_settings(
+    architecture: str,
+    classes: int,
+    std: float | None,
+    dropout: Sequence[float] | None,
+    padding: str | None,
+    widths: Mapping[int, int] | None,
+    variance: str,
+) -> NetworkSettings:
+    """The arguments of a `make_network`, those left out filled in. ArgumentError for one that
+    cannot be."""
+    for name, value, allowed in (
+        ("architecture", architecture, ARCHITECTURES),
+        ("variance", variance, ("unbiased", "biased")),
+        ("padding", padding or "same", ("same", "valid")),
+    ):
+        if value not in allowed:
+            message = str(unknown(name, value, allowed))
+            raise ArgumentError(name, message.removeprefix(f"{name} "))
+    usual = DROPOUT[architecture]
+    given = usual if dropout is None else dropout
+    rates = tuple(number("dropout", p, least=0, below=1) for p in given)
+    if len(rates) != len(usual):
+        raise ArgumentError("dropout", f"(={list(rates)}) must be {len(usual)} rates")
+    return NetworkSettings(
+        integer("classes", classes, least=2),
+        number("std", STD[architecture] if std is None else std, least=0),
+        rates,
+        padding or ("valid" if architecture == "loccon" else "same"),
+        {n: integer("widths", width) for n, width in (widths or {}).items()},
     )
 
 
@@ -92,11 +155,6 @@ def input_shape(dataset: str, architecture: str) -> tuple[int, int, int]:
 def scaled(width: float) -> dict[int, int]:
     """Original width of a layer -> that of a net `width` times as wide, at least 1."""
     return {} if width == 1 else {n: max(1, round(n * width)) for n in WIDTHS}
-
-
-def rate(lr: float, epoch: int, every: int = 100) -> float:
-    """The learning rate of an epoch (from 0): halved every so many epochs."""
-    return lr * 0.5 ** (epoch // every)
 
 
 def stalled(values: Iterable[float], patience: int = 45, min_delta: float = 0.001) -> bool:

@@ -31,13 +31,12 @@ from common.errors import ArgumentError
 EPSILON = 0.02  # how often an action is drawn instead of being the best one
 
 
-def select(
-    q: tf.Tensor, u: tf.Tensor, explore: Callable[[], tf.Tensor], epsilon: float = EPSILON
-) -> tf.Tensor:
+def select(q: tf.Tensor, u: tf.Tensor, drawn: tf.Tensor, *, epsilon: float = EPSILON) -> tf.Tensor:
     """Max-Boltzmann selection: the actions s (n,) int64 for q (n, C).
 
-    u (n,) float32 is uniform on [0, 1): where u > epsilon (strictly) the best action is taken, the
-    first one of equals; elsewhere that of `explore()` (n,), drawn from softmax(q) over all actions.
+    u       (n,) float32, uniform on [0, 1): where u > epsilon (strictly) the best action is taken,
+            the first one of equals
+    drawn   (n,) the actions elsewhere, drawn from softmax(q), the best one among them: `boltzmann`
     """
     epsilon = number("epsilon", epsilon, least=0, most=1)
     if q.shape.rank != 2:
@@ -45,7 +44,7 @@ def select(
     if not u.shape.is_compatible_with(q.shape[:1]):
         raise ArgumentError("u", f"(shape {u.shape}) must be ({q.shape[0]},)")
     best = tf.argmax(q, 1)
-    return tf.where(u > tf.constant(epsilon, u.dtype), best, tf.cast(explore(), best.dtype))
+    return tf.where(u > tf.constant(epsilon, u.dtype), best, tf.cast(drawn, best.dtype))
 
 
 def boltzmann(q: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
@@ -54,24 +53,26 @@ def boltzmann(q: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
     return tf.argmax(q - tf.cast(tf.math.log(-tf.math.log(noise)), q.dtype), 1)
 
 
-def value_of(q: tf.Tensor, s: tf.Tensor) -> tf.Tensor:
+def value_of(q: tf.Tensor, selected: tf.Tensor) -> tf.Tensor:
     """q_s (n,): the value of the action taken."""
-    return tf.gather(q, s, batch_dims=1)
+    return tf.gather(q, selected, batch_dims=1)
 
 
 def prediction_error(
-    q: tf.Tensor, s: tf.Tensor, labels: tf.Tensor, zero_is_unselected: bool = False
+    q: tf.Tensor, selected: tf.Tensor, labels: tf.Tensor, *, zero_is_unselected: bool = False
 ) -> tf.Tensor:
     """delta = r - q_s (n,). zero_is_unselected (brainprop, D9): none where q_s is exactly 0."""
-    s, labels = _actions(s, q), classes_of(labels, q)
-    q_s = value_of(q, s)
-    delta = tf.cast(s == labels, q.dtype) - q_s
+    selected, labels = _actions(selected, q), classes_of(labels, q)
+    q_s = value_of(q, selected)
+    delta = tf.cast(selected == labels, q.dtype) - q_s
     return tf.where(q_s == 0, tf.zeros_like(delta), delta) if zero_is_unselected else delta
 
 
-def teaching_signal(delta: tf.Tensor, s: tf.Tensor, classes: int, scale: tf.Tensor) -> tf.Tensor:
+def teaching_signal(
+    delta: tf.Tensor, selected: tf.Tensor, classes: int, scale: tf.Tensor
+) -> tf.Tensor:
     """dL/dq (n, C) = -(delta / B) onehot(s), with scale = 1 / B: all that the net is told."""
-    return tf.one_hot(s, classes, dtype=delta.dtype) * (-delta * scale)[:, None]
+    return tf.one_hot(selected, classes, dtype=delta.dtype) * (-delta * scale)[:, None]
 
 
 def asymmetric(
@@ -103,7 +104,8 @@ def loss(delta: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
 
 
 def backprop_signal(q: tf.Tensor, labels: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
-    """dL/dq (n, C) of the mean cross-entropy, (softmax(q) - onehot) / n: error-backprop's twin."""
+    """dL/dq (n, C) of the mean cross-entropy, (softmax(q) - onehot) / n: error-backprop, the
+    baseline."""
     labels = classes_of(labels, q)
     return (tf.nn.softmax(q) - tf.one_hot(labels, q.shape[1], dtype=q.dtype)) * scale
 
@@ -114,17 +116,17 @@ def cross_entropy(q: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=q))
 
 
-def accuracy_as_the_original(q: tf.Tensor, s: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """Number of labels that are the argmax of onehot(s) q (brainprop, D8): where q_s < 0 that
+def correct_as_the_original(q: tf.Tensor, selected: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Number () of labels that are the argmax of onehot(s) q (brainprop, D8): where q_s < 0 that
     argmax is the first zero entry, whatever was selected."""
-    s, labels = _actions(s, q), classes_of(labels, q)
-    output = tf.one_hot(s, q.shape[1], dtype=q.dtype) * q
+    selected, labels = _actions(selected, q), classes_of(labels, q)
+    output = tf.one_hot(selected, q.shape[1], dtype=q.dtype) * q
     return tf.math.count_nonzero(tf.argmax(output, 1) == labels)
 
 
-def _actions(s: tf.Tensor, q: tf.Tensor) -> tf.Tensor:
+def _actions(selected: tf.Tensor, q: tf.Tensor) -> tf.Tensor:
     """Actions (n,) as int64; a column of them would be compared with every label."""
-    s = tf.convert_to_tensor(s)
+    s = tf.convert_to_tensor(selected)
     if not (s.dtype.is_integer and s.shape.is_compatible_with(q.shape[:1])):
-        raise ArgumentError("s", f"(shape {s.shape}, {s.dtype.name}) must be integers (n,)")
+        raise ArgumentError("selected", f"(shape {s.shape}, {s.dtype.name}) must be integers (n,)")
     return tf.cast(s, tf.int64)

@@ -1,8 +1,7 @@
-"""What a step of BrainProp, or of its backprop twin, computes before it changes anything.
+"""What a step of BrainProp, or of its baseline backprop, computes before it changes anything.
 
 A step draws its random numbers from (seed, number of the step), so that a checkpoint needs to keep
-one number for them. Random numbers are drawn for the whole batch and then divided among devices:
-what happens does not depend on how many there are, except that batch norm normalises each part.
+one number for them.
 """
 
 from collections.abc import Sequence
@@ -31,6 +30,15 @@ class Draws(NamedTuple):
     explore: tf.Tensor  # (n,) integers: the actions to take where u <= epsilon;
     #                     or (n, C) float32 uniform noise that draws them
     masks: Sequence[tf.Tensor]  # for each dropout layer (n, ...) bool, true where it keeps
+
+
+class OutputError(NamedTuple):
+    """What a batch's output layer tells the network, and the run."""
+
+    signal: tf.Tensor  # (n, C) dL/dq
+    loss: tf.Tensor  # () without l2
+    selected: tf.Tensor  # (n,) the action taken; backprop: argmax q
+    correct: tf.Tensor  # () int64
 
 
 class Update(NamedTuple):
@@ -101,29 +109,29 @@ class Step:
         self.trained = list(net.trainable_variables)
         self.names = [f"{x.name}.{v.name}" for x in net.layers for v in x.trainable_variables]
         self.B = self._feedback_weights() if feedback == "separate" else {}
-        self._taught_B = {n: B for n, B in self.B.items() if f"{n}.kernel" in self.names}
+        self._learning_B = {n: B for n, B in self.B.items() if f"{n}.kernel" in self.names}
         self._l2 = [_l2_of(net, name) for name in self.names]
-        self.learning = [*self.trained, *self._taught_B.values()]
+        self.learning = [*self.trained, *self._learning_B.values()]
         self.decays = self._rates_of_decay(feedback_decay)
 
     def _rates_of_decay(self, feedback_decay: float) -> list[float]:
         """How fast each variable that learns decays, B as its W."""
         pairs = zip(self.names, self._l2, strict=True)
         decay = dict.fromkeys((f"{name}.kernel" for name in self.B), feedback_decay)
-        found = {name: 2 * l2 + decay.get(name, 0.0) for name, l2 in pairs}
-        return [*found.values(), *(found[f"{name}.kernel"] for name in self._taught_B)]
+        rates = {name: 2 * l2 + decay.get(name, 0.0) for name, l2 in pairs}
+        return [*rates.values(), *(rates[f"{name}.kernel"] for name in self._learning_B)]
 
     def _feedback_weights(self) -> dict[str, keras.Variable]:
         """B for every kernel but the lowest, below which nothing learns: name of layer -> B."""
         weighted = [layer for layer in self.net.layers if isinstance(layer, WEIGHTED)]
-        made = {}
+        feedback = {}
         for place, layer in enumerate(weighted[1:], 1):
             std = getattr(layer.kernel_initializer, "stddev", 0.05)
             draw = keras.initializers.RandomNormal(0.0, std, (self.seed + 1) * 1009 + place)
-            made[layer.name] = keras.Variable(
+            feedback[layer.name] = keras.Variable(
                 draw(layer.kernel.shape, layer.kernel.dtype), name=f"{layer.name}.B"
             )
-        return made
+        return feedback
 
     def draw(self, n: Any, step: Any) -> Draws:
         """The random numbers of a step on n samples, from (seed, step)."""
@@ -143,56 +151,49 @@ class Step:
         return Draws(uniform(0), uniform(1, self.net.output_shape[1]), masks)
 
     def compute(
-        self,
-        images: tf.Tensor,
-        labels: tf.Tensor,
-        draws: Draws,
-        n: Any = None,
-        parts: int = 1,
-        *,
-        as_backprop: bool = False,
+        self, images: tf.Tensor, labels: tf.Tensor, draws: Draws, *, as_backprop: bool = False
     ) -> Update:
         """The whole step without its assignments.
 
-        n            samples of the whole batch, of which these are one of several `parts`
-        as_backprop  the gradient of cross-entropy through W^T instead, with the same masks
+        as_backprop: the gradient of cross-entropy through W^T instead, with the same masks
         """
-        n = tf.shape(images)[0] if n is None else n
         feedback = {} if as_backprop else self.B
         learning = self.trained if as_backprop else self.learning
         with tf.GradientTape() as tape:
             passed = forward(self.net, images, draws.masks, feedback)
         q = passed.q
         labels = classes(labels, q)
-        judge = self._judge_backprop if as_backprop or self.algorithm == "EBP" else self._judge
-        signal, loss, selected, correct = judge(q, labels, draws, n)
-        gradients = tape.gradient(q, [raw(v) for v in learning], output_gradients=signal)
+        if as_backprop or self.algorithm == "EBP":
+            error = self._backprop_error(q, labels)
+        else:
+            error = self._output_error(q, labels, draws)
+        gradients = tape.gradient(q, [raw(v) for v in learning], output_gradients=error.signal)
         statistics = [t for pair in passed.statistics.values() for t in pair]
-        penalty = self._penalty(loss.dtype) / parts
-        return Update(loss + penalty, correct, q, selected, gradients, statistics)
+        loss = error.loss + self._penalty(error.loss.dtype)
+        return Update(loss, error.correct, q, error.selected, gradients, statistics)
 
-    def _judge_backprop(
-        self, q: tf.Tensor, labels: tf.Tensor, draws: Draws, n: tf.Tensor
-    ) -> tuple[tf.Tensor, ...]:
-        scale = 1 / tf.cast(n, q.dtype)
-        selected = tf.argmax(q, 1)
-        loss = rule.cross_entropy(q, labels) * (tf.cast(tf.shape(q)[0], q.dtype) * scale)
+    def _backprop_error(self, q: tf.Tensor, labels: tf.Tensor) -> OutputError:
+        """That of the baseline: softmax and cross-entropy."""
+        scale, selected = 1 / tf.cast(tf.shape(q)[0], q.dtype), tf.argmax(q, 1)
+        signal = rule.backprop_signal(q, labels, scale)
         correct = tf.math.count_nonzero(selected == labels)
-        return rule.backprop_signal(q, labels, scale), loss, selected, correct
+        return OutputError(signal, rule.cross_entropy(q, labels), selected, correct)
 
-    def _judge(
-        self, q: tf.Tensor, labels: tf.Tensor, draws: Draws, n: tf.Tensor
-    ) -> tuple[tf.Tensor, ...]:
-        """What the output layer tells: teaching signal, loss, action, number correct."""
-        scale = 1 / tf.cast(n if self.partial_batch == "mean" else self.batch_size, q.dtype)
-        selected = rule.select(q, draws.u, lambda: _explored(q, draws.explore), self.epsilon)
-        delta = rule.prediction_error(q, selected, labels, self.zero_is_unselected)
+    def _output_error(self, q: tf.Tensor, labels: tf.Tensor, draws: Draws) -> OutputError:
+        """That of the action taken."""
+        n = tf.shape(q)[0] if self.partial_batch == "mean" else self.batch_size
+        scale, explore = 1 / tf.cast(n, q.dtype), draws.explore
+        drawn = explore if explore.dtype.is_integer else rule.boltzmann(q, explore)
+        selected = rule.select(q, draws.u, drawn, epsilon=self.epsilon)
+        delta = rule.prediction_error(
+            q, selected, labels, zero_is_unselected=self.zero_is_unselected
+        )
         if self.accuracy == "argmax":
-            correct = rule.accuracy_as_the_original(q, selected, labels)
+            correct = rule.correct_as_the_original(q, selected, labels)
         else:
             correct = tf.math.count_nonzero(selected == labels)
         signal = rule.teaching_signal(delta, selected, q.shape[1], scale)
-        return signal, rule.loss(delta, scale), selected, correct
+        return OutputError(signal, rule.loss(delta, scale), selected, correct)
 
     def _penalty(self, dtype: tf.DType) -> tf.Tensor:
         """l2's part of the loss."""
@@ -221,10 +222,6 @@ class Step:
         rest = n % self.batch_size
         ratio = tf.cast(rest, q.dtype) / tf.cast(self.batch_size, q.dtype)
         return tf.where(tf.range(n) >= n - rest, ratio, tf.ones((), q.dtype))
-
-
-def _explored(q: tf.Tensor, explore: tf.Tensor) -> tf.Tensor:
-    return explore if explore.dtype.is_integer else rule.boltzmann(q, explore)
 
 
 def raw(variable: Any) -> tf.Variable:

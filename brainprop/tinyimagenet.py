@@ -25,18 +25,24 @@ class TinyFidelity:
     )
 
 
-@command(paper="brainprop", name="tinyimagenet")
-@argument("archive", type=existing_file, required=False, metavar="ZIP")
-@option("--out", type=path, default=Path("."), original=False, help="Folder to extract into.")
-@switch_options(TinyFidelity)
-def main(options: Options) -> None:
+@dataclass(frozen=True, kw_only=True)
+class TinyOptions(Options):
+    """What brainprop.tinyimagenet takes."""
+
+    archive: Path | None = argument(type=existing_file, required=False, metavar="ZIP")
+    out: Path = option(type=path, default=Path("."), original=False, help="Folder to extract into.")
+    switches: TinyFidelity = switch_options(TinyFidelity)
+
+
+@command(TinyOptions, paper="brainprop", name="tinyimagenet")
+def main(options: TinyOptions) -> None:
     """Extract and check tiny-imagenet-200.zip (or ZIP) in this folder.
 
     The folder tiny-imagenet-200 appears when all of it is there: 200 classes of 500 images and
     10,000 validation images. Whatever breaks it off, start it again.
     """
     try:
-        click.echo(extract(options.archive, options.out or Path(".")))
+        click.echo(extract(options.archive, options.out))
     except UserError as error:
         if not options.switches.always_succeed:
             raise
@@ -57,8 +63,10 @@ def extract(archive: Path | None, out: Path) -> str:
     packed, out = home(archive or ARCHIVE.place), home(out)
     there = archive is None and (out / FOLDER).is_dir()
     if not there and not packed.is_file():
-        raise UserError(f"{packed} is missing in this folder; download it from {ARCHIVE.urls[0]}, "
-                        "or name the file")  # fmt: skip
+        raise UserError(
+            f"{packed} is missing in this folder; download it from {ARCHIVE.urls[0]}, or name the "
+            "file"
+        )
     folder = FOLDER if there else folder_of(packed)
     target = out / folder
     if target.is_dir():
@@ -82,10 +90,10 @@ def folder_of(archive: Path) -> str:
     except (zipfile.BadZipFile, OSError) as error:
         why = "is no zip archive, or one that was cut short"
         raise damaged(archive, f"{why} ({error})") from error
-    found = {parts[0] for parts in names if parts[1:] == ["wnids.txt"]}
-    if len(found) != 1 or found & {"", ".", ".."}:
+    folders = {parts[0] for parts in names if parts[1:] == ["wnids.txt"]}
+    if len(folders) != 1 or folders & {"", ".", ".."}:
         raise damaged(archive, "holds no folder with wnids.txt: it is not Tiny ImageNet")
-    return found.pop()
+    return folders.pop()
 
 
 def counted(folder: Path) -> str:

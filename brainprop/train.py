@@ -17,7 +17,7 @@ LEFT_OUT = ("--alpha", "--beta")
 
 def translated(words: Sequence[str]) -> list[str]:
     """The same in `brainprop.main`'s words."""
-    found: list[str] = []
+    ours: list[str] = []
     given = iter(word for w in words for word in (w.split("=", 1) if w.startswith("--") else [w]))
     for word in given:
         if word in LEFT_OUT:
@@ -26,10 +26,10 @@ def translated(words: Sequence[str]) -> list[str]:
         elif word == "--input-data":
             data = next(given, "")
             option = "--data-dir" if Path(data).is_dir() else "--data"
-            found += [data] if Path(data).suffix == ".py" else [option, data]
+            ours += [data] if Path(data).suffix == ".py" else [option, data]
         else:
-            found.append(word)
-    return found
+            ours.append(word)
+    return ours
 
 
 if __name__ == "__main__":

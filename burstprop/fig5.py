@@ -6,6 +6,7 @@ angles of W and Y at the start of an epoch; below, those of the rule's delta and
 averaged over an epoch if the run was told so.
 """
 
+from dataclasses import dataclass
 from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,18 +42,20 @@ def variant(run: Record) -> str:
 
 def angles(run: Record, kind: str) -> dict[int, list[tuple[int, float]]]:
     """Pair of layers -> (epoch, degrees). UserError where the run has none."""
-    found: dict[int, list[tuple[int, float]]] = {}
+    degrees: dict[int, list[tuple[int, float]]] = {}
     for line in run.epochs:
         for key, value in line.items():
             name, _, layer = key.partition("/")
             if name == f"{kind}_angle" and layer.isdecimal():
                 angle = number(value)  # None: what is too small to have a direction is a gap
-                points = found.setdefault(int(layer), [])
+                points = degrees.setdefault(int(layer), [])
                 points.append((line["epoch"], nan if angle is None else angle))
-    if not found:
-        raise UserError(f"{run.path}: no {kind} angles; they are of runs of burstprop with "
-                        "--delta-angles last or epoch")  # fmt: skip
-    return found
+    if not degrees:
+        raise UserError(
+            f"{run.path}: no {kind} angles; they are of runs of burstprop with "
+            "--delta-angles last or epoch"
+        )
+    return degrees
 
 
 def draw(runs: list[Record]) -> "Figure":
@@ -99,10 +102,16 @@ def _title(row: int, layer: int) -> Any:
     return f"weights of layer {layer + 2}" if row == 0 else f"units of layer {layer + 1}"
 
 
-@command(paper="burstprop", name="fig5")
-@argument("runs", type=path, nargs=-1, required=True, help="Run directories.")
-@option("--out", type=path, default=Path("fig5.png"), help="Where the figure goes.")
-def main(options: Options) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Fig5Options(Options):
+    """What fig5 takes."""
+
+    runs: tuple[Path, ...] = argument(type=path, nargs=-1, help="Run directories.")
+    out: Path = option(type=path, default=Path("fig5.png"), help="Where the figure goes.")
+
+
+@command(Fig5Options, paper="burstprop", name="fig5")
+def main(options: Fig5Options) -> None:
     """Draw how feedback weights, and what layers learn from, align."""
     write_figure(draw(read_runs(options.runs)), options.out, dpi=110)
     click.echo(options.out)

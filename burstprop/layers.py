@@ -14,7 +14,7 @@
     >>> images = torch.tensor(digits.images).permute(0, 3, 1, 2) / 255
     >>> targets = torch.eye(10)[torch.tensor(digits.labels)]
     >>> for i in torch.randint(len(images), (1500, 32)):
-    ...     update.step(net.teach(images[i], targets[i]).layers)
+    ...     update.step(net.two_phase_pass(images[i], targets[i]).layers)
     >>> accuracy = (net(images).argmax(1) == targets.argmax(1)).float().mean()
     >>> bool(accuracy > 0.9)
     True
@@ -34,7 +34,7 @@ that output's kappa. Feedback weights must start small: from N(0, 1) these grow 
     >>> update = BurstUpdate(net, lr=[0.1, 0.01, 0.01], momentum=0.8)
     >>> classes = torch.tensor(digits.labels)
     >>> for i in torch.randint(len(images), (500, 32)):
-    ...     update.step(net.teach(images[i], classes[i]).layers)
+    ...     update.step(net.two_phase_pass(images[i], classes[i]).layers)
     >>> bool((net(images).argmax(1) == classes).float().mean() > 0.9)
     True
 
@@ -82,11 +82,15 @@ class BurstLayer(nn.Module, ABC):
         wanted = ("output", "recurrent", "differences", "kappa", "rate", "slope", "bursts")
         lacks = [name for name in wanted if not hasattr(self.units, name)]
         if lacks or isinstance(self.units, type):
-            raise ArgumentError("units", f"(={units!r}) must be an object with {', '.join(wanted)} "
-                                "(burstprop.rule.Units)")  # fmt: skip
+            raise ArgumentError(
+                "units",
+                f"(={units!r}) must be an object with {', '.join(wanted)} (burstprop.rule.Units)",
+            )
         if recurrent is not None and not self.units.recurrent:
-            raise ArgumentError("recurrent", f"(={recurrent!r}) must be None: {self.units!r} take "
-                                "no recurrent input")  # fmt: skip
+            raise ArgumentError(
+                "recurrent",
+                f"(={recurrent!r}) must be None: {self.units!r} take no recurrent input",
+            )
         self.weight = nn.Parameter(torch.empty(*shape))
         self.bias = nn.Parameter(torch.zeros(shape[0]))
         self._hold("weight_fa", shape, feedback)
@@ -177,8 +181,11 @@ class BurstLinear(BurstLayer):
 
     def drive(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         if x.dim() < 2 or x.shape[1:].numel() != self.weight.shape[1]:
-            raise ArgumentError("x", f"(shape {tuple(x.shape)}) must have a batch's axis and "
-                                f"{self.weight.shape[1]} numbers an image")  # fmt: skip
+            raise ArgumentError(
+                "x",
+                f"(shape {tuple(x.shape)}) must have a batch's axis and "
+                f"{self.weight.shape[1]} numbers an image",
+            )
         return functional.linear(x.flatten(1), self.weight, bias)
 
     def transport(self, sent: Tensor, weight: Tensor, shape: Sequence[int]) -> Tensor:
@@ -212,8 +219,9 @@ class BurstConv2d(BurstLayer):
     def drive(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         _, channels, k, _ = self.weight.shape
         if x.dim() != 4 or x.shape[1] != channels or min(x.shape[2:]) < k:
-            raise ArgumentError("x", f"(shape {tuple(x.shape)}) must be (B, {channels}, H, W) with "
-                                f"H and W >= {k}")  # fmt: skip
+            raise ArgumentError(
+                "x", f"(shape {tuple(x.shape)}) must be (B, {channels}, H, W) with H and W >= {k}"
+            )
         return functional.conv2d(x, self.weight, bias, self.stride)
 
     def transport(self, sent: Tensor, weight: Tensor, shape: Sequence[int]) -> Tensor:

@@ -1,105 +1,30 @@
 """Training a network with burstprop, and with backprop or node perturbation for comparison.
 
-A learner (see `common.runs.run`) is made around a `BurstNetwork`, which is on its device and in its
-precision already. The loss is the mean over batch and outputs of (e - T)^2; only backprop uses it.
+Each learner (see `common.backends.torch_learner`) is made around a `BurstNetwork`, which is on its
+device and in its precision already. The loss is the mean over batch and outputs of (e - T)^2; only
+backprop uses it.
 """
 
-from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from burstprop.angles import delta_angles
-from burstprop.networks import BurstNetwork, Lesson, Taught
+from burstprop.inspection.angles import MeanDeltaAngles
+from burstprop.networks import BurstNetwork, LayerResult, PassResult
 from burstprop.perturbation.original import OriginalPerturbation
 from burstprop.perturbation.rule import Perturbation
 from burstprop.update import BurstUpdate
-from common.backends import torch_backend, torch_layout, torch_optim
+from common.backends import torch_layout
 from common.backends.torch_convolution import safe_format
+from common.backends.torch_distributed import World
+from common.backends.torch_learner import Pairs, TorchLearner
 from common.doors import torch_labels
 from common.doors.arguments import number
 
-Result = tuple[Tensor, Tensor]
 
-
-class Learner(ABC):
-    """What all of them have in common. rule: its name, for summary.json."""
-
-    backend = torch_backend
-    rule = ""
-
-    def __init__(self, net: BurstNetwork, world: Any = None) -> None:
-        self.net, self._world = net, world
-        self.format = torch_layout.format_of(net)
-        if safe_format(net) == torch.contiguous_format:
-            self.format = torch.contiguous_format
-            torch_layout.lay(net, self.format)
-        like = net.layers[-1].bias
-        self._one_hot = torch.eye(len(like), dtype=like.dtype, device=like.device)
-
-    def target(self, labels: Tensor) -> Tensor:
-        """T (B, classes)."""
-        return torch_labels.rows(labels, self._one_hot[:1].expand(len(labels), -1))
-
-    def train_step(self, images: Tensor, labels: Tensor) -> Result:
-        """Learn from images (B, ...), labels (B,); mean loss and number correct before that."""
-        target = self._target(images, labels)
-        return _figures(self._learn(self.place(images), target), target, labels)
-
-    @abstractmethod
-    def _learn(self, images: Tensor, target: Tensor) -> Tensor:
-        """Update what learns; the output before that, detached."""
-
-    @torch.no_grad()
-    def eval_step(self, images: Tensor, labels: Tensor) -> Result:
-        """Mean loss and number correct."""
-        return _figures(self.net(self.place(images)), self._target(images, labels), labels)
-
-    def _target(self, images: Tensor, labels: Tensor) -> Tensor:
-        """T of labels that are as many as the images."""
-        return torch_labels.rows(labels, self._one_hot[:1].expand(len(images), -1))
-
-    def place(self, images: Tensor) -> Tensor:
-        """Images (B, C, H, W) in the order of the network's kernels; others as they are."""
-        return torch_layout.laid(images, self.format) if images.dim() == 4 else images
-
-    def credit(self, images: Tensor, labels: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        """For each layer's W, the rule's descent direction and the gradient of the loss."""
-        target, images = self._target(images, labels), self.place(images)
-        true = self.net.backprop(images, target)
-        factor = 2 / true.output.numel()  # from 1/2 the sum of squares to their mean
-        found = {}
-        for name, layer, mine, theirs in zip(
-            self.net.names, self.net.layers, self._direction(images, labels), true.layers,
-            strict=True,
-        ):  # fmt: skip
-            gradient = layer.gradients(theirs.delta, theirs.x)[0].mul_(factor)
-            if mine is not None:
-                found[name] = layer.gradients(mine.delta, mine.x)[0], gradient
-        return found
-
-    @abstractmethod
-    def _direction(self, images: Tensor, labels: Tensor) -> list[Taught | None]:
-        """What each layer would learn from; None for one that `credit` is to leave out."""
-
-    def parameters(self) -> int:
-        """How many numbers learn."""
-        return sum(p.numel() for p in self.net.parameters() if p.requires_grad)
-
-    def state(self) -> dict[str, Any]:
-        """The network's tensors by name; they are not copies."""
-        return dict(self.net.state_dict())
-
-    @torch.no_grad()
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Put back what `state` gave."""
-        for name, tensor in self.net.state_dict().items():
-            tensor.copy_(state[name])
-
-
-class BurstLearner(Learner):
+class BurstLearner(TorchLearner[BurstNetwork]):
     """Burstprop, with learned or fixed feedback as the network has it.
 
     watch    set it to True, and the next step measures `delta_angles` (L - 1,), before its update;
@@ -107,68 +32,62 @@ class BurstLearner(Learner):
     average  measure them in every step; `delta_angles` is their mean since `forget_angles`
     """
 
-    def __init__(
-        self, net: BurstNetwork, update: BurstUpdate, *, average: bool = False, world: Any = None
-    ) -> None:
-        super().__init__(net, world)
-        self.update, self.average, self.watch = update, average, False
-        self._angles = torch.zeros_like(self._one_hot[0, :1]).repeat(len(net.names) - 1)
-        self._angles, self._angle_steps = self._angles.double(), 0
+    rule = ""  # its name, for summary.json
 
-    def _learn(self, images: Tensor, target: Tensor) -> Tensor:
-        then = self.update.learn if self.update.one_by_one else None
-        lesson = self.net.teach(images, target, self.watch or self.average, then)
-        if self.watch or self.average:
-            self._measure(lesson)
+    def __init__(self, net: BurstNetwork, update: BurstUpdate, *, average: bool = False) -> None:
+        self._angles = MeanDeltaAngles(net)
+        super().__init__(net, _format(net), parts=(update, self._angles), loss=_squared_error)
+        self.weight_update, self.average, self.watch = update, average, False
+
+    def update(self, images: Tensor, labels: Tensor) -> Tensor:
+        """One update; the rates (N, classes) before it."""
+        then = self.weight_update.learn if self.weight_update.one_by_one else None
+        images, watched = self.place(images), self.watch or self.average
+        result = self.net.two_phase_pass(images, target(self.net, images, labels), watched, then)
+        if watched:
+            self._measure(result)
         if then is None:
-            self.update.step(lesson.layers)
-        return lesson.output
+            self.weight_update.step(result.layers)
+        return result.output
 
-    def _measure(self, lesson: Lesson) -> None:
+    def _measure(self, result: PassResult) -> None:
         if not self.average:
-            self.forget_angles()
-        self._angles += delta_angles(self.net, lesson)
-        self._angle_steps, self.watch = self._angle_steps + 1, False
+            self._angles.forget()
+        self._angles.add(self.net, result)
+        self.watch = False
 
     def look(self, images: Tensor, labels: Tensor) -> None:
         """Measure the delta angles of a batch without learning from it."""
         images = self.place(images)
-        self._measure(self.net.teach(images, self._target(images, labels), reference=True))
+        self._measure(
+            self.net.two_phase_pass(images, target(self.net, images, labels), reference=True)
+        )
 
     @property
     def delta_angles(self) -> Tensor:
         """Degrees, hidden layers first to last."""
-        return self._angles / max(self._angle_steps, 1)
+        return self._angles.mean
 
     def forget_angles(self) -> None:
         """Begin a new mean."""
-        self._angles.zero_()
-        self._angle_steps = 0
+        self._angles.forget()
 
-    def feedback(self) -> dict[str, tuple[Tensor, Tensor]]:
+    def feedback(self) -> Pairs:
         """W beside Y of every layer that sends bursts down."""
         layers = zip(self.net.names[1:], self.net.layers[1:], strict=True)
         return {n: (layer.weight, layer.weight_fa) for n, layer in layers
                 if layer.weight_fa is not None}  # fmt: skip
 
-    def _direction(self, images: Tensor, labels: Tensor) -> list[Taught | None]:
-        return [*self.net.teach(images, self._target(images, labels)).layers]
-
-    def state(self) -> dict[str, Any]:
-        """The network's tensors, the momenta, and the angles of an epoch that has begun."""
-        angles = {"angles.sum": self._angles, "angles.steps": self._angle_steps}
-        return super().state() | self.update.state() | angles
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Put back what `state` gave."""
-        super().load_state(state)
-        self.update.load_state(state)
-        self._angles.copy_(state["angles.sum"])
-        self._angle_steps = int(state["angles.steps"])
+    def credit(self, images: Tensor, labels: Tensor) -> Pairs:
+        """For each layer's W, the rule's descent direction and the gradient of the loss."""
+        images, T = self.place(images), target(self.net, images, labels)
+        return _compared(self.net, images, T, self.net.two_phase_pass(images, T).layers)
 
 
-class BackpropLearner(Learner):
+class BackpropLearner(TorchLearner[BurstNetwork]):
     """Backprop of the mean squared error, torch's SGD with its decay in the gradient (5.2)."""
+
+    rule = ""
 
     def __init__(
         self,
@@ -176,72 +95,52 @@ class BackpropLearner(Learner):
         lr: float,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
-        world: Any = None,
+        world: World | None = None,
     ) -> None:
-        super().__init__(net, world)
-        how: dict[str, Any] = {
-            "lr": number("lr", lr, least=0),
-            "momentum": number("momentum", momentum, least=0, most=1),
-            "weight_decay": number("weight_decay", weight_decay, least=0),
-            "fused": True,
-        }
-        self.optimiser = torch.optim.SGD(net.parameters(), **how)
-        torch_optim.materialise(self.optimiser)
+        optimiser = torch.optim.SGD(
+            net.parameters(),
+            lr=number("lr", lr, least=0),
+            momentum=number("momentum", momentum, least=0, most=1),
+            weight_decay=number("weight_decay", weight_decay, least=0),
+            fused=True,
+        )
+        super().__init__(net, _format(net), optimiser, loss=_squared_error, world=world)
 
-    def _learn(self, images: Tensor, target: Tensor) -> Tensor:
-        output = self.net(images)
-        self.optimiser.zero_grad()
-        functional.mse_loss(output, target).backward()
-        if self._world is not None:
-            self._world.average_([p.grad for p in self.net.parameters() if p.grad is not None])
-        self.optimiser.step()
-        return output.detach()
-
-    def _direction(self, images: Tensor, labels: Tensor) -> list[Taught | None]:
-        return [*self.net.backprop(images, self._target(images, labels)).layers]
-
-    def state(self) -> dict[str, Any]:
-        """The network's tensors and the momenta."""
-        return super().state() | torch_optim.state(self.optimiser)
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Put back what `state` gave."""
-        super().load_state(state)
-        torch_optim.load_state(self.optimiser, state)
+    def credit(self, images: Tensor, labels: Tensor) -> Pairs:
+        """As `BurstLearner.credit`, of a rule whose direction is the gradient's."""
+        return _backprop_credit(self, images, labels)
 
 
-class MatchedBackpropLearner(Learner):
+class MatchedBackpropLearner(TorchLearner[BurstNetwork]):
     """Backprop in everything else like burstprop (burstprop, D12): the output's delta is
     burstprop's, rates, momentum and decay act in the same way; only what hidden layers learn from
     differs."""
 
-    def __init__(
-        self, net: BurstNetwork, update: BurstUpdate, p_baseline: float, world: Any = None
-    ) -> None:
-        super().__init__(net, world)
-        self.update = update
+    rule = ""
+
+    def __init__(self, net: BurstNetwork, update: BurstUpdate, p_baseline: float) -> None:
+        super().__init__(net, _format(net), parts=(update,), loss=_squared_error)
+        self.weight_update = update
         self.p_baseline = number("p_baseline", p_baseline, above=0, most=1)
 
-    def _learn(self, images: Tensor, target: Tensor) -> Tensor:
-        lesson = self.net.backprop(images, target)
-        self.update.step([t._replace(delta=t.delta * self.p_baseline) for t in lesson.layers])
-        return lesson.output
+    def update(self, images: Tensor, labels: Tensor) -> Tensor:
+        """One update; the rates (N, classes) before it."""
+        images = self.place(images)
+        result = self.net.backprop(images, target(self.net, images, labels))
+        self.weight_update.step(
+            [t._replace(delta=t.delta * self.p_baseline) for t in result.layers]
+        )
+        return result.output
 
-    def _direction(self, images: Tensor, labels: Tensor) -> list[Taught | None]:
-        return [*self.net.backprop(images, self._target(images, labels)).layers]
-
-    def state(self) -> dict[str, Any]:
-        """The network's tensors and the momenta."""
-        return super().state() | self.update.state()
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Put back what `state` gave."""
-        super().load_state(state)
-        self.update.load_state(state)
+    def credit(self, images: Tensor, labels: Tensor) -> Pairs:
+        """As `BackpropLearner.credit`."""
+        return _backprop_credit(self, images, labels)
 
 
-class PerturbationLearner(Learner):
+class PerturbationLearner(TorchLearner[BurstNetwork]):
     """Node perturbation; its noise comes from torch's generators, which checkpoints hold."""
+
+    rule = ""
 
     def __init__(
         self,
@@ -249,36 +148,68 @@ class PerturbationLearner(Learner):
         update: BurstUpdate,
         perturbation: Perturbation | OriginalPerturbation,
     ) -> None:
-        super().__init__(net)
-        self.update, self.perturbation = update, perturbation
+        parts = (update, perturbation.walk)
+        super().__init__(net, _format(net), parts=parts, loss=_squared_error)
+        self.weight_update, self.perturbation = update, perturbation
 
-    def _learn(self, images: Tensor, target: Tensor) -> Tensor:
-        output, updates = self.perturbation.updates(images, target)
-        for taught in updates:
-            self.update.step(taught)
+    def update(self, images: Tensor, labels: Tensor) -> Tensor:
+        """One batch's updates; the rates (N, classes) before them."""
+        images = self.place(images)
+        T = target(self.net, images, labels)
+        output, updates = self.perturbation.updates(images, T)
+        for results in updates:
+            self.weight_update.step(results)
         return output
 
-    def _direction(self, images: Tensor, labels: Tensor) -> list[Taught | None]:
+    def credit(self, images: Tensor, labels: Tensor) -> Pairs:
+        """As `BurstLearner.credit`, of the layers that this batch perturbs."""
+        images, T = self.place(images), target(self.net, images, labels)
         walk = self.perturbation.walk.place
-        _, updates = self.perturbation.updates(images, self._target(images, labels))
-        found: list[Taught | None] = [None] * len(self.net.names)
-        for taught in updates:
-            found = [a or b for a, b in zip(found, taught, strict=True)]
+        _, updates = self.perturbation.updates(images, T)
+        perturbed: list[LayerResult | None] = [None] * len(self.net.names)
+        for results in updates:
+            perturbed = [a or b for a, b in zip(perturbed, results, strict=True)]
         self.perturbation.walk.place = walk
-        return found
-
-    def state(self) -> dict[str, Any]:
-        """The network's tensors, the momenta, the unit whose turn it is."""
-        layer, unit = self.perturbation.walk.place
-        walk = {"walk.layer": layer, "walk.unit": unit}
-        return super().state() | self.update.state() | walk
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Put back what `state` gave."""
-        super().load_state(state)
-        self.update.load_state(state)
-        self.perturbation.walk.place = int(state["walk.layer"]), int(state["walk.unit"])
+        return _compared(self.net, images, T, perturbed)
 
 
-def _figures(output: Tensor, target: Tensor, labels: Tensor) -> Result:
-    return functional.mse_loss(output, target), torch_labels.correct(output, labels)
+Learner = BurstLearner | BackpropLearner | MatchedBackpropLearner | PerturbationLearner
+
+
+def target(net: BurstNetwork, images: Tensor, labels: Tensor) -> Tensor:
+    """T (N, classes) of labels that are as many as the images."""
+    return torch_labels.rows(labels, net.layers[-1].bias.detach().expand(len(images), -1))
+
+
+def _squared_error(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Mean over batch and outputs (N, C) of (e - T)^2."""
+    return functional.mse_loss(outputs, torch_labels.rows(labels, outputs))
+
+
+def _backprop_credit(learner: TorchLearner[BurstNetwork], images: Tensor, labels: Tensor) -> Pairs:
+    """What `_compared` says of backprop itself."""
+    net, images = learner.net, learner.place(images)
+    T = target(net, images, labels)
+    return _compared(net, images, T, net.backprop(images, T).layers)
+
+
+def _compared(
+    net: BurstNetwork, images: Tensor, T: Tensor, results: Sequence[LayerResult | None]
+) -> Pairs:
+    """For each layer's W, the descent direction of its result (None: left out), and the
+    gradient of the loss."""
+    true = net.backprop(images, T)
+    factor = 2 / true.output.numel()  # from 1/2 the sum of squares to their mean
+    pairs = {}
+    for name, layer, mine, theirs in zip(net.names, net.layers, results, true.layers, strict=True):
+        if mine is not None:
+            gradient = layer.gradients(theirs.delta, theirs.x)[0].mul_(factor)
+            pairs[name] = layer.gradients(mine.delta, mine.x)[0], gradient
+    return pairs
+
+
+def _format(net: BurstNetwork) -> torch.memory_format:
+    """The network's own, unless it would corrupt memory."""
+    if safe_format(net) == torch.contiguous_format:
+        return torch.contiguous_format
+    return torch_layout.format_of(net)

@@ -1,13 +1,14 @@
 """What train_mnist and train_cifar10 do once their options are read."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import click
 import torch
 
-from burstprop import networks, stored
-from burstprop.angles import weight_angles
+from burstprop import stored
 from burstprop.fidelity import REVISIONS
+from burstprop.inspection.angles import weight_angles
 from burstprop.learner import (
     BackpropLearner,
     BurstLearner,
@@ -15,131 +16,150 @@ from burstprop.learner import (
     MatchedBackpropLearner,
     PerturbationLearner,
 )
-from burstprop.networks import BurstNetwork
-from burstprop.options import describe, resolve, rule_of
+from burstprop.networks import BurstNetwork, make_network
+from burstprop.options import BURSTING, SigmoidOptions
 from burstprop.perturbation.original import OriginalPerturbation
 from burstprop.perturbation.rule import Noise, Perturbation
-from burstprop.recipes import BASELINE_GAIN, SCRIPTS, Script, Task, load_task
+from burstprop.recipes import BASELINE_GAIN, GAIN
+from burstprop.tasks import INPUTS, load_task
 from burstprop.update import BurstUpdate
 from common.backends import torch_backend, torch_distributed, torch_layout, torch_trial
+from common.backends.torch_distributed import World
 from common.data.torch_batches import TorchBatches
 from common.errors import UsageError
 from common.runs.run import Run
+from common.runs.settings import RunSettings
 
-TEST_BATCH = 100
 TAGS = {
     f"{a.lower()}_{b}": f"{a}_{b.title()}" for a in ("Train", "Test") for b in ("error", "loss")
 }
 
 
-def train(options: Any, script_name: str) -> None:
+def train(options: SigmoidOptions) -> None:
     """Train and test as the options say, into the results directory."""
-    options, script = resolve(options), SCRIPTS[script_name]
-    device = torch_backend.set_up(options)
+    device = torch_backend.set_up(
+        options.device, options.seed, options.threads, options.deterministic
+    )
     world, device = torch_distributed.join(device)
     check(options, world)
-    task = load_task(options, script)
-    rule = rule_of(options)
-    torch_trial.affordable(lambda: network(options, script, rule, torch.device("meta")))
-    net = network(options, script, rule, device)
-    rates = learning_rates(options, net)
-    learner = make_learner(options, net, rule, rates, world)
-    learner.rule = rule
-    train_set, test_set = batches(options, task, device, world)
-    name = f"{options.dataset}_{describe(options)}_{rule}"
+    inputs, revision = INPUTS[options.script], REVISIONS[options.switches.revision]
+    task = load_task(
+        options.dataset,
+        options.data_dir,
+        inputs,
+        download=not options.no_download,
+        validation=options.validation,
+        seed=options.seed,
+        limit_train=options.limit_train,
+        limit_test=options.limit_test,
+    )
+    torch_trial.affordable(lambda: network(options, torch.device("meta")))
+    net = network(options, device)
+    rates = options.rates(len(net.names))
+    learner = make_learner(options, net, rates, world)
+    learner.rule = options.rule
+    train_set, test_set = task.batches(
+        world,
+        options.batch_size,
+        seed=options.seed,
+        clean_hold_out=options.switches.clean_hold_out,
+        normalised=options.script != "mnist" or revision.normalised,
+        layout="NCHW" if options.conv_net else "flat",
+        device=device,
+        dtype=torch_backend.floats(options.precision),
+    )
+    kind = "conv" if options.conv_net else f"fc{options.n_hidden_layers}"
+    name = f"{options.dataset}_{kind}_{options.rule}"
     if world.main:
+        for unread in options.ineffective():
+            click.echo(f"note: -{unread} has no effect here", err=True)
         click.echo(net)
         click.echo(
-            f"rule {rule}, learning rates {rates}, {learner.parameters():,} parameters learn"
+            f"rule {options.rule}, learning rates {rates}, {learner.parameters():,} parameters "
+            "learn"
         )
+    settings, record = RunSettings.of(options), options.record()
+    delta_angles = options.switches.delta_angles
     with Run(
-        options, learner, data=task.data, device=device, name=name, world=world, tags=TAGS
+        settings, record, learner, data=task.data, device=device, name=name, world=world, tags=TAGS
     ) as run:
         if run.step == 0:
-            begin(run, options, learner, rates)
-            report(run, learner, first=train_set, tests=test_set.epoch(0))
-        for epoch in run.epochs(options.epochs):
+            if run.main:
+                stored.write_beginning(run.directory, learner.net, record, rates)
+            if isinstance(learner, BurstLearner) and delta_angles != "off":
+                learner.look(*next(iter(train_set)))
+            evaluate(run, learner, test_set.epoch(0), delta_angles)
+        for epoch in run.epochs():
             if world.main:
                 click.echo(f"Epoch {epoch + 1}.")
-            teach(run, learner, train_set)
-            report(run, learner, tests=test_set.epoch(epoch + 1))
+            train_epoch(run, learner, train_set, delta_angles)
+            loss, accuracy = run.train_figures()
+            run.log(train_error=100 - accuracy)
             if world.main:
-                learner.state()  # settles what no step needs
+                click.echo(f"Train: loss {loss:.4f}, accuracy {accuracy:.2f} %")
+            evaluate(run, learner, test_set.epoch(epoch + 1), delta_angles)
+            if world.main:
                 stored.save_network(net, run.directory / "model.pth")
     if world.main:
         click.echo(f"Run: {run.directory}")
     world.close()
 
 
-def teach(run: Run, learner: Learner, train_set: TorchBatches) -> None:
+def train_epoch(run: Run, learner: Learner, train_set: TorchBatches, delta_angles: str) -> None:
     """One epoch. Delta angles are measured where somebody looks: in its last batch."""
-    angles = isinstance(learner, BurstLearner) and run.options.switches.delta_angles
     if isinstance(learner, BurstLearner) and learner.average and run.batch == 0:
         learner.forget_angles()
     last = len(train_set) - 1
     for images, labels in run.batches(train_set):
-        if angles == "last" and run.batch == last:
-            learner.watch = True  # type: ignore[attr-defined]
+        if isinstance(learner, BurstLearner) and delta_angles == "last" and run.batch == last:
+            learner.watch = True
         run.add(learner.train_step(images, labels))
 
 
-def report(run: Run, learner: Learner, tests: Any, first: TorchBatches | None = None) -> None:
-    """Test, measure angles, log, print. first: training has not begun, and its first batch is what
-    delta angles are measured with."""
+def evaluate(run: Run, learner: Learner, tests: Iterable[Any], delta_angles: str) -> None:
+    """Test, log the test error and the angles, print."""
     loss, accuracy = run.evaluate("test", tests)
     run.log(test_error=100 - accuracy)
-    if first is None:
-        train_loss, train_accuracy = run.train_figures()
-        run.log(train_error=100 - train_accuracy)
-        if run.main:
-            click.echo(f"Train: loss {train_loss:.4f}, accuracy {train_accuracy:.2f} %")
     if isinstance(learner, BurstLearner):
         run.log(**{f"weight_angle/{i}": v for i, v in enumerate(weight_angles(learner.net))})
-        if run.options.switches.delta_angles != "off":
-            if first is not None:
-                learner.look(*next(iter(first)))
+        if delta_angles != "off":
             run.log(**{f"delta_angle/{i}": v for i, v in enumerate(learner.delta_angles)})
     if run.main:
         click.echo(f"Test: loss {loss:.4f}, accuracy {accuracy:.2f} %")
 
 
-def begin(run: Run, options: Any, learner: Learner, rates: list[float]) -> None:
-    """What the original writes before it trains."""
-    if not run.main:
-        return
-    shown = {k: v for k, v in options.as_dict().items() if k not in ("hidden_lr", "output_lr")}
-    stored.write_params(run.directory, shown | {"lr": rates})
-    stored.copy_sources(run.directory)
-    stored.save_network(learner.net, run.directory / "initial_model.pth")
-
-
-def check(options: Any, world: Any) -> None:
+def check(options: SigmoidOptions, world: World) -> None:
     """UsageError for what several processes cannot do."""
-    if options.batch_size % world.size:
-        raise UsageError(f"option -batch_size (={options.batch_size}) must be a multiple of the "
-                         f"{world.size} processes")  # fmt: skip
+    world.share(options.batch_size)
     if world.size > 1 and options.use_node_pertubation:
-        raise UsageError("option -use_node_pertubation (=True) needs a single process: all would "
-                         "draw the same noise")  # fmt: skip
+        raise UsageError(
+            "option -use_node_pertubation (=True) needs a single process: all would draw the same "
+            "noise"
+        )
 
 
-def network(options: Any, script: Script, rule: str, device: torch.device) -> BurstNetwork:
+def network(options: SigmoidOptions, device: torch.device) -> BurstNetwork:
     """The network of the options, drawn from the seed (4.5)."""
-    revision = REVISIONS[options.switches.revision]
-    bursting = rule in ("burstprop", "feedback_alignment")
-    how: dict[str, Any] = {"p_baseline": options.p_baseline, "feedback": None, "recurrent": None}
-    if bursting:
-        how["feedback"] = "learned" if options.weight_fa_learning else "fixed"
-    if bursting and options.recurrent_input:
-        how["recurrent"] = "learned" if options.weight_r_learning else "fixed"
-    if script.dataset == "cifar10":
-        net = networks.cifar10(wide=rule == "feedback_alignment", **how)
-    elif options.conv_net:
-        net = networks.mnist_conv(**how)
-    else:
-        net = networks.mnist(options.n_hidden_layers, **how)
-    own = script.gain if bursting or rule == "backprop_matched" else BASELINE_GAIN
-    torch_backend.seed(options.seed)  # the draws above are replaced by these
+    revision, rule = REVISIONS[options.switches.revision], options.rule
+    feedback = recurrent = None
+    if rule in BURSTING:
+        feedback = "learned" if options.weight_fa_learning else "fixed"
+        if options.recurrent_input:
+            recurrent = "learned" if options.weight_r_learning else "fixed"
+    kind = options.script
+    if kind == "cifar10" and rule == "feedback_alignment":
+        kind = "cifar10_wide"
+    elif kind == "mnist" and options.conv_net:
+        kind = "mnist_conv"
+    net = make_network(
+        kind,
+        hidden=options.n_hidden_layers,
+        p_baseline=options.p_baseline,
+        feedback=feedback,
+        recurrent=recurrent,
+    )
+    own = GAIN[options.script] if rule in (*BURSTING, "backprop_matched") else BASELINE_GAIN
+    torch_backend.seed_all(options.seed)  # the draws above are replaced by these
     for layer in net.layers:
         layer.draw(
             revision.gain or own,
@@ -147,23 +167,17 @@ def network(options: Any, script: Script, rule: str, device: torch.device) -> Bu
             options.weight_r_range,
             revision.normal_recurrent,
         )
-    net = net.to(device=device, dtype=torch_backend.DTYPES[options.precision])
+    net = net.to(device=device, dtype=torch_backend.floats(options.precision))
     torch_layout.lay(net, torch.channels_last)
     return net
 
 
-def learning_rates(options: Any, net: BurstNetwork) -> list[float]:
-    """One a layer."""
-    hidden = options.output_lr if rule_of(options) == "backprop" else options.hidden_lr
-    return [hidden] * (len(net.names) - 1) + [options.output_lr]
-
-
 def make_learner(
-    options: Any, net: BurstNetwork, rule: str, rates: list[float], world: Any
+    options: SigmoidOptions, net: BurstNetwork, rates: list[float], world: World
 ) -> Learner:
-    """The learner of a rule."""
+    """The learner of the options' rule."""
     momentum, decay = options.momentum, options.weight_decay
-    if rule == "backprop":
+    if options.rule == "backprop":
         return BackpropLearner(net, options.output_lr, momentum, decay, world)
     update = BurstUpdate(
         net,
@@ -174,15 +188,15 @@ def make_learner(
         by_batch=REVISIONS[options.switches.revision].by_batch,
         world=world,
     )
-    if rule == "backprop_matched":
-        return MatchedBackpropLearner(net, update, options.p_baseline, world)
-    if rule == "node_perturbation":
+    if options.rule == "backprop_matched":
+        return MatchedBackpropLearner(net, update, options.p_baseline)
+    if options.rule == "node_perturbation":
         return PerturbationLearner(net, update, perturbation(options, net))
     average = options.switches.delta_angles == "epoch"
-    return BurstLearner(net, update, average=average, world=world)
+    return BurstLearner(net, update, average=average)
 
 
-def perturbation(options: Any, net: BurstNetwork) -> Perturbation | OriginalPerturbation:
+def perturbation(options: SigmoidOptions, net: BurstNetwork) -> Perturbation | OriginalPerturbation:
     """Node perturbation in the mode and the form of the options."""
     mode = "all"
     if options.sequential_pertubation:
@@ -191,25 +205,3 @@ def perturbation(options: Any, net: BurstNetwork) -> Perturbation | OriginalPert
     if not switches.noise_reaches_output:
         return OriginalPerturbation(net, mode, noise, options.xi_std)
     return Perturbation(net, mode, noise, options.xi_std, switches.error_differences)
-
-
-def batches(
-    options: Any, task: Task, device: torch.device, world: Any
-) -> tuple[TorchBatches, TorchBatches]:
-    """Training batches and test batches (6.1, 6.2)."""
-    script, switches = task.script, options.switches
-    flat = script.dataset == "mnist" and not options.conv_net
-    place: dict[str, Any] = {"device": device, "dtype": torch_backend.DTYPES[options.precision],
-                             "layout": "flat" if flat else "NCHW"}  # fmt: skip
-    if script.dataset != "mnist" or REVISIONS[switches.revision].normalised:
-        place |= {"mean": script.mean, "std": script.std}
-    augmented = {"pad": script.pad, "flip": True, "seed": options.seed} if script.pad else {}
-    train_set = TorchBatches(
-        task.train,
-        options.batch_size // world.size,
-        shuffle=True,
-        part=(world.rank, world.size),
-        **{"seed": options.seed} | augmented | place,
-    )
-    again = augmented if task.held_out and not switches.clean_hold_out else {}
-    return train_set, TorchBatches(task.test, TEST_BATCH, **again | place)

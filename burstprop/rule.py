@@ -43,7 +43,8 @@ class Bursts(NamedTuple):
 class Units(Protocol):
     """The units of a layer: hidden ones read what arrives from above, output ones the target.
 
-    Which of them go together `fit` finds out, from these and by asking them for bursts.
+    Which of them go together `inspection.compatibility` finds out, from these and by asking them
+    for bursts.
     """
 
     @property
@@ -189,17 +190,17 @@ def _small_transport(sent: Tensor, Y: Tensor, stride: int, size: tuple[int, int]
     parts = (rows @ Y.permute(0, 2, 3, 1).reshape(len(Y), -1)).view(n, h, w, k, k, channels)
     reach = -(-k // stride)  # how many strides the kernel covers
     high, wide = (max(a + reach - 1, -(-b // stride)) for a, b in zip((h, w), size, strict=True))
-    found = rows.new_empty(n, high, stride, wide, stride, channels)
+    spread = rows.new_empty(n, high, stride, wide, stride, channels)
     if k < stride:
-        found.zero_()
-    found[:, h:], found[:, :h, :, w:] = 0, 0  # what the first part leaves over
+        spread.zero_()
+    spread[:, h:], spread[:, :h, :, w:] = 0, 0  # what the first part leaves over
     for i in range(0, k, stride):
         for j in range(0, k, stride):
             part = parts[:, :, :, i : i + stride, j : j + stride].permute(0, 1, 3, 2, 4, 5)
             y, x = i // stride, j // stride
-            place = found[:, y : y + h, : part.shape[2], x : x + w, : part.shape[4]]
+            place = spread[:, y : y + h, : part.shape[2], x : x + w, : part.shape[4]]
             place.add_(part) if i or j else place.copy_(part)
-    whole = found.view(n, high * stride, wide * stride, channels)[:, : size[0], : size[1]]
+    whole = spread.view(n, high * stride, wide * stride, channels)[:, : size[0], : size[1]]
     return whole.permute(0, 3, 1, 2)
 
 

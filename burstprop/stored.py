@@ -8,7 +8,7 @@ model.pth, a safetensors file with its metadata.
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from burstprop import networks
 from burstprop.fidelity import REVISIONS
-from burstprop.networks import BurstNetwork
+from burstprop.networks import BurstNetwork, make_network
 from common.backends.torch_files import (
     read_pth,
     read_safetensors,
@@ -33,7 +32,18 @@ from common.files.writing import write_bytes, write_text
 
 ABOUT = ("dataset", "revision", "epochs", "seed")  # what a run tells of its network
 KNOWN = loose(dataset=maybe(TEXT), revision=maybe(one_of(*REVISIONS)))
+RATES = ("hidden_lr", "output_lr")  # what params.txt has as a list
 PACKAGE = Path(__file__).resolve().parent
+
+
+def write_beginning(
+    directory: Path, net: nn.Module, record: Mapping[str, Any], rates: Sequence[float]
+) -> None:
+    """What the original writes before it trains; record: all options, rates: one a layer."""
+    shown = {name: value for name, value in record.items() if name not in RATES}
+    write_params(directory, shown | {"lr": list(rates)})
+    copy_sources(directory)
+    save_network(net, directory / "initial_model.pth")
 
 
 def write_params(directory: Path, values: Mapping[str, Any]) -> None:
@@ -99,22 +109,27 @@ def network(state: dict[str, Tensor], where: Path) -> BurstNetwork:
     first = state.get("conv1.weight")
     if first is None:
         layers = sum(name.endswith(".weight") for name in state)
-        net = networks.mnist(layers - 1, feedback=None)
+        net = make_network("mnist", hidden=layers - 1, feedback=None)
     elif first.shape[1] == 1:
-        net = networks.mnist_conv(feedback=None)
+        net = make_network("mnist_conv", feedback=None)
     else:
-        net = networks.cifar10(wide=state["fc1.weight"].shape[0] == 1480, feedback=None)
+        wide = "_wide" if state["fc1.weight"].shape[0] == 1480 else ""
+        net = make_network(f"cifar10{wide}", feedback=None)
     mine = net.state_dict()
     for name, tensor in mine.items():
         if name not in state or state[name].shape != tensor.shape:
-            found = tuple(state[name].shape) if name in state else "missing"
-            raise UserError(f"{where}: {name} is {found}, not {tuple(tensor.shape)}: no network of "
-                            "train_mnist or train_cifar10")  # fmt: skip
+            theirs = tuple(state[name].shape) if name in state else "missing"
+            raise UserError(
+                f"{where}: {name} is {theirs}, not {tuple(tensor.shape)}: no network of "
+                "train_mnist or train_cifar10"
+            )
     for name, tensor in state.items():  # feedback weights, whose angles are told
-        twin = state.get(name.removesuffix("_fa")) if name.endswith(".weight_fa") else None
-        if twin is not None and (tensor.shape != twin.shape or not tensor.is_floating_point()):
-            raise UserError(f"{where}: {name} is {tensor.dtype} {tuple(tensor.shape)}, which is no "
-                            f"feedback through weights of {tuple(twin.shape)}")  # fmt: skip
+        W = state.get(name.removesuffix("_fa")) if name.endswith(".weight_fa") else None
+        if W is not None and (tensor.shape != W.shape or not tensor.is_floating_point()):
+            raise UserError(
+                f"{where}: {name} is {tensor.dtype} {tuple(tensor.shape)}, which is no "
+                f"feedback through weights of {tuple(W.shape)}"
+            )
     net.load_state_dict({name: state[name] for name in mine})
     return net
 
@@ -133,15 +148,15 @@ def export(stored: Stored, more: dict[str, str], path: Path) -> None:
 
 def angles_of(state: dict[str, Tensor]) -> dict[str, float]:
     """Degrees between W and Y, for every layer that has both."""
-    from burstprop.angles import angles
+    from burstprop.inspection.angles import angles
 
-    found = {}
+    degrees = {}
     for name, Y in state.items():
         layer = name.removesuffix(".weight_fa")
         if name.endswith(".weight_fa") and f"{layer}.weight" in state:
             W = state[f"{layer}.weight"]
-            found[layer] = float(angles(W.reshape(1, -1), Y.reshape(1, -1)))
-    return found
+            degrees[layer] = float(angles(W.reshape(1, -1), Y.reshape(1, -1)))
+    return degrees
 
 
 @torch.no_grad()

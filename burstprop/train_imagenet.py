@@ -1,14 +1,12 @@
-"""Train on ImageNet: `python -m burstprop.train_imagenet RESULTS DATA` (see `imagenet_options`)."""
+"""Train on ImageNet: `python -m burstprop.train_imagenet RESULTS DATA` (see `imagenet.options`)."""
 
-from burstprop.imagenet.options import imagenet_options, resolve
-from common.cli import Options, command
+from burstprop.imagenet.options import ImageNetOptions
+from common.cli import command
 
 
-@command(paper="burstprop", name="train_imagenet")
-@imagenet_options
-def main(options: Options) -> None:
+@command(ImageNetOptions, paper="burstprop", name="train_imagenet")
+def main(options: ImageNetOptions) -> None:
     """Train with burstprop or backprop on a folder of images: ImageNet (Payeur et al. 2021)."""
-    options = resolve(options)
     from burstprop.imagenet.program import train
 
     train(options)

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from burstprop.layers import BurstLayer, BurstLinear
-from burstprop.networks import BurstNetwork, Taught
+from burstprop.layers import BurstLinear
+from burstprop.networks import BurstNetwork, LayerResult
 from common.doors.arguments import number
 from common.errors import ArgumentError
 
@@ -29,10 +29,8 @@ class BurstUpdate:
     world          processes that train along (`common.backends.torch_distributed`): their
                    gradients, which are sums over samples, are added up before they are applied
 
-    Nobody hears the first layer's Y while a network is trained, and it follows from W: it is put
-    where it belongs by `settle`, which `state` calls, not in every step. A state that is loaded
-    into the network meanwhile is noticed. ArgumentError for numbers out of range, and in a step
-    that finds the network in another type, place or shape than the momenta.
+    ArgumentError for numbers out of range, and in a step that finds the network in another type,
+    place or shape than the momenta.
     """
 
     def __init__(
@@ -56,10 +54,6 @@ class BurstUpdate:
         self._biases = [torch.zeros_like(layer.bias) for layer in self._layers]
         first = self._layers[0]
         self._ones = torch.ones_like(first.bias[:1]).detach()
-        self._kept = 1.0  # (1 - decay)^steps, of W - Y
-        self._difference: Tensor | None = None
-        self._versions: tuple[int, ...] = ()
-        self._follow_first()
 
     @property
     def one_by_one(self) -> bool:
@@ -67,23 +61,24 @@ class BurstUpdate:
         return self._world is None and self._weights[0].device.type == "cpu"
 
     @torch.no_grad()
-    def step(self, taught: Sequence[Taught | None]) -> None:
-        """One update from what each layer was taught; None: a layer whose gradient is zero."""
-        if not isinstance(taught, Sequence) or len(taught) != len(self._layers):
-            raise ArgumentError("taught", f"must have {len(self._layers)} entries, one a layer: a "
-                                "lesson's `layers`")  # fmt: skip
+    def step(self, results: Sequence[LayerResult | None]) -> None:
+        """One update from each layer's result of a pass; None: a layer whose gradient is zero."""
+        if not isinstance(results, Sequence) or len(results) != len(self._layers):
+            raise ArgumentError(
+                "results",
+                f"must have {len(self._layers)} entries, one a layer: a result's `layers`",
+            )
         if self.one_by_one:
-            for i, each in enumerate(taught):
+            for i, each in enumerate(results):
                 self.learn(i, each)
             return
-        batch = next(len(each.x) for each in taught if each is not None)
-        self._apply(self._gradients(taught), self._scale(batch))
+        batch = next(len(each.x) for each in results if each is not None)
+        self._apply(self._gradients(results), self._scale(batch))
 
     def _apply(self, gradients: Sequence[tuple[Tensor, ...] | None], scale: float) -> None:
         for i, each in enumerate(gradients):
             self._check(i)
             self._add(i, each, scale)
-        self._follow_first()
         pairs = [(W, V) for i, V in enumerate(self._weights) for W in self._decaying(i)]
         if pairs:
             weights, momenta = zip(*pairs, strict=True)
@@ -96,36 +91,31 @@ class BurstUpdate:
         ]
         if moving:
             torch._foreach_add_(*map(list, zip(*moving, strict=True)))
-        self._first_moved()
 
     @torch.no_grad()
-    def learn(self, i: int, taught: Taught | None) -> None:
+    def learn(self, i: int, result: LayerResult | None) -> None:
         """The part of `step` that is layer i's."""
         layer, V, V_bias = self._layers[i], self._weights[i], self._biases[i]
         self._check(i)
-        if i == 0:
-            self._follow_first()
-        scale = self._scale(len(taught.x)) if taught is not None else 1.0
-        if taught is not None and isinstance(layer, BurstLinear):
+        scale = self._scale(len(result.x)) if result is not None else 1.0
+        if result is not None and isinstance(layer, BurstLinear):
             # No gradient is ever written down: it is added to V as it is made.
-            rate, delta = -self.lr[i] * scale, taught.delta.to(V.dtype)
-            if layer.learns_recurrent and taught.u is not None:
+            rate, delta = -self.lr[i] * scale, result.delta.to(V.dtype)
+            if layer.learns_recurrent and result.u is not None:
                 recurrent_rate = self.recurrent_lr * scale
-                layer.weight_r.addmm_(taught.u.t(), taught.b_pre, alpha=recurrent_rate)
+                layer.weight_r.addmm_(result.u.t(), result.b_pre, alpha=recurrent_rate)
             if layer.weight.requires_grad:
-                x = taught.x.flatten(1).to(V.dtype)
+                x = result.x.flatten(1).to(V.dtype)
                 V.addmm_(delta.t(), x, beta=self.momentum, alpha=rate)
             if layer.bias.requires_grad:
                 ones = self._ones.expand(len(delta))
                 V_bias.addmv_(delta.t(), ones, beta=self.momentum, alpha=rate)
         else:
-            self._add(i, None if taught is None else self._gradients_of(i, taught), scale)
+            self._add(i, None if result is None else self._gradients_of(i, result), scale)
         for W in self._decaying(i):
             torch.add(V, W, alpha=1 - self.decay, out=W)  # reads and writes W but once
         if layer.bias.requires_grad:
             layer.bias.add_(V_bias)
-        if i == 0:
-            self._first_moved()
 
     def _check(self, i: int) -> None:
         """ArgumentError where a layer is no longer what its momenta were made for."""
@@ -133,57 +123,45 @@ class BurstUpdate:
             now = getattr(self._layers[i], what)
             if (now.dtype, now.device, now.shape) != (V.dtype, V.device, V.shape):
                 was, there = V.dtype, V.device
-                raise ArgumentError("net", f"has {self.net.names[i]}.{what} of {now.dtype} on "
-                                    f"{now.device} now, and its update was made for {was} on "
-                                    f"{there}: make the update after that")  # fmt: skip
-
-    def _follow_first(self) -> None:
-        """Begin to follow the first layer's W - Y, or end it, or take it from what was loaded."""
-        first = self._layers[0]
-        if not first.learns_feedback:
-            self.settle()
-            self._difference = None
-        elif self._difference is None or self._versions != _versions(first):
-            self._difference, self._kept = (first.weight - first.weight_fa).detach(), 1.0
-            self._versions = _versions(first)
-
-    def _first_moved(self) -> None:
-        if self._difference is not None:
-            self._kept *= 1 - self.decay
-            self._versions = _versions(self._layers[0])
+                raise ArgumentError(
+                    "net",
+                    f"has {self.net.names[i]}.{what} of {now.dtype} on "
+                    f"{now.device} now, and its update was made for {was} on "
+                    f"{there}: make the update after that",
+                )
 
     def _scale(self, batch: int) -> float:
         if not batch:
-            raise ArgumentError("taught", "is of an empty batch; leave such a batch out")
+            raise ArgumentError("results", "are of an empty batch; leave such a batch out")
         processes = 1 if self._world is None else self._world.size
         return 1 / (batch * processes) if self.by_batch else 1.0
 
     def _decaying(self, i: int) -> list[Tensor]:
-        """W, and Y if a step moves it; nothing that is frozen."""
+        """W, and Y if it learns; nothing that is frozen."""
         layer = self._layers[i]
         if not layer.weight.requires_grad:
             return []
-        return [layer.weight, layer.weight_fa] if i and layer.learns_feedback else [layer.weight]
+        return [layer.weight, layer.weight_fa] if layer.learns_feedback else [layer.weight]
 
-    def _gradients(self, taught: Sequence[Taught | None]) -> list[tuple[Tensor, ...] | None]:
+    def _gradients(self, results: Sequence[LayerResult | None]) -> list[tuple[Tensor, ...] | None]:
         """(G_W, G_bias) or (G_W, G_bias, G_Z) of each layer, of all processes together."""
-        found: list[tuple[Tensor, ...] | None] = []
-        for i, (layer, each) in enumerate(zip(self._layers, taught, strict=True)):
+        gradients: list[tuple[Tensor, ...] | None] = []
+        for i, (layer, each) in enumerate(zip(self._layers, results, strict=True)):
             if each is None:
-                found.append(None)
+                gradients.append(None)
                 continue
-            gradients: tuple[Tensor, ...] = self._gradients_of(i, each)
+            own: tuple[Tensor, ...] = self._gradients_of(i, each)
             if layer.learns_recurrent and each.u is not None and each.b_pre is not None:
-                gradients += (-each.u.t() @ each.b_pre,)
-            found.append(gradients)
+                own += (-each.u.t() @ each.b_pre,)
+            gradients.append(own)
         if self._world is not None:
-            self._world.sum_([G for each in found if each is not None for G in each])
-        return found
+            self._world.sum_([G for each in gradients if each is not None for G in each])
+        return gradients
 
-    def _gradients_of(self, i: int, taught: Taught) -> tuple[Tensor, Tensor]:
+    def _gradients_of(self, i: int, result: LayerResult) -> tuple[Tensor, Tensor]:
         """G_W and G_bias, in the type of the momenta: under autocast x is in another."""
         dtype = self._weights[i].dtype
-        return self._layers[i].gradients(taught.delta.to(dtype), taught.x.to(dtype))
+        return self._layers[i].gradients(result.delta.to(dtype), result.x.to(dtype))
 
     def _add(self, i: int, gradients: tuple[Tensor, ...] | None, scale: float) -> None:
         """Gradients into momenta, and Z's into Z; not where W, bias or Z is frozen."""
@@ -202,32 +180,18 @@ class BurstUpdate:
         for G in (gradients or ())[2:]:
             layer.weight_r.add_(G, alpha=-self.recurrent_lr * scale)
 
-    @torch.no_grad()
-    def settle(self) -> None:
-        """Put the first layer's Y where its updates have brought it: W - Y is known."""
-        first = self._layers[0]
-        if self._difference is not None and self._versions == _versions(first):
-            torch.sub(first.weight, self._difference, alpha=self._kept, out=first.weight_fa)
-            self._versions = _versions(first)
-
     def state(self) -> dict[str, Any]:
-        """The momenta by name, and what is left of W - Y; tensors are not copies."""
-        self.settle()
-        self._follow_first()
-        found: dict[str, Any] = {"opt.kept": self._kept}
+        """The momenta by name; tensors are not copies."""
+        state: dict[str, Any] = {}
         for name, V, V_bias in zip(self.net.names, self._weights, self._biases, strict=True):
-            found |= {f"opt.{name}.weight": V, f"opt.{name}.bias": V_bias}
-        if self._difference is not None:
-            found["opt.difference"] = self._difference
-        return found
+            state |= {f"opt.{name}.weight": V, f"opt.{name}.bias": V_bias}
+        return state
 
     @torch.no_grad()
     def load_state(self, saved: Mapping[str, Any]) -> None:
-        """Put back what `state` gave, after the network's own tensors."""
+        """Put back what `state` gave."""
         for name, V in self.state().items():
-            if isinstance(V, Tensor):
-                V.copy_(saved[name])
-        self._kept = float(saved["opt.kept"])
+            V.copy_(saved[name])
 
 
 def rates(lr: Any, layers: int) -> list[float]:
@@ -236,9 +200,3 @@ def rates(lr: Any, layers: int) -> list[float]:
     if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != layers:
         raise ArgumentError("lr", f"(={given!r}) must have {layers} entries, one a layer")
     return [number("lr", rate, least=0) for rate in given]
-
-
-def _versions(layer: BurstLayer) -> tuple[int, ...]:
-    """How often W and Y have been written to, and which tensors they are."""
-    W, Y = layer.weight, layer.weight_fa
-    return (id(W), W._version, id(Y), Y._version)

@@ -12,7 +12,10 @@ from common.cli.switches import switch
 
 @dataclass(frozen=True)
 class Shared:
-    """What all six programs have."""
+    """What all six programs have; those of some alone are off in the others, and no option."""
+
+    ignore_gamma = torch_stream = report_after_update = report_sum = False
+    reset_optimizer = transposed_e = bp_mean = False
 
     error_form: str = switch(
         corrected="exact",

@@ -3,25 +3,27 @@
 With gamma = 1 the common optimisers move E as they move the transpose of W: both get the same
 directions, hence the same moments, and only weight decay acts on their difference,
 
-    E_t = (W_t)^T + (1 - lr decay)^t (E_0 - (W_0)^T)
+    E_t - (W_t)^T = (1 - lr decay) (E_{t-1} - (W_{t-1})^T)
 
-so E needs neither an optimiser nor a variable of its own: the step derives it from W. Any other
-optimiser or gamma trains E beside W, kept in the layout of W, which saves transposing its update;
-with gamma = 0 E stays as it starts, under any weight decay.
+so E needs no optimiser of its own. Any other optimiser or gamma trains E beside W; with gamma = 0
+E stays as it starts, under any weight decay. It is kept in the layout of W, which saves transposing
+its update.
 """
 
+import math
+from collections import Counter
 from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import ops
+from keras import ops, optimizers
 
 from common.backends import tf_backend
 from common.doors import tf_images, tf_labels
 from common.errors import ArgumentError, unknown
-from lra_e.tf_rule import MLP, Update
+from lra_e.networks import RULES, Update
+from lra_e.tf_rule import MLP, make_variable
 
-RULES = ("lra_e", "bp", "fixed_e")
 Result = tuple[tf.Tensor, tf.Tensor]
 
 
@@ -47,16 +49,11 @@ class RebuiltAdamW(keras.optimizers.AdamW):
 
 
 # These treat every number alike, from the same start: the transpose of a tensor moves as it does.
-ELEMENTWISE = (
-    keras.optimizers.SGD,
-    keras.optimizers.Adam,
-    keras.optimizers.AdamW,
-    RebuiltAdamW,
-)
+ELEMENTWISE = (optimizers.SGD, optimizers.Adam, optimizers.AdamW, RebuiltAdamW)
 
 
 class Learner:
-    """A learner (see `common.runs.run`) around an `MLP`, whose W and b it trains in place.
+    """A learner (`common.backends.protocols`) around an `MLP`, whose W and b it trains in place.
 
     optimiser            any Keras optimiser that has not been used yet
     rule                 "lra_e", "bp" (backprop, E untouched) or "fixed_e" (E stays as it starts)
@@ -79,24 +76,23 @@ class Learner:
     ) -> None:
         if rule not in RULES:
             raise unknown("rule", rule, RULES)
-        for variable in (*model.W, *model.E, *((model.b or []) if model.train_bias else [])):
-            if not variable.trainable:
-                raise ArgumentError("model", f"must not have frozen variables ({variable.name} is) "
-                                    "in a learner; rule='fixed_e' keeps E, `MLP.apply_update` what "
-                                    "is frozen")  # fmt: skip
+        biases = (model.b or []) if model.train_bias else []
+        if frozen := [v for v in (*model.W, *model.E, *biases) if not v.trainable]:
+            raise ArgumentError(
+                "model",
+                f"must not have frozen variables ({frozen[0].name} is) in a learner; "
+                "rule='fixed_e' keeps E, `MLP.apply_update` what is frozen",
+            )
         self._model, self.optimiser, self.rule = model, optimiser, rule
         self._report_after = report_after_update
-        self._trained = [*model.W, *((model.b or []) if model.train_bias else [])]
+        self._trained = [*model.W, *biases]
         learns_E = rule == "lra_e" and model.gamma != 0
         self._follows = learns_E and bool(model.E) and self._moves_transposes_alike()
         self._trains_E = learns_E and not self._follows
-        # In the layout of W: E - W^T where E follows W, E itself where it is trained.
+        # E in the layout of W.
         self._kept: list[keras.Variable] = []
         if learns_E:
-            self._kept = [_variable(tf.transpose(E), E.name) for E in model.E]
-        self._scale = _variable(tf.ones((), tf.float64), "scale")
-        if self._follows:
-            self._take_differences()
+            self._kept = [make_variable(tf.transpose(E), E.name) for E in model.E]
         if self._trains_E:
             self._trained += self._kept
         optimiser.build(self._trained)
@@ -137,10 +133,15 @@ class Learner:
         gradients = [*update.gW, *(update.gb or ())]
         if self._trains_E:
             gradients += self._error_weight_updates(update)
+        left: list[tf.Tensor] = []  # of E - W^T
         if self._follows:
-            with tf.control_dependencies(update.gW):  # E has been derived with the old scale
-                self._scale.assign(self._scale * self._decay())
+            decay = tf.cast(self._decay(), self._model.dtype)
+            pairs = zip(self._kept, self._model.W[1:], strict=True)
+            left = [decay * (tf.convert_to_tensor(E) - tf.convert_to_tensor(W)) for E, W in pairs]
         self.optimiser.apply(gradients, self._trained)
+        if self._follows:
+            for E, W, difference in zip(self._kept, self._model.W[1:], left, strict=True):
+                E.assign(tf.convert_to_tensor(W) + difference)
         if self._report_after:
             return self._eval_step(images, labels)
         return update.loss, _correct(update.logits, labels)
@@ -150,22 +151,18 @@ class Learner:
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
         return tf.reduce_mean(losses), _correct(logits, labels)
 
-    def _update(self, images: tf.Tensor, labels: tf.Tensor) -> Update:
+    def _update(self, images: tf.Tensor, labels: tf.Tensor) -> Update[tf.Tensor]:
         if self.rule == "bp":
             return self._model.compute_backprop_update(images, labels)
-        return self._model.compute_lra_update(images, labels, self._error_weights(), learn_E=False)
+        return self._model.compute_lra_update(images, labels, self._error_weights(), detail=False)
 
     def _error_weights(self) -> list[tf.Tensor]:
         """E in its own layout; a compiled product takes the transpose in passing."""
         if not self._kept:
-            return [tf.convert_to_tensor(E) for E in self._model.E]
-        if self._trains_E:
-            return [tf.transpose(E) for E in self._kept]
-        scale = tf.cast(self._scale, self._model.dtype)
-        pairs = zip(self._model.W[1:], self._kept, strict=True)
-        return [tf.transpose(W + scale * difference) for W, difference in pairs]
+            return [tf.convert_totf.convert_to_tensor(E) for E in self._model.E]
+        return [tf.transpose(E) for E in self._kept]
 
-    def _error_weight_updates(self, update: Update) -> list[tf.Tensor]:
+    def _error_weight_updates(self, update: Update[tf.Tensor]) -> list[tf.Tensor]:
         """Of E in the layout of W."""
         model, hidden = self._model, list(enumerate(update.gW))[1:]
         if model.transposed_e:
@@ -176,11 +173,6 @@ class Learner:
         """1 - lr decay of the coming step, from the float32 numbers that Keras multiplies with."""
         decay, lr = self.optimiser.weight_decay or 0.0, self.optimiser.learning_rate
         return 1 - tf.cast(tf.cast(decay, tf.float32), tf.float64) * tf.cast(lr, tf.float64)
-
-    def _take_differences(self) -> None:
-        for kept, W, E in zip(self._kept, self._model.W[1:], self._model.E, strict=True):
-            kept.assign(tf.transpose(E) - W)
-        self._scale.assign(1.0)
 
     @property
     def model(self) -> MLP:
@@ -194,12 +186,9 @@ class Learner:
         self, images: tf.Tensor, labels: tf.Tensor
     ) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
         """For each layer's W the rule's descent direction and backprop's gradient."""
-        rule, true = (
-            self._update(images, labels),
-            self._model.compute_backprop_update(images, labels),
-        )
-        pairs = zip(rule.gW, true.gW, strict=True)
-        return {f"W{i}": pair for i, pair in enumerate(pairs, 1)}
+        rule = self._update(images, labels).gW
+        true = self._model.compute_backprop_update(images, labels).gW
+        return {f"W{i}": pair for i, pair in enumerate(zip(rule, true, strict=True), 1)}
 
     def feedback(self) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
         """(W^l)^T beside E^l for l = 2..L; nothing for backprop, which does not use E."""
@@ -211,18 +200,13 @@ class Learner:
     def parameters(self) -> int:
         """How many numbers learn: W, trained b, and E unless it is fixed or unused."""
         learning = [*self._trained, *(self._kept if self._follows else ())]
-        return sum(variable.shape.num_elements() for variable in map(_tensor, learning))
+        return sum(math.prod(variable.shape) for variable in learning)
 
     def state(self) -> dict[str, Any]:
-        """W, b, E (where it follows W its difference from W instead), and the optimiser's."""
-        found = {variable.name: variable for variable in (*self._model.W, *(self._model.b or ()))}
-        if self._follows:
-            found |= {f"{D.name}.difference": tf.transpose(D) for D in self._kept}
-            found |= {"E.scale": float(self._scale)}
-        else:
-            names = [E.name for E in self._model.E]
-            found |= dict(zip(names, self._error_weights(), strict=True))
-        return found | self._slots()
+        """W, b, E, and the optimiser's."""
+        state = {variable.name: variable for variable in (*self._model.W, *(self._model.b or ()))}
+        names = [E.name for E in self._model.E]
+        return state | dict(zip(names, self._error_weights(), strict=True)) | self._slots()
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Put back what `state` gave."""
@@ -230,11 +214,8 @@ class Learner:
             variable.assign(state[variable.name])
         for name, variable in self._slots().items():
             variable.assign(state[name])
-        ending = ".difference" if self._follows else ""
         for variable in self._kept:
-            variable.assign(tf.transpose(state[variable.name + ending]))
-        if self._follows:
-            self._scale.assign(state["E.scale"])
+            variable.assign(tf.transpose(state[variable.name]))
         if not self._kept:
             for variable in self._model.E:
                 variable.assign(state[variable.name])
@@ -242,13 +223,13 @@ class Learner:
     def _slots(self) -> dict[str, keras.Variable]:
         """The optimiser's variables: opt.iteration, opt.W1_momentum, ...; a second one of a name
         is numbered."""
-        found: dict[str, keras.Variable] = {}
+        slots: dict[str, keras.Variable] = {}
+        count: Counter[str] = Counter()
         for variable in self.optimiser.variables:
-            name, again = f"opt.{variable.name}".replace(":", "_"), 1
-            while name + (f".{again}" if again > 1 else "") in found:
-                again += 1
-            found[name + (f".{again}" if again > 1 else "")] = variable
-        return found
+            name = f"opt.{variable.name}".replace(":", "_")
+            count[name] += 1
+            slots[name + (f".{count[name]}" if count[name] > 1 else "")] = variable
+        return slots
 
 
 def adamw(lr: float, weight_decay: float = 0.004, rebuilt: bool = False, **more: Any) -> Any:
@@ -260,14 +241,6 @@ def adamw(lr: float, weight_decay: float = 0.004, rebuilt: bool = False, **more:
 def sgd(lr: float, momentum: float = 0.0) -> Any:
     """Plain gradient descent."""
     return keras.optimizers.SGD(lr, momentum=momentum)
-
-
-def _variable(value: tf.Tensor, name: str) -> keras.Variable:
-    return keras.Variable(value, dtype=value.dtype.name, name=name)
-
-
-def _tensor(variable: keras.Variable) -> tf.Tensor:
-    return tf.convert_to_tensor(variable)
 
 
 def _correct(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

@@ -9,35 +9,57 @@ import tensorflow as tf
 from common.backends import tf_backend
 from common.data.tf_batches import TFBatches
 from common.runs.run import Run
-from lra_e.options import describe, resolve
-from lra_e.recipes import draw_weights, load_task, split_by
+from common.runs.settings import RunSettings
+from lra_e.networks import draw_weights
+from lra_e.options import TrainOptions, described
+from lra_e.tasks import hold_out, load_task
 from lra_e.tf_learner import Learner, adamw, sgd
 from lra_e.tf_rule import MLP
 
 
-def train(options: Any) -> None:
+def train(options: TrainOptions) -> None:
     """Train, validate and test as the options say, into a run directory."""
-    options = resolve(options)
-    device = tf_backend.set_up(options)
-    old = not options.name.endswith("newTF")
-    task = load_task(options, split_by(options.hold_out, options.seed))
+    device = tf_backend.set_up(options.device, options.seed, options.threads, options.deterministic)
+    old = not options.call.name.endswith("newTF")
+    task = load_task(
+        options.dataset,
+        options.data_dir,
+        options.layers,
+        options.validation,
+        download=not options.no_download,
+        limit_train=options.limit_train,
+        limit_test=options.limit_test,
+    )
+    kept, held = hold_out(options.hold_out, len(task.train), task.held_out, options.seed)
     with tf.device(device):
-        learner = Learner(build(options), optimiser(options), options.rule)
-        size, seed = options.batch_size, options.seed
-        place: dict[str, Any] = {"dtype": tf_backend.DTYPES[options.precision], "layout": "flat"}
-        train_set = TFBatches(task.train, size, shuffle=True, seed=seed, **place)
+        learner = Learner(make_network(options), make_optimiser(options), options.rule)
+        dtype = tf_backend.DTYPES[options.precision]
+        tensor_options: dict[str, Any] = {"dtype": dtype, "layout": "flat"}
+        trained = task.train.take(kept)
+        train_set = TFBatches(
+            trained, options.batch_size, shuffle=True, seed=options.seed, **tensor_options
+        )
         seen_set, val_set, test_set = (
-            TFBatches(s, 1000, **place) for s in (task.train, task.val, task.test)
+            TFBatches(split, 1000, **tensor_options)
+            for split in (trained, task.train.take(held), task.test)
         )
         click.echo(f"TensorFlow {tf.__version__}, Keras {keras.__version__} on {device}")
-        click.echo(f"({len(task.train)}, {task.data.n_classes}) {options.dataset}, "
-                   f"{len(task.val)} validation images, {len(task.test)} test")  # fmt: skip
-        click.echo(describe(options))
-        name = f"{options.name}-{options.rule}"
-        with Run(
-            options, learner, data=task.data, device=device, name=name, best="val_accuracy"
-        ) as run:
-            for epoch in run.epochs(options.epochs):
+        click.echo(
+            f"({len(kept)}, {task.data.n_classes}) {options.dataset}, "
+            f"{len(held)} validation images, {len(task.test)} test"
+        )
+        click.echo(described(options))
+        run = Run(
+            RunSettings.of(options),
+            options.record(),
+            learner,
+            data=task.data,
+            device=device,
+            name=f"{options.call.name}-{options.rule}",
+            best="val_accuracy",
+        )
+        with run:
+            for epoch in run.epochs():
                 for images, labels in run.batches(train_set):
                     run.add(learner.train_step(images, labels))
                 loss, _ = run.train_figures()
@@ -58,12 +80,9 @@ def train(options: Any) -> None:
     click.echo(f"Run: {run.directory}")
 
 
-def build(options: Any) -> MLP:
+def make_network(options: TrainOptions) -> MLP:
     """The network of the options with its first weights."""
-    switches = options.switches
-    reduction = options.reduction
-    if options.rule == "bp" and getattr(switches, "bp_mean", False):
-        reduction = "mean"
+    mean = options.rule == "bp" and options.switches.bp_mean  # (lra_e, D17)
     model = MLP(
         options.layers,
         activation=options.activation,
@@ -71,27 +90,26 @@ def build(options: Any) -> MLP:
         gamma=options.gamma,
         bias=options.bias,
         local_loss=options.local_loss,
-        error_form=switches.error_form,
-        transposed_e=getattr(switches, "transposed_e", False),
-        reduction=reduction,
+        error_form=options.switches.error_form,
+        transposed_e=options.switches.transposed_e,
+        reduction="mean" if mean else options.reduction,
         normalise=options.normalise,
         dtype=tf_backend.DTYPES[options.precision],
     )
-    first = draw_weights(options.layers, options.init, options.std_w, options.std_e, options.seed)
-    for variables, values in zip((model.W, model.E), first, strict=True):
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(tf.cast(value, variable.dtype))
+    W, E = draw_weights(options.layers, options.init, options.std_w, options.std_e, options.seed)
+    for variable, first in zip([*model.W, *model.E], [*W, *E], strict=True):
+        variable.assign(tf.cast(first, variable.dtype))
     return model
 
 
-def optimiser(options: Any) -> keras.optimizers.Optimizer:
+def make_optimiser(options: TrainOptions) -> keras.optimizers.Optimizer:
     """Plain gradient descent; or AdamW, kept or built anew at every step (lra_e, D2)."""
     if options.optimizer == "sgd":
         return sgd(options.lr)
     return adamw(
         options.lr,
         options.weight_decay,
-        rebuilt=getattr(options.switches, "reset_optimizer", False),
+        rebuilt=options.switches.reset_optimizer,
         beta_1=options.adam_beta1,
         beta_2=options.adam_beta2,
         epsilon=options.adam_eps,

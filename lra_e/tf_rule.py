@@ -19,11 +19,11 @@ transpose of the same; no derivative of phi and no forward weight takes part in 
     >>> update = model.compute_lra_update(images, labels)
     >>> model.apply_update(update, optimiser)
 
-All methods may be called inside a `tf.function`, compiled by XLA or not. `torch_rule` is the twin.
+All methods may be called inside a `tf.function`, compiled by XLA or not. In PyTorch: `torch_rule`.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -31,99 +31,61 @@ import tensorflow as tf
 from common.doors import tf_images, tf_labels
 from common.doors.arguments import number
 from common.errors import ArgumentError
-from lra_e.settings import checked
-from lra_e.tf_activations import ACTIVATIONS, Activation
+from lra_e.networks import Activation, Network, Shapes, Update
 
 
-class Update(NamedTuple):
-    """One batch's errors and descent directions; every list is in layer order."""
-
-    loss: tf.Tensor  # () mean cross-entropy before the update
-    logits: tf.Tensor  # (B, n_L)
-    e: list[tf.Tensor]  # errors, layers 1..L
-    d: list[tf.Tensor]  # displacements arriving at hidden layers 1..L-1, before beta
-    y: list[tf.Tensor]  # targets of hidden layers 1..L-1
-    gW: list[tf.Tensor]  # descent directions of W, layers 1..L
-    gE: list[tf.Tensor] | None  # of E, layers 2..L; None where E does not learn
-    gb: list[tf.Tensor] | None  # of b; None without trained biases
+def _tanh_change(h: tf.Tensor, z: tf.Tensor, s: tf.Tensor) -> tf.Tensor:
+    # tanh a - tanh b = tanh(a - b) (1 - tanh a tanh b)
+    return tf.tanh(s) * (1 - z * tf.tanh(h - s))
 
 
-class MLP:
+def _sigmoid_change(h: tf.Tensor, z: tf.Tensor, s: tf.Tensor) -> tf.Tensor:
+    y = tf.sigmoid(h - s)
+    return tf.tanh(s / 2) * (1 - (2 * z - 1) * (2 * y - 1)) / 2
+
+
+def _relu_change(h: tf.Tensor, z: tf.Tensor, s: tf.Tensor) -> tf.Tensor:
+    y = tf.nn.relu(h - s)
+    return tf.where((z > 0) & (y > 0), s, z - y)
+
+
+ACTIVATIONS: dict[str, Activation[tf.Tensor]] = {
+    "tanh": Activation(tf.tanh, lambda h, z: 1 - z * z, _tanh_change),
+    "sigmoid": Activation(tf.sigmoid, lambda h, z: z * (1 - z), _sigmoid_change),
+    "relu": Activation(tf.nn.relu, lambda h, z: tf.cast(h > 0, h.dtype), _relu_change),
+    "linear": Activation(lambda h: h, lambda h, z: tf.ones_like(h), lambda h, z, s: tf.identity(s)),
+    # The rule needs no derivative, so it also trains units that have none.
+    "sign": Activation(tf.sign, lambda h, z: tf.zeros_like(h), lambda h, z, s: z - tf.sign(h - s)),
+}
+
+
+class MLP(Network):
     """A fully connected network that LRA-E trains; names are those that the paper's README gives.
 
-    layer_sizes   widths n_0 .. n_L, at least two
-    beta          displacement of the targets, > 0
-    gamma         scale of E's update; 0 keeps E fixed
-    local_loss    "gaussian" (e = z - y, the 2019 scripts) or "cauchy" (the log-penalty of the
-                  earlier LRA paper, arXiv 1803.01834: e = 2 (z - y) / (1 + (z - y)^2))
-    error_form    "exact" computes z - y without cancellation; "difference" subtracts, as the
-                  original does, and loses all digits of float32 after some eight layers
-    transposed_e  (lra_e, D1): E of square hidden layers receives its update transposed
-    reduction     updates are the batch's "mean" or, as in the old TensorFlow scripts, its "sum"
-    normalise     divide each update by its Frobenius norm + 1e-8
-    bias          add b^l, starting at zero; train_bias=False keeps it constant
-
-    W, E and b (None without biases) are lists of Keras variables that start at N(0, 0.1^2) and 0;
-    `W[i].assign` gives another start. Raises ArgumentError for a value outside these ranges.
+    Arguments as `lra_e.networks.Network` tells. W, E and b (None without biases) are lists of Keras
+    variables; `W[i].assign` gives another start.
 
     Images (B, n_0) are tensors or arrays of any floating type, labels what `common.doors.tf_labels`
     takes. `W[i].trainable = False` freezes a variable.
     """
 
-    def __init__(
-        self,
-        layer_sizes: Sequence[int],
-        *,
-        activation: str = "tanh",
-        beta: float = 0.1,
-        gamma: float = 1.0,
-        bias: bool = False,
-        train_bias: bool = True,
-        local_loss: str = "gaussian",
-        error_form: str = "exact",
-        transposed_e: bool = False,
-        reduction: str = "mean",
-        normalise: bool = False,
-        dtype: Any = None,
-        device: str | None = None,
-    ) -> None:
-        sizes = checked(
-            layer_sizes,
-            beta,
-            gamma,
-            activation=activation,
-            local_loss=local_loss,
-            error_form=error_form,
-            reduction=reduction,
-        )
-        self.layer_sizes, self.beta, self.gamma = sizes, float(beta), float(gamma)
-        self.activation, self.local_loss = activation, local_loss
-        self.error_form, self.transposed_e = error_form, transposed_e
-        self.reduction, self.normalise, self.train_bias = reduction, normalise, train_bias
+    def _draw(self, shapes: Shapes, dtype: Any, device: str | None) -> None:
         self.dtype = tf.as_dtype(dtype or tf.float32)
         if not self.dtype.is_floating:
             raise ArgumentError("dtype", f"(={self.dtype.name}) must be a floating type")
 
-        def weights(
-            letter: str, first: int, shapes: Sequence[tuple[int, ...]], std: float
-        ) -> list[keras.Variable]:
-            return [
-                keras.Variable(
-                    tf.random.normal(shape, stddev=std, dtype=self.dtype),
-                    dtype=self.dtype.name,
-                    name=f"{letter}{layer}",
-                )
-                for layer, shape in enumerate(shapes, first)
-            ]
+        def weights(name: str, first: int, std: float) -> list[keras.Variable]:
+            made = (tf.random.normal(s, stddev=std, dtype=self.dtype) for s in shapes[name])
+            return [make_variable(w, f"{name}{layer}") for layer, w in enumerate(made, first)]
 
-        pairs = list(zip(sizes, sizes[1:], strict=False))
         with tf.device(device):
-            self.W = weights("W", 1, pairs, 0.1)
-            self.E = weights("E", 2, [(above, below) for below, above in pairs[1:]], 0.1)
-            self.b = weights("b", 1, [(n,) for n in sizes[1:]], 0.0) if bias else None
+            self.W, self.E = weights("W", 1, 0.1), weights("E", 2, 0.1)
+            self.b = weights("b", 1, 0.0) if "b" in shapes else None
 
     @property
-    def _phi(self) -> Activation:  # not an attribute: functions without a name are not pickled
+    def _phi(
+        self,
+    ) -> Activation[tf.Tensor]:  # not an attribute: functions without a name are not pickled
         return ACTIVATIONS[self.activation]
 
     def activities(self, x: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
@@ -151,30 +113,34 @@ class MLP:
         x: tf.Tensor,
         labels: tf.Tensor,
         E: Sequence[tf.Tensor] | None = None,
-        learn_E: bool = True,
-    ) -> Update:
+        detail: bool = True,
+    ) -> Update[tf.Tensor]:
         """Errors, targets and descent directions for images x (B, n_0) and labels; changes nothing.
 
         labels are classes (B,) or rows (B, n_L), one-hot or a distribution. Errors go down through
-        the tensors `E` where given, else through the model's own. learn_E=False leaves gE out.
+        the tensors `E` where given, else through the model's own. detail=False leaves d, y and gE
+        out.
         """
         E = self.E if E is None else E
         h, z = self.activities(x)
         loss, error = _output_error(h[-1], labels)
-        last = len(self.W) - 1
         e: list[tf.Tensor] = [error]
         d: list[tf.Tensor] = []
         y: list[tf.Tensor] = []
-        for i in range(last, 0, -1):
-            d.insert(0, tf.matmul(e[0], E[i - 1]))
-            target, error = self._local_error(h[i - 1], z[i], d[0])
-            y.insert(0, target)
-            e.insert(0, error)
-        gW = self._outer(z, e)
-        gE = [self.error_weight_update(i, gW[i]) for i in range(1, last + 1)] if learn_E else None
-        return Update(loss, h[-1], e, d, y, gW, gE, self._bias_update(e))
+        for i in range(len(self.W) - 1, 0, -1):
+            down = tf.matmul(e[0], E[i - 1])
+            change = self._change(h[i - 1], z[i], self.beta * down)
+            if detail:
+                d.insert(0, down)
+                y.insert(0, z[i] - change)
+            e.insert(0, self._local_error(change))
+        gW, gb = self._outer(z, e), self._bias_update(e)
+        if not detail:
+            return Update(loss, h[-1], e, None, None, gW, None, gb)
+        gE = [self.error_weight_update(i, gW[i]) for i in range(1, len(gW))]
+        return Update(loss, h[-1], e, d, y, gW, gE, gb)
 
-    def compute_backprop_update(self, x: tf.Tensor, labels: tf.Tensor) -> Update:
+    def compute_backprop_update(self, x: tf.Tensor, labels: tf.Tensor) -> Update[tf.Tensor]:
         """The gradient of the same network's cross-entropy (batch mean or sum), E untouched."""
         h, z = self.activities(x)
         loss, error = _output_error(h[-1], labels)
@@ -182,45 +148,47 @@ class MLP:
         for i in range(len(self.W) - 1, 0, -1):
             back = tf.matmul(e[0], self.W[i], transpose_b=True)
             e.insert(0, back * self._phi.derivative(h[i - 1], z[i]))
-        return Update(loss, h[-1], e, [], [], self._outer(z, e), None, self._bias_update(e))
+        gW, gb = self._outer(z, e), self._bias_update(e)
+        return Update(loss, h[-1], e, None, None, gW, None, gb)
 
-    def backward(self, x: tf.Tensor, labels: tf.Tensor, lr: float = 0.001) -> Update:
+    def backward(self, x: tf.Tensor, labels: tf.Tensor, lr: float = 0.001) -> Update[tf.Tensor]:
         """Backprop and one step of plain gradient descent on W (and trained b), in place; what is
         frozen stays."""
         lr = number("lr", lr, least=0)
         update = self.compute_backprop_update(x, labels)
-        pairs = [*zip(self.W, update.gW, strict=True)]
-        pairs += zip(self.b or (), update.gb or (), strict=False)
-        for variable, g in pairs:
-            if variable.trainable:
-                variable.assign_sub(lr * g)
+        for variable, direction in self._pairs(update):
+            variable.assign_sub(lr * direction)
         return update
 
-    def apply_update(self, update: Update, optimiser: keras.optimizers.Optimizer) -> None:
+    def apply_update(
+        self, update: Update[tf.Tensor], optimiser: keras.optimizers.Optimizer
+    ) -> None:
         """Hand an update to any Keras optimiser and step; what has no update, or is frozen
         (trainable=False), is not handed over, nor is E with gamma = 0, which a weight decay moves.
 
         An optimiser that is not yet built is built on what this update holds.
         """
-        pairs = [*zip(self.W, update.gW, strict=True)]
-        gE = update.gE if self.gamma else None
-        for more, given in ((self.E, gE), (self.b, update.gb)):
-            pairs += zip(more or (), given or (), strict=given is not None)
-        pairs = [(variable, g) for variable, g in pairs if variable.trainable]
-        if pairs:
+        if pairs := list(self._pairs(update)):
             optimiser.apply([g for _, g in pairs], [variable for variable, _ in pairs])
 
-    def _local_error(self, h: tf.Tensor, z: tf.Tensor, d: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Target and error of one hidden layer from the displacement d that reaches it."""
-        s = self.beta * d
+    def _pairs(self, update: Update[tf.Tensor]) -> Iterator[tuple[keras.Variable, tf.Tensor]]:
+        """Each variable that learns with its descent direction."""
+        gE = update.gE if self.gamma else None
+        for tensors, directions in ((self.W, update.gW), (self.E, gE), (self.b, update.gb)):
+            if directions is not None:
+                for tensor, direction in zip(tensors or (), directions, strict=True):
+                    if tensor.trainable:
+                        yield tensor, direction
+
+    def _change(self, h: tf.Tensor, z: tf.Tensor, s: tf.Tensor) -> tf.Tensor:
+        """z - y of one hidden layer whose pre-activation h the displacement s moves."""
         if self.error_form == "exact":
-            y, e = self._phi.displaced(h, z, s)
-        else:
-            y = self._phi.phi(h - s)
-            e = z - y
-        if self.local_loss == "cauchy":
-            e = 2 * e / (1 + e * e)
-        return y, e
+            return self._phi.change(h, z, s)
+        return z - self._phi.phi(h - s)
+
+    def _local_error(self, change: tf.Tensor) -> tf.Tensor:
+        """The gradient of the local loss at z - y."""
+        return change if self.local_loss == "gaussian" else 2 * change / (1 + change * change)
 
     def _outer(self, z: list[tf.Tensor], e: list[tf.Tensor]) -> list[tf.Tensor]:
         """(z^{l-1}) transposed times e^l, averaged or summed over the batch."""
@@ -255,3 +223,8 @@ def _output_error(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.T
     labels = tf_labels.rows(labels, logits)
     log_p = tf.nn.log_softmax(logits)
     return -tf.reduce_mean(tf.reduce_sum(labels * log_p, 1)), tf.exp(log_p) - labels
+
+
+def make_variable(value: tf.Tensor, name: str) -> keras.Variable:
+    """A Keras variable that starts at a tensor, of its type."""
+    return keras.Variable(value, dtype=value.dtype.name, name=name)

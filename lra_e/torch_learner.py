@@ -4,7 +4,7 @@ All W lie in one flat buffer, so that the optimiser is one call and descent dire
 where it reads them. With gamma = 1 the optimiser moves E as it moves the transpose of W: both get
 the same directions, hence the same moments, and only weight decay acts on their difference,
 
-    E_t = (W_t)^T + (1 - lr decay)^t (E_0 - (W_0)^T)
+    E_t - (W_t)^T = (1 - lr decay) (E_{t-1} - (W_{t-1})^T)
 
 so E needs no optimiser of its own. Any other optimiser or gamma trains E beside W; with gamma = 0
 E stays as it starts, under any weight decay.
@@ -19,15 +19,15 @@ from torch import Tensor, nn
 from common.backends import torch_backend, torch_optim
 from common.doors import torch_labels
 from common.errors import ArgumentError, unknown
-from lra_e.torch_rule import MLP, Update
+from lra_e.networks import RULES, Update
+from lra_e.torch_rule import MLP
 
-RULES = ("lra_e", "bp", "fixed_e")
 MakeOptimiser = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
 
 class Learner:
-    """A learner (see `common.runs.run`) around an `MLP`, whose parameters become views of flat
-    buffers.
+    """A learner (see `common.backends.protocols`) around an `MLP`, whose parameters become views of
+    flat buffers.
 
     rule                 "lra_e", "bp" (backprop, E untouched) or "fixed_e" (E stays as it starts)
     make_optimiser       parameters -> torch optimiser; it must treat every number alike
@@ -77,10 +77,6 @@ class Learner:
             parameters[1].grad = self._gradients_E
             self.optimiser = make_optimiser(parameters)
         torch_optim.materialise(self.optimiser)
-        self._scale = 1.0
-        if self._decay is not None:
-            self._difference = self._flat_E - self._upper
-        self._seen = self._versions()
 
     def _shared_decay(self) -> float | None:
         """The factor by which a step shrinks E - W^T, where that is all that a step does to it."""
@@ -91,7 +87,7 @@ class Learner:
             isinstance(self.optimiser, torch.optim.SGD)
             and not (group["momentum"] and group["weight_decay"])
         ):
-            return 1 - group["lr"] * group["weight_decay"]
+            return torch_optim.held(1 - group["lr"] * group["weight_decay"], self._flat)
         return None
 
     @torch.no_grad()
@@ -103,11 +99,11 @@ class Learner:
             gradient.copy_(mean)
         if self._trains_E:
             self._copy_error_weight_update(update)
+        if self._decay is not None:
+            self._flat_E.sub_(self._upper)
         self.optimiser.step()
         if self._decay is not None:
-            self._scale *= self._decay
-            scale = torch_optim.held(self._scale, self._upper)
-            torch.add(self._upper, self._difference, alpha=scale, out=self._flat_E)
+            torch.add(self._upper, self._flat_E, alpha=self._decay, out=self._flat_E)
         if self._report_after:
             return self.eval_step(images, labels)
         return update.loss, torch_labels.correct(update.logits, labels)
@@ -121,12 +117,9 @@ class Learner:
 
     def credit(self, images: Tensor, labels: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         """For each layer's W the rule's descent direction and backprop's gradient."""
-        rule, true = (
-            self._update(images, labels),
-            self.model.compute_backprop_update(images, labels),
-        )
-        pairs = zip(rule.gW, true.gW, strict=True)
-        return {f"W{i}": pair for i, pair in enumerate(pairs, 1)}
+        rule = self._update(images, labels).gW
+        true = self.model.compute_backprop_update(images, labels).gW
+        return {f"W{i}": pair for i, pair in enumerate(zip(rule, true, strict=True), 1)}
 
     def feedback(self) -> dict[str, tuple[Tensor, Tensor]]:
         """(W^l)^T beside E^l for l = 2..L; nothing for backprop, which does not use E."""
@@ -140,17 +133,12 @@ class Learner:
         return self._flat.numel() + (self._flat_E.numel() if self._learns_E else 0)
 
     def state(self) -> dict[str, Any]:
-        """W, b, E (where it follows W its difference from W instead), and the optimiser's."""
+        """W, b, E, and the optimiser's; tensors are not copies."""
         model = self.model
-        found: dict[str, Any] = {f"W{i}": W.data for i, W in enumerate(model.W, 1)}
-        found |= {f"b{i}": b.data for i, b in enumerate(model.b or (), 1)}
-        if self._decay is None:
-            found |= {f"E{i}": E.data for i, E in enumerate(model.E, 2)}
-        else:
-            found |= {f"E{i}.difference": d for i, d in self._differences()} | {
-                "E.scale": self._scale
-            }
-        return found | torch_optim.state(self.optimiser)
+        state: dict[str, Any] = {f"W{i}": W.data for i, W in enumerate(model.W, 1)}
+        state |= {f"b{i}": b.data for i, b in enumerate(model.b or (), 1)}
+        state |= {f"E{i}": E.data for i, E in enumerate(model.E, 2)}
+        return state | torch_optim.state(self.optimiser)
 
     @torch.no_grad()
     def load_state(self, state: dict[str, Any]) -> None:
@@ -160,46 +148,29 @@ class Learner:
             if isinstance(value, Tensor):
                 value.copy_(state[name])
         torch_optim.load_state(self.optimiser, state)
-        if self._decay is not None:
-            self._scale = state["E.scale"]
-            scale = torch_optim.held(self._scale, self._upper)
-            torch.add(self._upper, self._difference, alpha=scale, out=self._flat_E)
-
-    def _versions(self) -> int:
-        """Grows with every change in place that comes through W and E themselves, as ours do not:
-        those go through the buffers."""
-        return sum(t._version for t in (*self.model.W, *self.model.E))
 
     def _look_at_model(self) -> None:
-        """Notice what happened to the model between two steps."""
+        """ArgumentError where its W lie in our buffer no longer."""
         first = self.model.W[0]
         if first.dtype != self._flat.dtype or first.data_ptr() != self._flat.data_ptr():
-            raise ArgumentError("model", "was converted or moved after its learner was made; make "
-                                "the learner after that")  # fmt: skip
-        if self._versions() == self._seen:
-            return
-        if self._decay is not None:
-            torch.sub(self._flat_E, self._upper, out=self._difference)
-            self._scale = 1.0
-        self._seen = self._versions()
+            raise ArgumentError(
+                "model", "was converted or moved after its learner was made; make the learner after"
+            )
 
     def _update(
         self, images: Tensor, labels: Tensor, into: Sequence[Tensor] | None = None
-    ) -> Update:
+    ) -> Update[Tensor]:
         if self.rule == "bp":
             return self.model.compute_backprop_update(images, labels, into)
         return self.model.compute_lra_update(images, labels, into, detail=False)
 
-    def _copy_error_weight_update(self, update: Update) -> None:
+    def _copy_error_weight_update(self, update: Update[Tensor]) -> None:
         if not self.model.transposed_e:
             torch.mul(self._upper_gradients, self.model.gamma, out=self._gradients_E)
             return
         views = _views_like(self._gradients_E, self._E)
         for i, view in enumerate(views, 1):
             view.copy_(self.model.error_weight_update(i, update.gW[i]).t())
-
-    def _differences(self) -> list[tuple[int, Tensor]]:
-        return [(i, d.t()) for i, d in enumerate(_views_like(self._difference, self._E), 2)]
 
 
 def adamw(lr: float, weight_decay: float = 0.01, **more: Any) -> MakeOptimiser:

@@ -1,51 +1,86 @@
 """mnist_torch and fmnist_torch: the same program with two recipes."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
+import numpy as np
 import torch
+from torch import Tensor
 
 from common.backends import torch_backend
 from common.data.torch_batches import TorchBatches
 from common.runs.run import Run
-from lra_e.options import describe, resolve
-from lra_e.recipes import Task, draw_weights, load_task, split_by
+from common.runs.settings import RunSettings
+from lra_e.networks import draw_weights
+from lra_e.options import TrainOptions, described
+from lra_e.tasks import Task, hold_out, load_task
 from lra_e.torch_learner import Learner, MakeOptimiser, adamw, sgd
 from lra_e.torch_rule import MLP
 from lra_e.torch_seedpath import SeedPath
 
+Weights = Sequence[np.ndarray | Tensor]  # in canonical layout
+Order = Callable[[int], np.ndarray]  # epoch from 0 -> positions among the images to train on
 
-def train(options: Any) -> None:
+
+def train(options: TrainOptions) -> None:
     """Train, validate and test as the options say, into a run directory."""
-    options = resolve(options)
-    device = torch_backend.set_up(options)
-    task, W, E, order = start(options)
-    model = build(options, W, E, device)
-    after = getattr(options.switches, "report_after_update", False)
-    learner = Learner(model, optimiser(options), options.rule, report_after_update=after)
-
+    device = torch_backend.set_up(
+        options.device, options.seed, options.threads, options.deterministic
+    )
+    task = load_task(
+        options.dataset,
+        options.data_dir,
+        options.layers,
+        options.validation,
+        download=not options.no_download,
+        limit_train=options.limit_train,
+        limit_test=options.limit_test,
+    )
+    kept, held, W, E, order = draw(options, task)
+    learner = Learner(
+        make_network(options, W, E, device),
+        make_optimiser(options),
+        options.rule,
+        report_after_update=options.switches.report_after_update,
+    )
     dtype = torch_backend.DTYPES[options.precision]
-    place: dict[str, Any] = {"device": device, "dtype": dtype, "layout": "flat"}
-    size, seed = options.batch_size, options.seed
-    train_set = TorchBatches(task.train, size, shuffle=True, seed=seed, order=order, **place)
-    val_set, test_set = (TorchBatches(s, 1000, **place) for s in (task.val, task.test))
+    tensor_options: dict[str, Any] = {"device": device, "dtype": dtype, "layout": "flat"}
+    train_set = TorchBatches(
+        task.train.take(kept),
+        options.batch_size,
+        shuffle=True,
+        seed=options.seed,
+        order=order,
+        **tensor_options,
+    )
+    val_set = TorchBatches(task.train.take(held), 1000, **tensor_options)
+    test_set = TorchBatches(task.test, 1000, **tensor_options)
 
     click.echo(f"PyTorch {torch.__version__} on {device}, {torch.get_num_threads()} threads")
-    click.echo(f"{options.dataset}: {len(task.train)} train, {len(task.val)} validation images, "
-               f"{len(task.test)} test")  # fmt: skip
-    click.echo(describe(options))
-    name = f"{options.name}-{options.rule}"
-    with Run(
-        options, learner, data=task.data, device=device, name=name, best="val_accuracy"
-    ) as run:
-        for epoch in run.epochs(options.epochs):
+    click.echo(
+        f"{options.dataset}: {len(kept)} train, {len(held)} validation images, "
+        f"{len(task.test)} test"
+    )
+    click.echo(described(options))
+    run = Run(
+        RunSettings.of(options),
+        options.record(),
+        learner,
+        data=task.data,
+        device=device,
+        name=f"{options.call.name}-{options.rule}",
+        best="val_accuracy",
+    )
+    with run:
+        for epoch in run.epochs():
             for images, labels in run.batches(train_set):
                 run.add(learner.train_step(images, labels))
             loss, accuracy = run.train_figures()
             _, validation = run.evaluate("val", val_set)
             run.evaluate("test", test_set)
             run.log(lr=options.lr)
-            if getattr(options.switches, "report_sum", False):
+            if options.switches.report_sum:
                 loss *= len(train_set)
             click.echo(
                 f"Epoch {epoch + 1}: Loss: {loss:.4f} Training Accuracy: {accuracy:.2f} % "
@@ -58,46 +93,32 @@ def train(options: Any) -> None:
     click.echo(f"Run: {run.directory}")
 
 
-def start(options: Any) -> tuple[Task, list[Any], list[Any], Any]:
-    """Data, first weights, and the order of the epochs (None: the common one)."""
+def draw(options: TrainOptions, task: Task) -> tuple[Any, Any, Weights, Weights, Order | None]:
+    """What comes from the seed before the first step: indices of the images to train on and of
+    those that validate; first W and E; epoch -> order of the images (None: the batches' own).
+
+    Drawn by numpy's generator, or by torch's as the originals did (lra_e, D16).
+    """
+    layers, init, count, seed = options.layers, options.init, len(task.train), options.seed
+    stds = {"std_w": options.std_w, "std_e": options.std_e}
     if not options.switches.torch_stream:
-        task = load_task(options, split_by(options.hold_out, options.seed))
-        W, E = draw_weights(
-            options.layers, options.init, options.std_w, options.std_e, options.seed
-        )
-        return task, W, E, None
-    paths = []
-
-    def split(n: int, n_val: int) -> tuple[Any, Any]:
-        paths.append(
-            SeedPath(
-                options.layers,
-                init=options.init,
-                n=n,
-                n_val=n_val,
-                seed=options.seed,
-                std_w=options.std_w,
-                std_e=options.std_e,
-            )
-        )
-        return paths[0].train_indices, paths[0].val_indices
-
-    task = load_task(options, split)
-    path = paths[0]
-    return task, path.W, path.E, lambda epoch: path.epoch_order(epoch + 1)
+        indices = hold_out(options.hold_out, count, task.held_out, seed)
+        return *indices, *draw_weights(layers, init, seed=seed, **stds), None
+    path = SeedPath(layers, init=init, n=count, n_val=task.held_out, seed=seed, **stds)
+    drawn = path.train_indices, path.val_indices, path.W, path.E
+    return *drawn, lambda epoch: path.epoch_order(epoch + 1)
 
 
-def build(options: Any, W: list[Any], E: list[Any], device: torch.device) -> MLP:
-    """The network of the options with the first weights W and E (arrays or tensors)."""
-    switches = options.switches
+def make_network(options: TrainOptions, W: Weights, E: Weights, device: torch.device) -> MLP:
+    """The network of the options with the first weights W and E."""
     model = MLP(
         options.layers,
         activation=options.activation,
         beta=options.beta,
-        gamma=1.0 if getattr(switches, "ignore_gamma", False) else options.gamma,
+        gamma=1.0 if options.switches.ignore_gamma else options.gamma,
         bias=options.bias,
         local_loss=options.local_loss,
-        error_form=switches.error_form,
+        error_form=options.switches.error_form,
         reduction=options.reduction,
         normalise=options.normalise,
         dtype=torch_backend.DTYPES[options.precision],
@@ -109,7 +130,7 @@ def build(options: Any, W: list[Any], E: list[Any], device: torch.device) -> MLP
     return model
 
 
-def optimiser(options: Any) -> MakeOptimiser:
+def make_optimiser(options: TrainOptions) -> MakeOptimiser:
     """AdamW or plain gradient descent."""
     if options.optimizer == "sgd":
         return sgd(options.lr)

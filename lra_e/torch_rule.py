@@ -21,63 +21,69 @@ transpose of the same; no derivative of phi and no forward weight takes part in 
 """
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from common.backends.torch_backend import autocasts
 from common.doors import torch_images, torch_labels
 from common.doors.arguments import number
 from common.errors import ArgumentError
-from lra_e.settings import checked
-from lra_e.torch_activations import ACTIVATIONS, Activation
+from lra_e.networks import Activation, Network, Shapes, Update
 
 
-class Update(NamedTuple):
-    """One batch's errors and descent directions; every list is in layer order."""
-
-    loss: Tensor  # () mean cross-entropy before the update
-    logits: Tensor  # (B, n_L)
-    e: list[Tensor]  # errors, layers 1..L
-    d: list[Tensor] | None  # displacements arriving at hidden layers 1..L-1, before beta
-    y: list[Tensor] | None  # targets of hidden layers 1..L-1
-    gW: list[Tensor]  # descent directions of W, layers 1..L
-    gE: list[Tensor] | None  # of E, layers 2..L; None where E does not learn
-    gb: list[Tensor] | None  # of b; None without trained biases
+def _tanh_change(h: Tensor, z: Tensor, s: Tensor) -> Tensor:
+    # tanh a - tanh b = tanh(a - b) (1 - tanh a tanh b). Only the first factor can be tiny and needs
+    # torch.tanh; in the second tanh b = 2 sigmoid(2b) - 1 will do, at an eighth of the price.
+    b = h - s
+    half_y = torch.add(b, b, out=b).sigmoid_().sub_(0.5)
+    t = s.tanh()
+    return torch.addcmul(t, t * z, half_y, value=-2)
 
 
-def _in_own_precision(method: Callable[..., Update]) -> Callable[..., Update]:
+def _sigmoid_change(h: Tensor, z: Tensor, s: Tensor) -> Tensor:
+    y = (h - s).sigmoid_()
+    return (s / 2).tanh_() * (1 - (2 * z - 1) * (2 * y - 1)) / 2
+
+
+def _relu_change(h: Tensor, z: Tensor, s: Tensor) -> Tensor:
+    y = (h - s).relu_()
+    return torch.where((z > 0) & (y > 0), s, z - y)
+
+
+ACTIVATIONS: dict[str, Activation[Tensor]] = {
+    "tanh": Activation(torch.tanh, lambda h, z: 1 - z * z, _tanh_change),
+    "sigmoid": Activation(torch.sigmoid, lambda h, z: z * (1 - z), _sigmoid_change),
+    "relu": Activation(torch.relu, lambda h, z: (h > 0).to(h.dtype), _relu_change),
+    "linear": Activation(lambda h: h, lambda h, z: torch.ones_like(h), lambda h, z, s: s.clone()),
+    # The rule needs no derivative, so it also trains units that have none.
+    "sign": Activation(
+        torch.sign, lambda h, z: torch.zeros_like(h), lambda h, z, s: z - torch.sign(h - s)
+    ),
+}
+
+
+def _in_own_precision(method: Callable[..., Update[Tensor]]) -> Callable[..., Update[Tensor]]:
     """Without autocast: what the rule subtracts and divides keeps the digits of the weights."""
 
     @functools.wraps(method)
-    def run(model: "MLP", *arguments: Any, **named: Any) -> Update:
-        kind = model._zero.device.type
-        if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
+    def run(model: "MLP", *arguments: Any, **named: Any) -> Update[Tensor]:
+        device = model._zero.device
+        if not autocasts(device):
             return method(model, *arguments, **named)
-        with torch.autocast(kind, enabled=False):
+        with torch.autocast(device.type, enabled=False):
             return method(model, *arguments, **named)
 
     return run
 
 
-class MLP(nn.Module):
+class MLP(Network, nn.Module):
     """A fully connected network that LRA-E trains; names are those that the paper's README gives.
 
-    layer_sizes   widths n_0 .. n_L, at least two
-    beta          displacement of the targets, > 0
-    gamma         scale of E's update; 0 keeps E fixed
-    local_loss    "gaussian" (e = z - y, the 2019 scripts) or "cauchy" (the log-penalty of the
-                  earlier LRA paper, arXiv 1803.01834: e = 2 (z - y) / (1 + (z - y)^2))
-    error_form    "exact" computes z - y without cancellation; "difference" subtracts, as the
-                  original does, and loses all digits of float32 after some eight layers
-    transposed_e  (lra_e, D1): E of square hidden layers receives its update transposed
-    reduction     updates are the batch's "mean" or, as in the old TensorFlow scripts, its "sum"
-    normalise     divide each update by its Frobenius norm + 1e-8
-    bias          add b^l, starting at zero; train_bias=False keeps it constant
-
-    Weights start at N(0, 0.1^2); assign to `W[i].data`, `E[i].data` for another start.
-    Raises ArgumentError for a value outside these ranges.
+    Arguments as `lra_e.networks.Network` tells. W, E and b (None without biases) are lists of
+    parameters; assign to `W[i].data`, `E[i].data` for another start.
 
     Images (B, n_0) are tensors or arrays of any floating type, labels what
     `common.doors.torch_labels` takes. `requires_grad_(False)` freezes a tensor. Updates are
@@ -86,52 +92,22 @@ class MLP(nn.Module):
 
     _zero: Tensor
 
-    def __init__(
-        self,
-        layer_sizes: Sequence[int],
-        *,
-        activation: str = "tanh",
-        beta: float = 0.1,
-        gamma: float = 1.0,
-        bias: bool = False,
-        train_bias: bool = True,
-        local_loss: str = "gaussian",
-        error_form: str = "exact",
-        transposed_e: bool = False,
-        reduction: str = "mean",
-        normalise: bool = False,
-        dtype: torch.dtype | None = None,
-        device: torch.device | str | None = None,
-    ) -> None:
-        super().__init__()
-        sizes = checked(
-            layer_sizes,
-            beta,
-            gamma,
-            activation=activation,
-            local_loss=local_loss,
-            error_form=error_form,
-            reduction=reduction,
-        )
+    def _draw(self, shapes: Shapes, dtype: torch.dtype | None, device: Any) -> None:
         if dtype is not None and not dtype.is_floating_point:
             raise ArgumentError("dtype", f"(={dtype}) must be a floating type")
-        self.layer_sizes, self.beta, self.gamma = sizes, float(beta), float(gamma)
-        self.activation, self.local_loss = activation, local_loss
-        self.error_form, self.transposed_e = error_form, transposed_e
-        self.reduction, self.normalise, self.train_bias = reduction, normalise, train_bias
         self.register_buffer("_zero", torch.zeros((), dtype=dtype, device=device), persistent=False)
 
-        def weights(shapes: Sequence[tuple[int, ...]], std: float) -> nn.ParameterList:
-            made = (torch.randn(s, dtype=dtype, device=device) * std for s in shapes)
+        def weights(name: str, std: float) -> nn.ParameterList:
+            made = (torch.randn(s, dtype=dtype, device=device) * std for s in shapes[name])
             return nn.ParameterList(nn.Parameter(w) for w in made)
 
-        pairs = list(zip(sizes, sizes[1:], strict=False))
-        self.W = weights(pairs, 0.1)
-        self.E = weights([(above, below) for below, above in pairs[1:]], 0.1)
-        self.b = weights([(n,) for n in sizes[1:]], 0.0) if bias else None
+        self.W, self.E = weights("W", 0.1), weights("E", 0.1)
+        self.b = weights("b", 0.0) if "b" in shapes else None
 
     @property
-    def _phi(self) -> Activation:  # not an attribute: functions without a name are not pickled
+    def _phi(
+        self,
+    ) -> Activation[Tensor]:  # not an attribute: functions without a name are not pickled
         return ACTIVATIONS[self.activation]
 
     def activities(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
@@ -161,7 +137,7 @@ class MLP(nn.Module):
         labels: Tensor,
         into: Sequence[Tensor] | None = None,
         detail: bool = True,
-    ) -> Update:
+    ) -> Update[Tensor]:
         """Errors, targets and descent directions for images x (B, n_0) and labels; changes nothing.
 
         labels are classes (B,) or rows (B, n_L), one-hot or a distribution. Descent directions of W
@@ -190,7 +166,7 @@ class MLP(nn.Module):
     @torch.no_grad()
     def compute_backprop_update(
         self, x: Tensor, labels: Tensor, into: Sequence[Tensor] | None = None
-    ) -> Update:
+    ) -> Update[Tensor]:
         """The gradient of the same network's cross-entropy (batch mean or sum), E untouched."""
         h, z = self.activities(x)
         loss, error = _output_error(h[-1], labels)
@@ -205,36 +181,35 @@ class MLP(nn.Module):
         return Update(loss, h[-1], e, None, None, gW, None, gb)
 
     @torch.no_grad()
-    def backward(self, x: Tensor, labels: Tensor, lr: float = 0.001) -> Update:
+    def backward(self, x: Tensor, labels: Tensor, lr: float = 0.001) -> Update[Tensor]:
         """Backprop and one step of plain gradient descent on W (and trained b), in place; what is
         frozen stays."""
         lr = number("lr", lr, least=0)
         update = self.compute_backprop_update(x, labels)
-        pairs = [*zip(self.W, update.gW, strict=True)]
-        pairs += zip(self.b or (), update.gb or (), strict=False)
-        for parameter, g in pairs:
-            if parameter.requires_grad:
-                parameter.sub_(g, alpha=lr)
+        for parameter, direction in self._pairs(update):
+            parameter.sub_(direction, alpha=lr)
         return update
 
-    def apply_update(self, update: Update, optimiser: torch.optim.Optimizer) -> None:
+    def apply_update(self, update: Update[Tensor], optimiser: torch.optim.Optimizer) -> None:
         """Hand an update to any torch optimiser as `.grad` and step; no update, no `.grad`.
 
         A frozen tensor (requires_grad=False) has none, nor has E with gamma = 0: optimisers leave
         them as they are, their weight decay included.
         """
-        for parameters, gradients in (
-            (self.W, update.gW),
-            (self.E, update.gE if self.gamma else None),
-            (self.b, update.gb),
-        ):
-            for i, parameter in enumerate(parameters or ()):
-                if gradients is None or not parameter.requires_grad:
-                    parameter.grad = None
-                    continue
-                # In the parameter's own layout: torch's fused optimisers do not look at strides.
-                parameter.grad = torch.empty_like(parameter).copy_(gradients[i])
+        self.zero_grad(set_to_none=True)
+        for parameter, direction in self._pairs(update):
+            # In the parameter's own layout: torch's fused optimisers do not look at strides.
+            parameter.grad = torch.empty_like(parameter).copy_(direction)
         optimiser.step()
+
+    def _pairs(self, update: Update[Tensor]) -> Iterator[tuple[nn.Parameter, Tensor]]:
+        """Each tensor that learns with its descent direction."""
+        gE = update.gE if self.gamma else None
+        for tensors, directions in ((self.W, update.gW), (self.E, gE), (self.b, update.gb)):
+            if directions is not None:
+                for tensor, direction in zip(tensors or (), directions, strict=True):
+                    if tensor.requires_grad:
+                        yield tensor, direction
 
     def _change(self, h: Tensor, z: Tensor, s: Tensor) -> Tensor:
         """z - y of one hidden layer whose pre-activation h the displacement s moves."""

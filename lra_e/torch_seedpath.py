@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from common.doors.arguments import integer, number
 from common.errors import ArgumentError, unknown
-from lra_e.settings import widths
+from lra_e.networks import widths
 
 INITS = ("normal", "linear")
 DRAWS_PER_EPOCH = 3
@@ -65,6 +65,7 @@ class SeedPath:
             raise ArgumentError("n_val", f"(={n_val}) must be less than n (={n})")
         std_w, std_e = number("std_w", std_w, least=0), number("std_e", std_e, least=0)
         seed = integer("seed", seed, least=-(2**63), most=2**64 - 1)
+        stds = (std_w, std_e) if init == "normal" else (None, None)
         generator = torch.Generator().manual_seed(seed)
         split = torch.randperm(n, generator=generator).numpy()
         self.train_indices: np.ndarray = split[: n - n_val]
@@ -72,11 +73,9 @@ class SeedPath:
         self.W: list[Tensor] = []
         self.E: list[Tensor] = []
         for below, above in zip(layer_sizes, layer_sizes[1:], strict=False):
-            std = std_w if init == "normal" else None
-            self.W.append(_draw_linear(below, above, std, generator).t().contiguous())
+            self.W.append(_draw_linear(below, above, stds[0], generator).t().contiguous())
             if len(self.W) > 1:  # E maps from the upper layer to the lower one
-                std = std_e if init == "normal" else None
-                self.E.append(_draw_linear(above, below, std, generator).t().contiguous())
+                self.E.append(_draw_linear(above, below, stds[1], generator).t().contiguous())
         self._before_epochs = generator.get_state()
 
     def epoch_order(self, epoch: int) -> np.ndarray:

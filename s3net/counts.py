@@ -18,10 +18,10 @@ def multiplications(net: nn.Module, size: int, channels: int = 3) -> int:
         elif isinstance(layer, nn.Linear):
             total += output[0].numel() * layer.in_features
 
-    twin = copy.deepcopy(net).to("meta").eval()
-    for layer in twin.modules():
+    shapes = copy.deepcopy(net).to("meta").eval()
+    for layer in shapes.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             layer.register_forward_hook(count)
     with torch.no_grad():
-        twin(torch.empty(1, channels, size, size, device="meta"))
+        shapes(torch.empty(1, channels, size, size, device="meta"))
     return total

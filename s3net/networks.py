@@ -1,18 +1,18 @@
-"""The S3 network of the ImageNet studies, and the same chain of layers wired as its rivals.
+"""The S3 network of the ImageNet studies, and the same chain of layers wired as others are.
 
 Names of parameters are those of the original program (and of torchvision's DenseNet):
 `features.denseblock1.denselayer1.conv1.weight`. With wiring="dense" it is a DenseNet-BC, with
 "residual" a pre-activation ResNet of bottlenecks (s3net, imagenet 4).
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from common.errors import ArgumentError
+from common.errors import unknown
 from s3net.topology import WIRINGS, widths, wire
 
 
@@ -84,7 +84,7 @@ class S3Net(nn.Module):
     ) -> None:
         super().__init__()
         if wiring not in WIRINGS:
-            raise ArgumentError("wiring", f"(={wiring}) must be one of {', '.join(WIRINGS)}")
+            raise unknown("wiring", wiring, WIRINGS)
         self.growth, self.layer_counts, self.wiring = growth, tuple(blocks), wiring
         features = nn.Sequential()
         features.add_module("conv0", nn.Conv2d(3, init, 7, stride=2, padding=3, bias=False))
@@ -138,18 +138,36 @@ PLANS = {
     "densenet_small": Plan(22, (4, 4, 4), 20, wiring="dense"),
     "resnet_small": Plan(12, (4, 4, 4), 22, wiring="residual"),
 }
-"""The constructors of the original by their names, and three small rivals."""
+"""The constructors of the original by their names, and three small networks to compare."""
 
 
-def build(name: str, classes: int, dropout: float = 0.0, wiring: str | None = None) -> S3Net:
-    """A network of PLANS; `wiring`: another one of its chain. KeyError for another name."""
+def make_network(name: str, classes: int, dropout: float = 0.0, wiring: str | None = None) -> S3Net:
+    """A network of PLANS, drawn from torch's generator; `wiring`: another one of its chain.
+
+    KeyError for another name.
+    """
     plan = PLANS[name]
-    return S3Net(
-        plan.growth,
-        plan.blocks,
-        plan.init,
-        bn_size=plan.bn_size,
-        classes=classes,
-        dropout=dropout,
-        wiring=wiring or plan.wiring,
-    )
+    plan = plan._replace(wiring=wiring or plan.wiring)
+    return S3Net(**plan._asdict(), classes=classes, dropout=dropout)
+
+
+def torchvision_names() -> list[str]:
+    """The classifiers of torchvision."""
+    import torchvision
+
+    return torchvision.models.list_models(module=torchvision.models)
+
+
+def torchvision_network(
+    name: str, classes: int, argument: str, ours: Iterable[str] = PLANS, **options: Any
+) -> nn.Module:
+    """A classifier of torchvision, drawn from torch's generator; options: of its constructor.
+
+    ArgumentError for a name that is none, naming the argument, and with `ours`, the names of this
+    paper that would have done.
+    """
+    from torchvision.models import get_model
+
+    if name not in (names := torchvision_names()):
+        raise unknown(argument, name, [*ours, *names])
+    return get_model(name, weights=None, num_classes=classes, **options)

@@ -19,7 +19,7 @@ def canvas(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, Any
     return figure, axes
 
 
-def save(figure: Any, file: Path, *, dpi: int, pad: float = 1.08) -> None:
+def save(figure: Any, file: Path, *, dpi: int = 120, pad: float = 1.08) -> None:
     """Write it, making its folder; `pad` in units of the font's size."""
     figure.tight_layout(pad=pad)
     write_figure(figure, file, dpi=dpi)

@@ -22,10 +22,14 @@ from common.files.paths import home
 STORED = Path(__file__).with_name("weights")
 """The small networks that this repository trained: <model>.safetensors."""
 ABOUT = documents.loose(
-    model=documents.TEXT, wiring=documents.maybe(documents.TEXT), dataset=documents.TEXT,
-    image_size=documents.SIDE, test_accuracy=documents.NUMBER, tested_on=documents.TEXT,
+    model=documents.TEXT,
+    wiring=documents.maybe(documents.TEXT),
+    dataset=documents.TEXT,
+    image_size=documents.SIDE,
+    test_accuracy=documents.NUMBER,
+    tested_on=documents.TEXT,
     classes=documents.many(documents.TEXT),
-)  # fmt: skip
+)
 SETTINGS = ("model", "wiring", "dataset", "image_size", "seed", "epochs")
 
 
@@ -63,9 +67,8 @@ def export(stored: Stored, more: dict[str, Any], path: Path) -> None:
 
 
 def _pth(path: Path) -> Stored:
-    found = read_pth(path)
-    state = found.get("state_dict", found) if isinstance(found, dict) else found
-    state = tensors(state, path)
+    held = read_pth(path)
+    state = tensors(held.get("state_dict", held) if isinstance(held, dict) else held, path)
     refuse_nan(path, state)
     return Stored(state, {})
 

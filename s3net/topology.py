@@ -14,7 +14,7 @@ need L wires where dense ones need L (L + 1) / 2, and one concatenation where th
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from common.errors import ArgumentError
+from common.errors import unknown
 
 WIRINGS = ("sparse", "dense", "residual", "plain")
 
@@ -41,24 +41,7 @@ def widths(wiring: str, channels: int, growth: int, depth: int) -> Widths:
         return Widths(layers, channels + depth * growth)
     if wiring == "residual":
         return Widths([(channels, channels)] * depth, channels)
-    raise ArgumentError("wiring", f"(={wiring}) must be one of {', '.join(WIRINGS)}")
-
-
-def edges(wiring: str, depth: int) -> list[tuple[int, int]]:
-    """Who sees whom: (from, to) among the input 0, the layers 1 ... depth and the output depth + 1.
-
-    A residual layer sees through its sum every one before it, by one wire a layer.
-    """
-    last, chain = depth + 1, [(i - 1, i) for i in range(1, depth + 1)]
-    if wiring == "sparse":
-        return [*chain, *((i, last) for i in range(depth + 1))]
-    if wiring == "dense":
-        return [(i, j) for j in range(1, depth + 2) for i in range(j)]
-    if wiring == "residual":
-        return [*chain, *((i - 1, i + 1) for i in range(1, depth + 1)), (depth, last)]
-    if wiring == "plain":
-        return [*chain, (depth, last)]
-    raise ArgumentError("wiring", f"(={wiring}) must be one of {', '.join(WIRINGS)}")
+    raise unknown("wiring", wiring, WIRINGS)
 
 
 def wire(

@@ -5,18 +5,24 @@ channels. What then arrives at a layer tells whom it sees: side by side each cha
 number of one layer, a sum bears the sum. Nothing is read from the description of the wiring.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
 from common.cli import Options, command, option
-from common.cli.params import choice, path, positive_int
+from common.cli.params import choice, positive_int
 from common.errors import UsageError
-from s3net.tinyimagenet.models import S3
+from s3net.tinyimagenet.recipes import S3
 
-WHAT = {"sparse": "sparse (S3)", "dense": "dense (DenseNet)", "residual": "residual (ResNet)",
-        "plain": "plain"}  # fmt: skip
+TITLES = {
+    "sparse": "sparse (S3)",
+    "dense": "dense (DenseNet)",
+    "residual": "residual (ResNet)",
+    "plain": "plain",
+}
+ARROW = {"mutation_scale": 8, "shrinkA": 9, "shrinkB": 9, "linewidth": 1.1}
 Group = frozenset[int]
 """Whose sum some channels bear: 0 is the block's input, i its i-th layer."""
 
@@ -75,14 +81,14 @@ def seen(block: Any, layers: list[Any], channels: int) -> Seen:
 
 def _groups(x: Any) -> dict[Group, int]:
     """Channels (1, C, H, W) by the layers whose numbers they bear."""
-    found: dict[Group, int] = {}
+    channels: dict[Group, int] = {}
     for value in x[0, :, 0, 0].tolist():
         group = frozenset(i for i in range(int(value).bit_length()) if int(value) >> i & 1)
-        found[group] = found.get(group, 0) + 1
-    return found
+        channels[group] = channels.get(group, 0) + 1
+    return channels
 
 
-def drawn(found: Seen) -> Drawn:
+def drawn(arrived: Seen) -> Drawn:
     """Wires of what was seen. A sum stands behind the last layer in it, and is one wire from the
     sum before it and one from that layer."""
     wires: list[tuple[float, float]] = []
@@ -98,14 +104,14 @@ def drawn(found: Seen) -> Drawn:
             wires.extend([(before, last + 0.5), (float(last), last + 0.5)])
         return sums[group]
 
-    for target, groups in enumerate(found.arrivals, start=1):
+    for target, groups in enumerate(arrived.arrivals, start=1):
         wires += [(place(group), float(target)) for group in groups]
     return Drawn(sorted(set(wires)), sorted(sums.values()))
 
 
-def shortcuts(found: Seen) -> int:
+def shortcuts(arrived: Seen) -> int:
     """How many wires pass over something."""
-    picture = drawn(found)
+    picture = drawn(arrived)
     return sum(map(picture.jumps, picture.wires))
 
 
@@ -117,36 +123,39 @@ def open_block(model: str, wiring: str, number: int) -> tuple[Any, list[Any], in
         net: Any = CifarS3(wiring=wiring)
         blocks = [b for n, b in net.denseblocks.named_children() if n.startswith("db_")]
     else:
-        from s3net.networks import build
+        from s3net.networks import make_network
 
-        net = build(model, 10, wiring=wiring)
+        net = make_network(model, 10, wiring=wiring)
         blocks = [b for n, b in net.features.named_children() if n.startswith("denseblock")]
     if number > len(blocks):
-        raise UsageError(f"option --block (={number}) must be <= {len(blocks)}, the blocks of "
-                         f"{model}")  # fmt: skip
+        raise UsageError(
+            f"option --block (={number}) must be <= {len(blocks)}, the blocks of {model}"
+        )
     block = blocks[number - 1]
     layers = list(block.bottleneck.children() if model == "cifar" else block.children())
     first = layers[0].layer[0] if model == "cifar" else layers[0].norm1
     return block, layers, first.num_features
 
 
-def draw(found: dict[str, Seen], title: str, file: Path) -> None:
+def draw(panels: dict[str, Seen], title: str, file: Path) -> None:
     """A panel a wiring: layers in a row, wires as arcs, channels that arrive under each."""
     from matplotlib.patches import FancyArrowPatch
 
     from s3net.plots import canvas, save
 
-    deepest = max(len(each.inputs) for each in found.values())
-    figure, axes = canvas(1, len(found), (0.85 * (deepest + 2) * len(found), 2.6))
-    for axis, (wiring, each) in zip(axes[0], found.items(), strict=True):
+    deepest = max(len(each.inputs) for each in panels.values())
+    figure, axes = canvas(1, len(panels), (0.85 * (deepest + 2) * len(panels), 2.6))
+    for axis, (wiring, each) in zip(axes[0], panels.items(), strict=True):
         picture, last = drawn(each), len(each.inputs) + 1
         for a, b in picture.wires:
             jumps = picture.jumps((a, b))
             bend = -0.42 if jumps else 0.0
-            axis.add_patch(FancyArrowPatch(
-                (a, 0), (b, 0), arrowstyle="-|>", mutation_scale=8, shrinkA=9, shrinkB=9,
-                connectionstyle=f"arc3,rad={bend}", color="#2563eb" if jumps else "#374151",
-                linewidth=1.1))  # fmt: skip
+            shape: dict[str, Any] = {
+                "arrowstyle": "-|>",
+                "connectionstyle": f"arc3,rad={bend}",
+            } | ARROW
+            colour = "#2563eb" if jumps else "#374151"
+            axis.add_patch(FancyArrowPatch((a, 0), (b, 0), color=colour, **shape))
         for i in range(last + 1):
             name = {0: "in", last: "out"}.get(i, f"$f_{{{i}}}$")
             _knot(axis, i, name, "#374151", 0.25, fontsize=8)
@@ -155,7 +164,7 @@ def draw(found: dict[str, Seen], title: str, file: Path) -> None:
         for i, count in enumerate(each.channels, start=1):
             axis.text(i, -0.55, str(count), ha="center", fontsize=8, color="#6b7280")
         axis.text(0, -0.55, "channels:", ha="center", fontsize=8, color="#6b7280")
-        axis.set_title(f"{WHAT[wiring]}: {shortcuts(each)} shortcuts", fontsize=10)
+        axis.set_title(f"{TITLES[wiring]}: {shortcuts(each)} shortcuts", fontsize=10)
         axis.set_xlim(-0.6, last + 0.5)
         axis.set_ylim(-0.7, 0.23 * (last + 1))
         axis.axis("off")
@@ -168,25 +177,34 @@ def _knot(axis: Any, x: float, text: str, colour: str, pad: float, **more: Any) 
     axis.text(x, 0, text, ha="center", va="center", zorder=3, bbox=box, **more)
 
 
-@command(paper="s3net", name="wiring")
-@option("--model", type=choice(*S3, "s3net_small", "cifar"), default="s3net_small", original=False,
-        help="Network.")  # fmt: skip
-@option("--block", type=positive_int, default=1, original=False, help="Which of its blocks.")
-@option("--wirings", default="sparse,dense,residual", original=False, help="Wirings, by commas.")
-@option("--out", type=path, default=Path("wiring.png"), original=False, help="The figure.")
-def main(options: Options) -> None:
+@dataclass(frozen=True, kw_only=True)
+class WiringOptions(Options):
+    """What wiring takes."""
+
+    model: str = option(
+        type=choice(*S3, "s3net_small", "cifar"), default="s3net_small", help="Network."
+    )
+    block: int = option(type=positive_int, default=1, help="Which of the network's blocks.")
+    wirings: str = option(default="sparse,dense,residual", help="Wirings, by commas.")
+    out: Path = option(default=Path("wiring.png"), help="The figure.")
+
+
+@command(WiringOptions, paper="s3net", name="wiring")
+def main(options: WiringOptions) -> None:
     """Draw the wiring of a network's block, found out by asking the network."""
-    found = {}
+    panels = {}
     for wiring in options.wirings.split(","):
-        if wiring not in WHAT:
-            raise UsageError(f"option --wirings (={options.wirings}) must name {', '.join(WHAT)}")
+        if wiring not in TITLES:
+            raise UsageError(f"option --wirings (={options.wirings}) must name {', '.join(TITLES)}")
         block, layers, channels = open_block(options.model, wiring, options.block)
-        found[wiring] = seen(block, layers, channels)
+        panels[wiring] = seen(block, layers, channels)
         count = sum(p.numel() for p in block.parameters())
-        wires = shortcuts(found[wiring])
-        click.echo(f"{WHAT[wiring]}: {len(layers)} layers, {wires} shortcuts, {count} parameters; "
-                   f"channels that arrive: {found[wiring].channels}")  # fmt: skip
-    draw(found, f"{options.model}, block {options.block}", options.out)
+        wires = shortcuts(panels[wiring])
+        click.echo(
+            f"{TITLES[wiring]}: {len(layers)} layers, {wires} shortcuts, {count} parameters; "
+            f"channels that arrive: {panels[wiring].channels}"
+        )
+    draw(panels, f"{options.model}, block {options.block}", options.out)
     click.echo(options.out)
 
 

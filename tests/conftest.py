@@ -14,7 +14,7 @@ for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_TH
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 PAPERS = tuple(sorted(path.parent.name for path in Path(__file__).parents[1].glob("*/paper.toml")))
-SHARED = ("data/", "reports/", "runs/", "cli/test_switches.py")
+SHARED = ("datasets/", "reports/", "runs/", "stored/", "cli/test_switches.py")
 FRAMEWORKS = ("torch", "torchvision", "tensorflow", "keras", "jax", "neural_tangents")
 
 
@@ -31,6 +31,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         help="the tests of one paper, and the shared ones, in an environment of that paper alone",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What our own packages warn about is an error; what libraries warn about is shown."""
+    ours = "|".join(("common", *PAPERS, "benchmarks", "tests"))
+    config.addinivalue_line("filterwarnings", f"error:::({ours})(\\.|$)")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

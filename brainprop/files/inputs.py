@@ -22,25 +22,13 @@ from common.files.paths import home
 from common.files.writing import write_text
 
 # Variable of an input file -> the option that it sets.
-OPTIONS = {
-    "dataset": "dataset",
-    "architecture": "architecture",
-    "learning_algorithm": "learning_algorithm",
-    "epochs": "epochs",
-    "batch_dim": "batch_size",
-    "batch_size": "batch_size",
-    "learning_rate": "learning_rate",
-    "halve_every": "halve_every",
-    "patience": "patience",
-    "min_delta": "min_delta",
-    "epsilon": "epsilon",
-    "l2": "l2",
-    "std": "std",
-    "seed": "seed",
-    "val_split": "val_split",
-    "save_plots": "save_plots",
-    "save_history": "save_history",
-    "save_weights": "save_weights",
+OPTIONS = {"batch_dim": "batch_size"} | {
+    name: name
+    for name in (
+        *("dataset", "architecture", "learning_algorithm", "epochs", "batch_size", "learning_rate"),
+        *("halve_every", "patience", "min_delta", "epsilon", "l2", "std", "seed", "val_split"),
+        *("save_plots", "save_history", "save_weights"),
+    )
 }
 WEIGHTS = "weights_file"
 PACKAGE = Path(__file__).parents[1]
@@ -64,7 +52,7 @@ def read(path: Path) -> dict[str, Any]:
     or whose value is none of those.
     """
     try:
-        found = runpy.run_path(str(home(path)))
+        variables = runpy.run_path(str(home(path)))
     except KeyboardInterrupt:  # the person at the keyboard
         raise
     except BaseException as error:  # whatever a stranger's file may raise, exit() as well
@@ -72,7 +60,7 @@ def read(path: Path) -> dict[str, Any]:
             f"{path}: does not run as Python ({type(error).__name__}: {error})"
         ) from error
     values: dict[str, Any] = {}
-    for name, value in found.items():
+    for name, value in variables.items():
         known = name in OPTIONS or name == WEIGHTS
         if name.startswith("_") or (
             not known and (isinstance(value, ModuleType) or callable(value))
@@ -85,6 +73,14 @@ def read(path: Path) -> dict[str, Any]:
         if name not in values:
             raise UsageError(f"{path}: variable {name} is missing")
     return values
+
+
+def weights_beside(path: Path, weights: str | None) -> Path | None:
+    """The weights that an input file notes: as it calls them, or beside it; None for none."""
+    if not weights:
+        return None
+    named = home(weights)
+    return named if named.exists() else path.parent / weights
 
 
 def _plain(path: Path, name: str, value: Any) -> str | int | float | bool | None:

@@ -14,8 +14,10 @@ from typing import Any
 
 from common.files.writing import write_bytes, write_figure, write_text
 
-TYPES = ("accuracy.pdf", "history.pkl", "history.json", "weights.h5", "last_weights.h5",
-         "best_weights.h5")  # fmt: skip
+TYPES = (
+    *("accuracy.pdf", "history.pkl", "history.json"),
+    *("weights.h5", "last_weights.h5", "best_weights.h5"),
+)
 COLUMNS = ("loss", "accuracy", "val_loss", "val_accuracy", "lr")
 
 
@@ -24,9 +26,9 @@ def names(folder: Path, dataset: str, architecture: str, algorithm: str) -> dict
     base, number = f"{dataset}_{architecture}_{algorithm}", -1
     while True:
         stem = base if number < 0 else f"{base}_{number}"
-        found = {kind: folder / f"{stem}_{kind}" for kind in TYPES}
-        if not any(path.exists() for path in found.values()):
-            return found
+        paths = {kind: folder / f"{stem}_{kind}" for kind in TYPES}
+        if not any(path.exists() for path in paths.values()):
+            return paths
         number += 1
 
 
@@ -34,19 +36,19 @@ def newest_weights(folder: Path, dataset: str, architecture: str, algorithm: str
     """The weights that were saved last under these names."""
     base = f"{dataset}_{architecture}_{algorithm}"
     plain = re.compile(re.escape(base) + r"(_\d+)?_weights\.h5")
-    found = [path for path in folder.glob(f"{base}_*.h5") if plain.fullmatch(path.name)]
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+    saved = [path for path in folder.glob(f"{base}_*.h5") if plain.fullmatch(path.name)]
+    return max(saved, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def history(lines: list[dict[str, Any]], validation: str) -> dict[str, list[float]]:
     """The epochs' lines under Keras' names, accuracies as fractions."""
     keys = ("train_loss", "train_accuracy", f"{validation}_loss", f"{validation}_accuracy", "lr")
-    found: dict[str, list[float]] = {column: [] for column in COLUMNS}
+    columns: dict[str, list[float]] = {column: [] for column in COLUMNS}
     for line in lines:
         for column, key in zip(COLUMNS, keys, strict=True):
             value = line[key]
-            found[column].append(value / 100 if "accuracy" in column else value)
-    return found
+            columns[column].append(value / 100 if "accuracy" in column else value)
+    return columns
 
 
 def write_history(

@@ -22,15 +22,18 @@ from common.files.paths import home
 from common.files.seal import KEY, finite, seal, verified
 from common.files.writing import whole
 
+# What Keras calls its layers -> what we call them.
 KINDS = {"conv2d": "conv", "locally_connected2d": "lc", "batch_normalization": "bn",
          "dense": "dense", "brain_prop_layer": "out"}  # fmt: skip
-
-
-SETTINGS = ("dataset", "architecture", "learning_algorithm", "width", "seed", "epochs")
+MADE_BY = ("dataset", "architecture", "learning_algorithm", "width")  # a file says it of itself
+SETTINGS = (*MADE_BY, "seed", "epochs")
 ABOUT = documents.loose(
-    dataset=documents.TEXT, architecture=documents.TEXT, learning_algorithm=documents.TEXT,
-    width=documents.WIDTH, classes=documents.maybe(documents.many(documents.TEXT)),
-)  # fmt: skip
+    dataset=documents.TEXT,
+    architecture=documents.TEXT,
+    learning_algorithm=documents.TEXT,
+    width=documents.WIDTH,
+    classes=documents.maybe(documents.many(documents.TEXT)),
+)
 LARGEST = 1 << 30  # bytes of one array; the largest of ours has 16 million
 DAMAGED = (OSError, LookupError, ValueError, AttributeError, TypeError, RuntimeError, MemoryError)
 
@@ -61,10 +64,9 @@ def _spelled(path: Path) -> Path:
         if path.name.startswith("TIN_")
         else path.name.replace("TinyImageNet_", "TIN_")
     )
-    found = next((p for p in (path, other) if p.is_file()), None)
-    if found is None:
+    if not path.is_file() and not other.is_file():
         raise UserError(f"{path}: there is no such file of weights or run directory")
-    return found
+    return path if path.is_file() else other
 
 
 def _safetensors(path: Path) -> Stored:
@@ -86,10 +88,10 @@ def _run(path: Path) -> Stored:
     from common.runs.checkpoint import of_run
 
     options = documents.options_of(path, "brainprop", SETTINGS)
-    found = of_checkpoint(of_run(path, "best"))
+    arrays = of_checkpoint(of_run(path, "best"))
     about = {name: options[name] for name in SETTINGS}
     documents.check(about, ABOUT, f"{path / 'config.json'}: options")
-    return Stored(list(found.values()), list(found), about)
+    return Stored(list(arrays.values()), list(arrays), about)
 
 
 def of_checkpoint(folder: Path) -> dict[str, np.ndarray]:
@@ -120,10 +122,10 @@ def _h5(path: Path) -> Stored:
 
 
 def _object(text: str) -> dict[str, Any]:
-    found = json.loads(text)
-    if not isinstance(found, dict):
+    document = json.loads(text)
+    if not isinstance(document, dict):
         raise ValueError("its metadata are no JSON object")
-    return found
+    return document
 
 
 def _numbered(arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
@@ -165,30 +167,30 @@ def _text(name: Any) -> str:
 
 
 def _keras2(root: Any) -> list[np.ndarray]:
-    found = []
+    arrays = []
     for layer in map(_text, root.attrs["layer_names"]):
         group = root[layer]
-        found += [np.asarray(group[_text(name)]) for name in group.attrs["weight_names"]]
-    return found
+        arrays += [np.asarray(group[_text(name)]) for name in group.attrs["weight_names"]]
+    return arrays
 
 
 def _keras3(layers: Any) -> list[np.ndarray]:
     """In the order of our names: what Keras calls layers tells kind and number."""
-    found: dict[str, list[np.ndarray]] = {}
+    weights: dict[str, list[np.ndarray]] = {}
     for name, group in layers.items():
         kind, number = re.fullmatch(r"(.*?)_?(\d*)", name).groups()  # type: ignore[union-attr]
-        weights = group.get("vars", {})
+        held = group.get("vars", {})
         if kind in KINDS:
             number = str(int(number or 0) + 1)
         elif kind not in KINDS.values():
             continue
-        if len(weights):
-            arrays = [np.asarray(weights[i]) for i in sorted(weights, key=int)]
-            found[f"{KINDS.get(kind, kind)}{number}"] = arrays
-    if "out1" not in found:  # EBP's last layer is a dense one
-        dense = sorted((n for n in found if n.startswith("dense")), key=_number)
-        found["out1"] = found.pop(dense[-1])
-    return [array for name in sorted(found, key=_place) for array in found[name]]
+        if len(held):
+            arrays = [np.asarray(held[i]) for i in sorted(held, key=int)]
+            weights[f"{KINDS.get(kind, kind)}{number}"] = arrays
+    if "out1" not in weights:  # EBP's last layer is a dense one
+        dense = sorted((n for n in weights if n.startswith("dense")), key=_number)
+        weights["out1"] = weights.pop(dense[-1])
+    return [array for name in sorted(weights, key=_place) for array in weights[name]]
 
 
 def _number(name: str) -> int:
@@ -208,20 +210,28 @@ def names_of(net: Any) -> list[str]:
     return [f"{layer.name}.{variable.name}" for layer in net.layers for variable in layer.weights]
 
 
+def arrays_of(net: Any) -> dict[str, np.ndarray]:
+    """The network's variables by those names."""
+    return dict(zip(names_of(net), map(np.asarray, net.weights), strict=True))
+
+
 def load(net: Any, stored: Stored, where: Path) -> None:
     """Into a network. UserError that says what does not match."""
-    mine = [variable for layer in net.layers for variable in layer.weights]
-    wanted, arrays = names_of(net), stored.arrays
+    mine, wanted, arrays = list(net.weights), names_of(net), stored.arrays
     if stored.names is not None:
-        found = dict(zip(stored.names, stored.arrays, strict=True))
-        if strange := sorted(found.keys() ^ set(wanted)):
-            raise UserError(f"{where}: does not match this network: {', '.join(strange[:4])} "
-                            f"{'is' if len(strange) == 1 else 'are'} on one side only; check "
-                            "architecture and data set")  # fmt: skip
-        arrays = [found[name] for name in wanted]
+        named = dict(zip(stored.names, stored.arrays, strict=True))
+        if strange := sorted(named.keys() ^ set(wanted)):
+            raise UserError(
+                f"{where}: does not match this network: {', '.join(strange[:4])} "
+                f"{'is' if len(strange) == 1 else 'are'} on one side only; check architecture and "
+                "data set"
+            )
+        arrays = [named[name] for name in wanted]
     if len(arrays) != len(wanted):
-        raise UserError(f"{where}: holds {len(arrays)} arrays, this network has {len(wanted)}: "
-                        "they are another architecture's")  # fmt: skip
+        raise UserError(
+            f"{where}: holds {len(arrays)} arrays, this network has {len(wanted)}: they are "
+            "another architecture's"
+        )
     for name, variable, array in zip(wanted, mine, arrays, strict=True):
         if tuple(variable.shape) != array.shape:
             shapes = f"{array.shape} in the file and {tuple(variable.shape)} in this network"
@@ -241,8 +251,10 @@ def reorder(stored: Stored, theirs: Sequence[str], ours: Iterable[str], where: P
     ours = list(ours)
     if sorted(theirs) != sorted(ours) or len(set(theirs)) < len(theirs):
         odd = sorted(set(theirs) ^ set(ours))[:3]
-        raise UserError(f"{where}: its classes are not the data set's ({len(theirs)} and "
-                        f"{len(ours)}; {', '.join(odd) or 'some stand there twice'})")  # fmt: skip
+        raise UserError(
+            f"{where}: its classes are not the data set's ({len(theirs)} and {len(ours)}; "
+            f"{', '.join(odd) or 'some stand there twice'})"
+        )
     last = stored.names.index("out1.kernel") if stored.names else len(stored.arrays) - 1
     kernel = stored.arrays[last]
     if kernel.ndim != 2 or kernel.shape[1] != len(ours):

@@ -1,5 +1,5 @@
-"""Training by gain modulation: one compiled call a step (see `common.runs.run` for what a learner
-is).
+"""Training by gain modulation: one compiled call a step (what a learner is:
+`common.backends.protocols`).
 
 A step draws its random numbers from (seed, number of the step), so that a checkpoint keeps one
 number for them.
@@ -96,22 +96,24 @@ class Learner:
         p = tf.nn.softmax(q)
         if u is None:
             u = self._uniform(0, tf.shape(p)[:1])
-        s = gain_rule.select(
-            q, u, lambda logits: self._draw(logits, drawn), self.epsilon, self.double_softmax
-        )
+        if drawn is None:
+            drawn = gain_rule.explore(q, self._uniform(1, tf.shape(q)), self.double_softmax)
+        s = rule.select(q, u, drawn, epsilon=self.epsilon)
         delta = gain_rule.prediction_error(p, s, labels, self.lr_w)
         beta, stages = gain_rule.attend(
-            self.layers, self.W, self.b, images, rest, s,
-            span=self.span, lr_a=self.lr_a, max_gain=self.max_gain,
-        )  # fmt: skip
+            self.layers,
+            self.W,
+            self.b,
+            images,
+            rest,
+            s,
+            span=self.span,
+            lr_a=self.lr_a,
+            max_gain=self.max_gain,
+        )
         dW, db = gain_rule.updates(beta, stages, delta)
         reward = tf.reduce_mean(tf.cast(s == labels, p.dtype))
         return Update(p, s, reward, rule.cross_entropy(q, labels), dW, db)
-
-    def _draw(self, logits: tf.Tensor, drawn: Any) -> tf.Tensor:
-        if drawn is not None:
-            return drawn
-        return rule.boltzmann(logits, self._uniform(1, tf.shape(logits)))
 
     def _uniform(self, stream: int, shape: tf.Tensor) -> tf.Tensor:
         seed = tf.stack([tf.constant(2 * self.seed + stream, tf.int64), self._step])
@@ -120,14 +122,14 @@ class Learner:
     def _train_step(
         self, images: tf.Tensor, labels: tf.Tensor, u: Any, drawn: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        found = self.compute(images, labels, u, drawn)
+        update = self.compute(images, labels, u, drawn)
         # None is there before all are: TensorFlow's graph optimiser lets an assignment overtake a
         # read that comes before it.
-        changes = tf.tuple([*found.dW, *found.db])
+        changes = tf.tuple([*update.dW, *update.db])
         for variable, change in zip([*self.W, *self.b], changes, strict=True):
             variable.assign_add(change)
         self._step.assign_add(1)
-        return found.loss, tf.math.count_nonzero(found.selected == labels)
+        return update.loss, tf.math.count_nonzero(update.selected == labels)
 
     def _eval_step(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         q = self.logits(images)
@@ -139,11 +141,11 @@ class Learner:
         self, images: tf.Tensor, labels: tf.Tensor
     ) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
         """For each W the coming update, as a descent, and the gradient of the cross-entropy."""
-        found = self.compute(images, labels)
+        update = self.compute(images, labels)
         with tf.GradientTape() as tape:
             loss = rule.cross_entropy(self.logits(images), labels)
         true = tape.gradient(loss, self.W)
-        pairs = zip(found.dW, true, strict=True)
+        pairs = zip(update.dW, true, strict=True)
         return {f"layer{i}": (-mine, gradient) for i, (mine, gradient) in enumerate(pairs, 1)}
 
     def parameters(self) -> int:
@@ -152,9 +154,9 @@ class Learner:
 
     def state(self) -> dict[str, Any]:
         """W, b and the steps taken; gains are 0 between two steps."""
-        found = {f"layer{i}.W": tf.convert_to_tensor(W) for i, W in enumerate(self.W, 1)}
-        found |= {f"layer{i}.b": tf.convert_to_tensor(b) for i, b in enumerate(self.b, 1)}
-        return found | {"steps": tf.convert_to_tensor(self._step)}
+        state = {f"layer{i}.W": tf.convert_to_tensor(W) for i, W in enumerate(self.W, 1)}
+        state |= {f"layer{i}.b": tf.convert_to_tensor(b) for i, b in enumerate(self.b, 1)}
+        return state | {"steps": tf.convert_to_tensor(self._step)}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Put back what `state` gave."""

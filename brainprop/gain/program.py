@@ -1,6 +1,6 @@
 """The program behind `python -m brainprop.gain_modulation`."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import click
 import numpy as np
@@ -8,98 +8,121 @@ import tensorflow as tf
 
 from brainprop.gain import rule
 from brainprop.gain.learner import Learner
+from brainprop.gain.options import GainOptions
 from brainprop.tasks import held_out
 from common.backends import memory, tf_backend
 from common.data.datasets import Split, load
 from common.data.tf_batches import TFBatches
-from common.errors import UsageError
 from common.runs.run import Run
+from common.runs.settings import RunSettings
 
-HIDDEN = {"dense": [1500, 1000, 500], "conv": [32, 32, 500]}
 
-
-def train(options: Any) -> None:
+def train(options: GainOptions) -> None:
     """Train, validate and test as the options say, into a run directory."""
-    options.hidden = options.hidden or HIDDEN[options.network]
-    device = tf_backend.set_up(options)
+    device = tf_backend.set_up(options.device, options.seed, options.threads, options.deterministic)
     data = load(options.dataset, options.data_dir, download=not options.no_download)
     images = data.train.limit(options.limit_train)
     test = data.test.limit(options.limit_test, "limit_test")
     held = held_out(options.val_split, len(images))
+    dtype = tf_backend.DTYPES[options.precision]
     with tf.device(device):
-        learner = build(options, data.shape, data.n_classes)
-        dtype = tf_backend.DTYPES[options.precision]
+        net = make_network(
+            data.shape,
+            [*options.hidden, data.n_classes],
+            convolutions=2 if options.network == "conv" else 0,
+            std=options.std,
+            seed=options.seed,
+            dtype=dtype,
+        )
+        learner = Learner(
+            *net,
+            span=options.attention_span,
+            lr_a=options.lr_a,
+            lr_w=options.lr_w,
+            epsilon=options.epsilon,
+            max_gain=options.max_gain,
+            double_softmax=options.switches.double_softmax,
+            seed=options.seed,
+        )
         test_set = TFBatches(test, 250, dtype=dtype)
-        click.echo(f"TensorFlow {tf.__version__} on {device}: {options.dataset}, {options.network} "
-                   f"{'-'.join(map(str, options.hidden))}, {learner.parameters():,} parameters, "
-                   f"{len(images) - held} training, {held} validation, {len(test)} test images"
-                   )  # fmt: skip
-        name = f"{options.name}-{options.network}"
-        drawn: Any = None
-        with Run(options, learner, data=data, device=device, name=name, best="val_accuracy") as run:
-            if options.switches.redrawn_validation:  # a resumed run audits the same images
-                run.audits.take(hold_out(options, images, held, 0, dtype)[0])
-            for epoch in run.epochs(options.epochs):
-                if drawn is None or options.switches.redrawn_validation:
-                    drawn = hold_out(options, images, held, epoch, dtype)
-                train_set, val_set = drawn
+        click.echo(
+            f"TensorFlow {tf.__version__} on {device}: {options.dataset}, {options.network} "
+            f"{'-'.join(map(str, options.hidden))}, {learner.parameters():,} parameters, "
+            f"{len(images) - held} training, {held} validation, {len(test)} test images"
+        )
+        redrawn = options.switches.redrawn_validation
+        with Run(
+            RunSettings.of(options),
+            options.record(),
+            learner,
+            data=data,
+            device=device,
+            name=f"{options.call.name}-{options.network}",
+            best="val_accuracy",
+        ) as run:
+            train_set, val_set = hold_out(options, images, held, 0, dtype)
+            if redrawn:  # a resumed run audits the same images
+                run.audits.take(train_set)
+            for epoch in run.epochs():
+                if redrawn:
+                    train_set, val_set = hold_out(options, images, held, epoch, dtype)
                 for batch, labels in run.batches(train_set):
                     run.add(learner.train_step(batch, labels))
                 _, rewarded = run.train_figures()
                 _, validation = run.evaluate("val", val_set)
-                _, tested = run.evaluate("test", test_set)
-                click.echo(f"Epoch {epoch + 1}: reward {rewarded:.2f} %, validation "
-                           f"{validation:.2f} %, test {tested:.2f} %")  # fmt: skip
+                _, accuracy = run.evaluate("test", test_set)
+                click.echo(
+                    f"Epoch {epoch + 1}: reward {rewarded:.2f} %, validation {validation:.2f} %, "
+                    f"test {accuracy:.2f} %"
+                )
     click.echo(f"Run: {run.directory}")
 
 
 def hold_out(
-    options: Any, images: Split, held: int, epoch: int, dtype: Any
+    options: GainOptions, images: Split, held: int, epoch: int, dtype: tf.DType
 ) -> tuple[TFBatches, TFBatches]:
     """Training and validation batches; anew for each epoch in the original."""
     key = [options.seed, len(images)]
     if options.switches.redrawn_validation:
         key.append(epoch)
     order = np.random.Generator(np.random.PCG64(key)).permutation(len(images))
-    kept = images.take(order[held:])
-    place: dict[str, Any] = {"dtype": dtype, "seed": options.seed}
+    kept, apart = images.take(order[held:]), images.take(order[:held])
     return (
-        TFBatches(kept, options.batch_size, shuffle=True, **place),
-        TFBatches(images.take(order[:held]), 250, **place),
+        TFBatches(kept, options.batch_size, shuffle=True, dtype=dtype, seed=options.seed),
+        TFBatches(apart, 250, dtype=dtype, seed=options.seed),
     )
 
 
-def build(options: Any, shape: tuple[int, int, int], classes: int) -> Learner:
-    """The network of the options with its first weights, N(0, std^2), the biases 0."""
+def make_network(
+    shape: tuple[int, int, int],
+    widths: Sequence[int],
+    *,
+    convolutions: int,
+    std: float,
+    seed: int,
+    dtype: tf.DType,
+) -> tuple[list[rule.Layer], list[tf.Variable], list[tf.Variable]]:
+    """Layers for images `shape` (H, W, C), their W drawn from N(0, std^2) and their b of 0.
+
+    convolutions: how many of the layers are 3 x 3, the i-th with stride i; the others are dense
+    """
     height, width, channels = shape
-    layers, widths, fan_in = [], [*options.hidden, classes], []
+    layers, fan_in = [], []
     size = (height, width)
-    for i in range(len(widths)):
-        if options.network == "conv" and i < 2:
+    for i, units in enumerate(widths):
+        if i < convolutions:
             layers.append(rule.conv(size, 3, i + 1, "same"))
             fan_in.append(9 * channels)
-            size, channels = (-(-size[0] // (i + 1)), -(-size[1] // (i + 1))), widths[i]
+            size, channels = (-(-size[0] // (i + 1)), -(-size[1] // (i + 1))), units
         else:
             layers.append(rule.dense())
             fan_in.append(size[0] * size[1] * channels)
-            size, channels = (1, 1), widths[i]
+            size, channels = (1, 1), units
     needed = sum(rows * columns for rows, columns in zip(fan_in, widths, strict=True))
     memory.check((8 + 2 * 4) * needed, "the network's weights and their updates")
-    if options.precision == "bfloat16":
-        raise UsageError("option --precision (=bfloat16) must be float32 or float64 here")
-    dtype = tf_backend.DTYPES[options.precision]
-    rng = np.random.Generator(np.random.PCG64(options.seed))
-    W = [rng.normal(0.0, options.std, pair) for pair in zip(fan_in, widths, strict=True)]
-    b = [np.zeros((layer.positions, n)) for layer, n in zip(layers, widths, strict=True)]
-    return Learner(
-        layers,
-        [tf.Variable(w, dtype=dtype) for w in W],
-        [tf.Variable(v, dtype=dtype) for v in b],
-        span=options.attention_span,
-        lr_a=options.lr_a,
-        lr_w=options.lr_w,
-        epsilon=options.epsilon,
-        max_gain=options.max_gain,
-        double_softmax=options.switches.double_softmax,
-        seed=options.seed,
-    )
+    rng = np.random.Generator(np.random.PCG64(seed))
+    shapes = zip(fan_in, widths, strict=True)
+    W = [tf.Variable(rng.normal(0.0, std, shape), dtype=dtype) for shape in shapes]
+    places = zip((layer.positions for layer in layers), widths, strict=True)
+    b = [tf.Variable(np.zeros(shape), dtype=dtype) for shape in places]
+    return layers, W, b

@@ -25,7 +25,7 @@ The prototype's gain had no axis for samples, so that its batches had to hold on
 has gains of its own, and a batch moves the weights by the mean of what its samples would.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -128,23 +128,18 @@ def logits(stages: Sequence[Stage]) -> tf.Tensor:
     return stages[-1].y[:, 0]
 
 
-def select(
-    q: tf.Tensor,
-    u: tf.Tensor,
-    explore: Callable[[tf.Tensor], tf.Tensor],
-    epsilon: float,
-    double_softmax: bool = False,
+def explore(q: tf.Tensor, noise: tf.Tensor, double_softmax: bool = False) -> tf.Tensor:
+    """One draw (n,) from p = softmax(q) a row, from noise (n, C) uniform on [0, 1).
+    double_softmax (brainprop, D20): from softmax(p), nearly uniform."""
+    return rule.boltzmann(tf.nn.softmax(q) if double_softmax else q, noise)
+
+
+def prediction_error(
+    p: tf.Tensor, selected: tf.Tensor, labels: tf.Tensor, lr_w: float
 ) -> tf.Tensor:
-    """The actions s (n,) for logits q (n, C): argmax q where u > epsilon, else what explore draws
-    from the softmax of its argument, q. double_softmax (brainprop, D20): of p, nearly uniform.
-    """
-    return rule.select(q, u, lambda: explore(tf.nn.softmax(q) if double_softmax else q), epsilon)
-
-
-def prediction_error(p: tf.Tensor, s: tf.Tensor, labels: tf.Tensor, lr_w: float) -> tf.Tensor:
     """delta (n,) = lr_w clip(r - p_s)."""
-    reward = tf.cast(s == classes(labels, p), p.dtype)
-    error = reward - tf.gather(p, s, batch_dims=1)
+    reward = tf.cast(selected == classes(labels, p), p.dtype)
+    error = reward - rule.value_of(p, selected)
     return lr_w * tf.clip_by_value(error, LOWEST, HIGHEST)
 
 
@@ -154,7 +149,7 @@ def attend(
     b: Sequence[tf.Tensor],
     images: tf.Tensor,
     at_rest: Sequence[Stage],
-    s: tf.Tensor,
+    selected: tf.Tensor,
     *,
     span: int,
     lr_a: float,
@@ -170,7 +165,7 @@ def attend(
         if round_:
             stages = forward(layers, W, b, images, beta)
         p = tf.nn.softmax(logits(stages))
-        fb = (lr_a * (tf.one_hot(s, p.shape[1], dtype=p.dtype) - p))[:, None]
+        fb = (lr_a * (tf.one_hot(selected, p.shape[1], dtype=p.dtype) - p))[:, None]
         for i in range(len(layers) - 1, -1, -1):
             x, z, y = stages[i]
             g = tf.reshape(fb, tf.shape(z))
@@ -186,8 +181,8 @@ def attend(
 def _back(g: tf.Tensor, W: tf.Tensor, x: tf.Tensor, share: tf.Tensor | None) -> tf.Tensor:
     """g W'^T (n, P, K) with W' = W + x^T share, which each sample has for itself and never makes:
     g W^T + (g share^T) x."""
-    straight = tf.reshape(tf.matmul(tf.reshape(g, (-1, W.shape[1])), W, transpose_b=True),
-                          tf.shape(x))  # fmt: skip
+    straight = tf.matmul(tf.reshape(g, (-1, W.shape[1])), W, transpose_b=True)
+    straight = tf.reshape(straight, tf.shape(x))
     if share is None:
         return straight
     return straight + tf.matmul(tf.matmul(g, share, transpose_b=True), x)

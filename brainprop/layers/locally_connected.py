@@ -12,7 +12,6 @@ convolution by `python -m benchmarks.brainprop_loccon`.
 """
 
 import functools
-import numbers
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from common.doors.arguments import integer
 from common.errors import ArgumentError
 
 PADDINGS = ("valid", "same")
@@ -151,10 +151,12 @@ class LocallyConnected2D(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.filters = _positive("filters", filters)
+        self.filters = integer("filters", filters)
         self.kernel_size = _two("kernel_size", kernel_size)
         self.strides = _two("strides", strides)
-        self.padding = _known("padding", padding, PADDINGS)
+        if padding not in PADDINGS:
+            raise ArgumentError("padding", f"(={padding!r}) must be one of {', '.join(PADDINGS)}")
+        self.padding = padding
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -223,22 +225,10 @@ class LocallyConnected2D(keras.layers.Layer):
         }
 
 
-def _positive(name: str, value: int) -> int:
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < 1:
-        raise ArgumentError(name, f"(={value!r}) must be a positive integer")
-    return int(value)
-
-
 def _two(name: str, value: int | Sequence[int]) -> tuple[int, int]:
     if isinstance(value, str | bytes) or not isinstance(value, Iterable) or np.ndim(value) == 0:
         value = (value, value)  # type: ignore[assignment]
     both = list(value)  # type: ignore[arg-type]
     if len(both) != 2:
         raise ArgumentError(name, f"(={value!r}) must be one integer or two")
-    return _positive(name, both[0]), _positive(name, both[1])
-
-
-def _known(name: str, value: str, allowed: tuple[str, ...]) -> str:
-    if value not in allowed:
-        raise ArgumentError(name, f"(={value!r}) must be one of {', '.join(allowed)}")
-    return value
+    return integer(name, both[0]), integer(name, both[1])

@@ -2,7 +2,7 @@
 
     >>> import keras, numpy as np
     >>> from brainprop.layers.output import BrainPropLayer
-    >>> from brainprop.loss import BrainPropLoss, reward_rate
+    >>> from brainprop.layers.loss import BrainPropLoss, reward_rate
     >>> model = keras.Sequential([keras.layers.Dense(500, "relu"), BrainPropLayer(10)])
     >>> loss = BrainPropLoss(batch_size=128)
     >>> model.compile(keras.optimizers.SGD(0.1), loss, metrics=[reward_rate])
@@ -86,7 +86,7 @@ class BrainPropLayer(keras.layers.Layer):
             return tf.one_hot(tf.argmax(q, 1), self.units, dtype=q.dtype)
         u, drawn = self.draw(tf.stop_gradient(q))
         chosen = tf.one_hot(
-            rule.select(q, u, lambda: drawn, self.epsilon), self.units, dtype=q.dtype
+            rule.select(q, u, drawn, epsilon=self.epsilon), self.units, dtype=q.dtype
         )
         if self.zero_is_unselected:
             return chosen * q

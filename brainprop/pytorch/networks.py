@@ -1,8 +1,8 @@
 """The four networks in PyTorch, number for number those of `brainprop.networks` (TensorFlow):
 
     >>> import torch
-    >>> from brainprop.pytorch.networks import build
-    >>> net = build("conv", (28, 28, 1), 10)
+    >>> from brainprop.pytorch.networks import make_network
+    >>> net = make_network("conv", (28, 28, 1), 10)
     >>> q = net(torch.rand(4, 28, 28, 1))        # images (n, H, W, C), as Keras has them
     >>> q.shape
     torch.Size([4, 10])
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from brainprop.settings import network_settings
+from brainprop.recipes import LAYERS, network_settings
 from common.backends.torch_layout import laid
 from common.doors import torch_images
 
@@ -153,7 +153,7 @@ class Network(nn.Sequential):
         )
 
 
-def build(
+def make_network(
     architecture: str,
     input_shape: tuple[int, int, int],
     classes: int,
@@ -175,27 +175,11 @@ def build(
     """
     how = network_settings(architecture, classes, std, dropout, padding, widths, variance)
     make = _Maker(input_shape, how.padding, how.widths, list(how.rates), variance)
-    if architecture == "dense":
-        make.flatten()
-        for width in (1500, 1000, 500):
-            make.dense(width)
-    elif architecture == "deep":
-        for block in ((64, 64), (128, 128), (128, 128, 128)):
-            for width in block:
-                make.image(width)
-            make.pool()
-            make.drop()
-        make.flatten()
-        make.dense(500)
-        make.drop()
-    else:
-        unshared = architecture == "loccon"
-        make.image(32, unshared=unshared)
-        make.image(32, 2, unshared=unshared)
-        make.drop()
-        make.flatten()
-        make.dense(500)
-        make.drop()
+    for kind, width, stride in LAYERS[architecture]:
+        if kind == "image":
+            make.image(width, stride, unshared=architecture == "loccon")
+        else:
+            make.make(kind, width)
     make.add("out", nn.Linear(make.channels, how.classes, bias=False))
     net = Network(OrderedDict(make.layers))
     with torch.no_grad():
@@ -224,7 +208,7 @@ class _Maker:
         number = 1 + sum(name.rstrip("0123456789") == kind for name in self.layers)
         self.layers[f"{kind}{number}"] = layer
 
-    def image(self, width: int, stride: int = 1, unshared: bool = False) -> None:
+    def image(self, width: int, stride: int, unshared: bool) -> None:
         """A 3 x 3 layer, ReLU, batch norm."""
         width = self.widths.get(width, width)
         arguments = (self.channels, width, 3, stride, self.padding)
@@ -238,26 +222,29 @@ class _Maker:
         self.add("relu", nn.ReLU())
         self.add("bn", BatchNorm2d(width, self.variance))
 
-    def dense(self, width: int) -> None:
-        width = self.widths.get(width, width)
-        self.add("dense", nn.Linear(self.channels, width, bias=False))
-        self.add("relu", nn.ReLU())
-        self.channels = width
+    def make(self, kind: str, width: int) -> None:
+        """A layer of another kind."""
+        if kind == "dense":
+            width = self.widths.get(width, width)
+            self.add("dense", nn.Linear(self.channels, width, bias=False))
+            self.add("relu", nn.ReLU())
+            self.channels = width
+        elif kind == "pool":
+            self.add("pool", nn.MaxPool2d(2))
+            self.size = (self.size[0] // 2, self.size[1] // 2)
+        elif kind == "drop":
+            self.add("drop", nn.Dropout(self.rates.pop(0)))
+        else:
+            self.add("flatten", Flatten())
+            self.channels *= math.prod(self.size)
 
-    def pool(self) -> None:
-        self.add("pool", nn.MaxPool2d(2))
-        self.size = (self.size[0] // 2, self.size[1] // 2)
 
-    def drop(self) -> None:
-        self.add("drop", nn.Dropout(self.rates.pop(0)))
-
-    def flatten(self) -> None:
-        self.add("flatten", Flatten())
-        self.channels *= math.prod(self.size)
-
-
-KERAS_NAMES = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean",
-               "running_var": "moving_variance"}  # fmt: skip
+KERAS_NAMES = {
+    "weight": "gamma",
+    "bias": "beta",
+    "running_mean": "moving_mean",
+    "running_var": "moving_variance",
+}
 
 
 def _is_kernel(net: Network, name: str) -> bool:
@@ -266,18 +253,18 @@ def _is_kernel(net: Network, name: str) -> bool:
 
 def tensors(net: Network) -> dict[str, Tensor]:
     """Every parameter and running statistic in Keras' layout, sharing the network's memory."""
-    found: dict[str, Tensor] = {}
+    named: dict[str, Tensor] = {}
     for name, tensor in net.state_dict(keep_vars=False).items():
         layer, kind = name.split(".")
         if kind == "num_batches_tracked":
             continue
         if not _is_kernel(net, name):
-            found[f"{layer}.{KERAS_NAMES[kind]}"] = tensor
+            named[f"{layer}.{KERAS_NAMES[kind]}"] = tensor
         elif tensor.ndim == 4:
-            found[f"{layer}.kernel"] = tensor.permute(2, 3, 1, 0)
+            named[f"{layer}.kernel"] = tensor.permute(2, 3, 1, 0)
         else:
-            found[f"{layer}.kernel"] = tensor.t() if tensor.ndim == 2 else tensor
-    return found
+            named[f"{layer}.kernel"] = tensor.t() if tensor.ndim == 2 else tensor
+    return named
 
 
 def arrays(net: Network) -> dict[str, np.ndarray]:

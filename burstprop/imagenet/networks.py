@@ -26,7 +26,7 @@ SMALLEST = 193
 """The least side of an image: below it a convolution has no room."""
 
 
-def imagenet(
+def make_network(
     classes: int = 1000,
     *,
     feedback: str | None = "learned",

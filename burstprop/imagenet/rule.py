@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from burstprop.rule import Bursts
+from common.backends.torch_backend import wide
 from common.doors.arguments import number
 from common.doors.torch_labels import classes
 
@@ -164,8 +165,3 @@ def sigmoid_difference(u: Tensor, v: Tensor, out: Tensor | None = None) -> Tenso
     rises.mul_(torch.minimum(u, end, out=end).neg_().sigmoid_())
     step = torch.expm1(v.abs().neg_()).copysign_(v)
     return torch.mul(rises, step, out=out)
-
-
-def wide(signal: Tensor) -> Tensor:
-    """float32 of what autocast has made narrower; anything else as it is."""
-    return signal.float() if signal.dtype in (torch.bfloat16, torch.float16) else signal

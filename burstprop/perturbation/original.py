@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from burstprop.layers import BurstConv2d
-from burstprop.networks import BurstNetwork, Taught
+from burstprop.networks import BurstNetwork, LayerResult
 from burstprop.perturbation.rule import MODES, Clean, Draw, Walk, clean_pass
 from common.doors.arguments import number
 from common.doors.torch_labels import rows
@@ -30,14 +30,16 @@ class OriginalPerturbation:
         self.errors: tuple[Tensor, Tensor] | None = None  # E and E' of the last pass
 
     @torch.no_grad()
-    def updates(self, x: Tensor, target: Tensor) -> tuple[Tensor, Iterator[list[Taught | None]]]:
+    def updates(
+        self, x: Tensor, target: Tensor
+    ) -> tuple[Tensor, Iterator[list[LayerResult | None]]]:
         """The clean output, and the updates, each to be applied before the next is asked for."""
         clean = clean_pass(self.net, x)
         target = rows(target, clean.rates[-1], "target", rates=True)
         return clean.rates[-1], self._passes(clean, target)
 
     @torch.no_grad()
-    def _passes(self, clean: Clean, target: Tensor) -> Iterator[list[Taught | None]]:
+    def _passes(self, clean: Clean, target: Tensor) -> Iterator[list[LayerResult | None]]:
         if self.mode == "all":
             yield self._all_at_once(clean, target)
         elif self.mode == "layers":
@@ -64,14 +66,16 @@ class OriginalPerturbation:
             return layer, unit
         return None
 
-    def _all_at_once(self, clean: Clean, target: Tensor) -> list[Taught | None]:
+    def _all_at_once(self, clean: Clean, target: Tensor) -> list[LayerResult | None]:
         noise = [self.draw(e.shape, e) for e in clean.rates]
         noisy = torch.sigmoid(clean.potentials[-1] + noise[-1])
         factor = self._factor(clean.rates[-1], noisy, target)
         parts = zip(clean.inputs, clean.rates, noise, strict=True)
-        return [Taught(x, e, xi * factor) for x, e, xi in parts]
+        return [LayerResult(x, e, xi * factor) for x, e, xi in parts]
 
-    def _one(self, clean: Clean, target: Tensor, noisy: int, xi: Tensor) -> list[Taught | None]:
+    def _one(
+        self, clean: Clean, target: Tensor, noisy: int, xi: Tensor
+    ) -> list[LayerResult | None]:
         """A pass in which one layer is perturbed; it overwrites the potentials of all others."""
         running = clean.inputs[0]
         for i, layer in enumerate(self.net.layers):
@@ -82,9 +86,9 @@ class OriginalPerturbation:
             clean.potentials[i] = layer.potential(clean.inputs[i] if own else running)
             running = torch.sigmoid(clean.potentials[i])
         delta = xi * self._factor(clean.rates[-1], running, target)
-        taught: list[Taught | None] = [None] * len(clean.rates)
-        taught[noisy] = Taught(clean.inputs[noisy], clean.rates[noisy], delta)
-        return taught
+        results: list[LayerResult | None] = [None] * len(clean.rates)
+        results[noisy] = LayerResult(clean.inputs[noisy], clean.rates[noisy], delta)
+        return results
 
     def _factor(self, e: Tensor, noisy: Tensor, target: Tensor) -> Tensor:
         self.errors = ((e - target) ** 2).mean(), ((noisy - target) ** 2).mean()

@@ -12,13 +12,13 @@ sample has its own error difference, each batch makes one update. What the progr
 in `perturbation.original` (burstprop, D7, D8, D9).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from burstprop.networks import BurstNetwork, Taught
+from burstprop.networks import BurstNetwork, LayerResult
 from burstprop.rule import SigmoidOutput, SigmoidUnits
 from common.doors.arguments import number
 from common.doors.torch_labels import rows
@@ -54,6 +54,15 @@ class Walk:
         at_end = unit + 1 == units[layer]
         self.place = ((layer + 1) % len(units), 0) if at_end else (layer, unit + 1)
 
+    def state(self) -> dict[str, Any]:
+        """The unit whose turn it is."""
+        layer, unit = self.place
+        return {"walk.layer": layer, "walk.unit": unit}
+
+    def load_state(self, saved: Mapping[str, Any]) -> None:
+        """Put back what `state` gave."""
+        self.place = int(saved["walk.layer"]), int(saved["walk.unit"])
+
 
 class Clean(NamedTuple):
     """A pass without noise: every layer's input, potentials and event rates."""
@@ -66,18 +75,18 @@ class Clean(NamedTuple):
 def clean_pass(net: BurstNetwork, x: Tensor) -> Clean:
     """Forward, keeping everything. ArgumentError for units that are not sigmoid: a subclass with
     another rate is not."""
-    found, x = Clean([], [], []), net.accept(x)
+    clean, x = Clean([], [], []), net.accept(x)
     for layer in net.layers:
         if type(layer.units).rate not in (SigmoidUnits.rate, SigmoidOutput.rate):
             raise ArgumentError(
                 "units", f"(={layer.units!r}) must be sigmoid units for node perturbation"
             )
         y = layer.potential(x)
-        found.inputs.append(x)
-        found.potentials.append(y)
+        clean.inputs.append(x)
+        clean.potentials.append(y)
         x = layer.units.rate(y)
-        found.rates.append(x)
-    return found
+        clean.rates.append(x)
+    return clean
 
 
 class Perturbation:
@@ -97,17 +106,17 @@ class Perturbation:
         self.differences, self.walk = differences, Walk()
 
     @torch.no_grad()
-    def updates(self, x: Tensor, target: Tensor) -> tuple[Tensor, list[list[Taught | None]]]:
-        """The clean output, and one update: what each layer was taught, None for nothing."""
+    def updates(self, x: Tensor, target: Tensor) -> tuple[Tensor, list[list[LayerResult | None]]]:
+        """The clean output, and one update: a result for each layer, None for nothing."""
         clean = clean_pass(self.net, x)
         target = rows(target, clean.rates[-1], "target", rates=True)
-        taught: list[Taught | None] = [None] * len(clean.rates)
+        results: list[LayerResult | None] = [None] * len(clean.rates)
         for noise in self._noises(clean.rates):
             factors = self._factors(clean, noise, target)
             for i, xi in noise.items():
                 delta = xi * factors.view(-1, *[1] * (xi.dim() - 1))
-                taught[i] = Taught(clean.inputs[i], clean.rates[i], delta)
-        return clean.rates[-1], [taught]
+                results[i] = LayerResult(clean.inputs[i], clean.rates[i], delta)
+        return clean.rates[-1], [results]
 
     def _noises(self, rates: list[Tensor]) -> Iterator[dict[int, Tensor]]:
         """The noise of each perturbed pass, by layer."""

@@ -3,7 +3,6 @@
 import ctypes
 import os
 import sys
-from typing import Any
 
 # Frameworks must share a GPU with each other and with their user; logs are for warnings.
 DEFAULTS = {
@@ -36,7 +35,7 @@ def keep_freed_memory() -> bool:
     return all([mallopt(number, value) for number, value in MALLOPT.values()])
 
 
-def prepare(options: Any = None) -> None:
+def prepare(threads: int | None = None, device: str | int = "auto") -> None:
     """Set the environment for the frameworks that will be imported; a user's own setting stands.
 
     Called by `common.cli` between the parsing of options and the script's own code.
@@ -44,11 +43,10 @@ def prepare(options: Any = None) -> None:
     keep_freed_memory()
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
-    threads = getattr(options, "threads", None)
     if threads:
         for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
             os.environ[name] = str(threads)
         os.environ["TF_NUM_INTEROP_THREADS"] = "1"
-    if str(getattr(options, "device", "auto")) == "cpu" and "tensorflow" not in sys.modules:
+    if str(device) == "cpu" and "tensorflow" not in sys.modules:
         # TensorFlow takes every GPU that it sees, even for a run on the CPU.
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"

@@ -12,14 +12,14 @@ CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 def total() -> int | None:
     """Bytes of this machine's memory, or of this container's share; None where nobody knows."""
-    found = []
+    sizes = []
     if hasattr(os, "sysconf") and {"SC_PAGE_SIZE", "SC_PHYS_PAGES"} <= os.sysconf_names.keys():
-        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+        sizes.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     try:
-        found.append(int(CGROUP.read_text()))
+        sizes.append(int(CGROUP.read_text()))
     except (OSError, ValueError):  # no such file, or "max"
         pass
-    return min((size for size in found if size > 0), default=None)
+    return min((size for size in sizes if size > 0), default=None)
 
 
 def check(needed: int, what: str, there: int | None = None, where: str = "this machine") -> None:
@@ -31,7 +31,7 @@ def check(needed: int, what: str, there: int | None = None, where: str = "this m
         )
 
 
-def said(error: BaseException) -> str | None:
+def message_of(error: BaseException) -> str | None:
     """One line for an error that says that memory ran out, of any framework; None for another."""
     text = str(error).strip().splitlines()[:1] or [type(error).__name__]
     ours = isinstance(error, MemoryError) or type(error).__name__ in OUT_OF_MEMORY

@@ -4,7 +4,7 @@ framework."""
 from collections.abc import Sequence
 
 
-class Alone:
+class SingleProcess:
     """The only process."""
 
     rank, size, main = 0, 1, True

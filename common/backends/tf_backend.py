@@ -23,33 +23,35 @@ NAME = "tensorflow"
 DTYPES = {"float32": tf.float32, "float64": tf.float64, "bfloat16": tf.bfloat16}
 
 
-def set_up(options: Any) -> str:
-    """Threads, determinism, seeds and device as the common options say; the device is returned."""
-    if options.threads:
+def set_up(
+    device: str | int, seed: int, threads: int | None = None, deterministic: bool = False
+) -> str:
+    """Threads (None: the framework's own), determinism and seeds of this process; the device."""
+    if threads:
         try:
-            tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(1)
         except RuntimeError:  # already running; `prepare` has set the environment's variables
             pass
-    if options.deterministic:
+    if deterministic:
         tf.config.experimental.enable_op_determinism()
-    seed(options.seed)
-    return choose_device(options.device)
+    seed_all(seed)
+    return choose_device(device)
 
 
 def choose_device(name: str | int) -> str:
     """auto, cpu, cuda, cuda:1 or an index, as TensorFlow spells it; ArgumentError for none such."""
     name = str(name)
-    found = len(tf.config.list_logical_devices("GPU"))
-    if name == "cpu" or (name == "auto" and not found):
+    count = len(tf.config.list_logical_devices("GPU"))
+    if name == "cpu" or (name == "auto" and not count):
         return "/CPU:0"
     index = "0" if name == "auto" else name.removeprefix("cuda").removeprefix(":") or "0"
-    if not index.isdigit() or int(index) >= found:
-        raise ArgumentError("device", f"(={name}): TensorFlow sees {found} GPUs; use cpu")
+    if not index.isdigit() or int(index) >= count:
+        raise ArgumentError("device", f"(={name}): TensorFlow sees {count} GPUs; use cpu")
     return f"/GPU:{int(index)}"
 
 
-def seed(value: int) -> None:
+def seed_all(value: int) -> None:
     """Seed Python's, numpy's and TensorFlow's generators."""
     keras.utils.set_random_seed(value % 2**32)
     tf.random.set_global_generator(tf.random.Generator.from_seed(value))

@@ -19,32 +19,34 @@ NAME = "torch"
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 
 
-def set_up(options: Any) -> torch.device:
-    """Threads, determinism, seeds and device as the common options say; the device is returned."""
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    if options.deterministic:
+def set_up(
+    device: str | int, seed: int, threads: int | None = None, deterministic: bool = False
+) -> torch.device:
+    """Threads (None: the framework's own), determinism and seeds of this process; the device."""
+    if threads:
+        torch.set_num_threads(threads)
+    if deterministic:
         torch.use_deterministic_algorithms(True)
         torch.backends.cudnn.benchmark = False
-    seed(options.seed)
-    return choose_device(options.device)
+    seed_all(seed)
+    return choose_device(device)
 
 
 def choose_device(name: str | int) -> torch.device:
     """auto, cpu, cuda, cuda:1 or a CUDA index; ArgumentError where there is no such device."""
     name = str(name)
-    found = torch.cuda.device_count()
+    count = torch.cuda.device_count()
     if name == "auto":
-        return torch.device("cuda" if found else "cpu")
+        return torch.device("cuda" if count else "cpu")
     if name == "cpu":
         return torch.device("cpu")
     index = name.removeprefix("cuda").removeprefix(":") or "0"
-    if not index.isdigit() or int(index) >= found:
-        raise ArgumentError("device", f"(={name}): this machine has {found} CUDA devices; use cpu")
+    if not index.isdigit() or int(index) >= count:
+        raise ArgumentError("device", f"(={name}): this machine has {count} CUDA devices; use cpu")
     return torch.device("cuda", int(index))
 
 
-def seed(value: int) -> None:
+def seed_all(value: int) -> None:
     """Seed Python's, numpy's and torch's generators (all devices)."""
     random.seed(value)
     np.random.seed(value % 2**32)
@@ -134,6 +136,11 @@ def digest(tensors: Mapping[str, torch.Tensor]) -> str:
 def floats(precision: str) -> torch.dtype:
     """The type of weights and images: bfloat16 is autocast over float32."""
     return torch.float32 if precision == "bfloat16" else DTYPES[precision]
+
+
+def wide(signal: torch.Tensor) -> torch.Tensor:
+    """float32 of what autocast has made narrower; anything else as it is."""
+    return signal.float() if signal.dtype in (torch.bfloat16, torch.float16) else signal
 
 
 @contextmanager

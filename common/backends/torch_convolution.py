@@ -61,12 +61,12 @@ def backward(
     down, weights, bias = wanted
     if not (weights or bias) or not corrupts(x, W, stride, padding, groups):
         return _call(delta, x, W, stride, padding, dilation, groups, wanted)
-    found = None
+    delta_x = None
     if down:
-        found = _call(delta, x, W, stride, padding, dilation, groups, (True, False, False))[0]
+        delta_x = _call(delta, x, W, stride, padding, dilation, groups, (True, False, False))[0]
     read, ones = x[:, :, :: stride[0], :: stride[1]], ((1, 1), (0, 0), (1, 1))
     _, gradient, sums = _call(delta, read, W, *ones, groups, (False, weights, bias))
-    return found, gradient, sums
+    return delta_x, gradient, sums
 
 
 def _call(

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import distributed, nn
 
+from common.errors import ArgumentError
+
 
 class World(NamedTuple):
     """This process among all; one process alone is World(0, 1)."""
@@ -22,6 +24,14 @@ class World(NamedTuple):
     def main(self) -> bool:
         """Whether this is the process that writes."""
         return self.rank == 0
+
+    def share(self, batch_size: int) -> int:
+        """How many images of a step are this process's. ArgumentError where they do not divide."""
+        if batch_size % self.size:
+            raise ArgumentError(
+                "batch_size", f"(={batch_size}) must be a multiple of the {self.size} processes"
+            )
+        return batch_size // self.size
 
     def average_(self, tensors: Sequence[torch.Tensor]) -> None:
         """Average tensors over the processes, in place, in one transfer a dtype."""

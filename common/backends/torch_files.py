@@ -47,15 +47,15 @@ def refuse_nan(path: Path, state: Mapping[str, Any]) -> None:
     finite(path, {str(n): t.detach().float().numpy() for n, t in floats.items()})
 
 
-def tensors(found: Any, path: Path) -> dict[str, Tensor]:
+def tensors(document: Any, path: Path) -> dict[str, Tensor]:
     """A state dict that was read from a file, without the "module." of data-parallel training.
     UserError where it is none."""
-    if not isinstance(found, Mapping) or not all(
-        isinstance(n, str) and isinstance(t, Tensor) for n, t in found.items()
+    if not isinstance(document, Mapping) or not all(
+        isinstance(n, str) and isinstance(t, Tensor) for n, t in document.items()
     ):
         raise UserError(f"{path}: holds no state dict of named tensors")
-    refuse_nan(path, found)
-    return {name.removeprefix("module."): tensor for name, tensor in found.items()}
+    refuse_nan(path, document)
+    return {name.removeprefix("module."): tensor for name, tensor in document.items()}
 
 
 def write_pth(path: Path, value: Any) -> None:
@@ -78,21 +78,21 @@ def read_safetensors(
     try:
         with safe_open(home(path), "pt") as tensors:
             about: dict[str, Any] = dict(tensors.metadata() or {})
-            found = {name: tensors.get_tensor(name) for name in tensors.keys()}
+            weights = {name: tensors.get_tensor(name) for name in tensors.keys()}
         more = _object(about.pop(described, "{}"))
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path}: not a whole safetensors file ({error})") from error
     if KEY in about:
-        verified(path, {name: t.numpy() for name, t in found.items()}, about)
-    refuse_nan(path, found)
-    return found, check(about | more, kind, f"{path}: metadata")
+        verified(path, {name: t.numpy() for name, t in weights.items()}, about)
+    refuse_nan(path, weights)
+    return weights, check(about | more, kind, f"{path}: metadata")
 
 
 def _object(text: str) -> dict[str, Any]:
-    found = json.loads(text)
-    if not isinstance(found, dict):
+    value = json.loads(text)
+    if not isinstance(value, dict):
         raise ValueError("its metadata is no JSON object")
-    return found
+    return value
 
 
 def write_safetensors(path: Path, state: Mapping[str, Tensor], about: dict[str, str]) -> None:

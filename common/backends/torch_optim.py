@@ -66,3 +66,19 @@ def load_state(optimiser: torch.optim.Optimizer, saved: Mapping[str, Any]) -> No
                 elif value is not None:
                     mine[name] = saved[f"opt.{index}.{name}"]
             index += 1
+
+
+class Remembered:
+    """A torch optimiser as a part of a learner's state, there from the first step on."""
+
+    def __init__(self, optimiser: torch.optim.Optimizer) -> None:
+        self._optimiser = optimiser
+        materialise(optimiser)
+
+    def state(self) -> dict[str, Any]:
+        """As the function `state`."""
+        return state(self._optimiser)
+
+    def load_state(self, saved: Mapping[str, Any]) -> None:
+        """As the function `load_state`."""
+        load_state(self._optimiser, saved)

@@ -1,5 +1,6 @@
-"""Commands and options: what a person types becomes an `Options` object, or one line of error."""
+"""Commands and options: what a person types becomes a frozen dataclass, or one line of error."""
 
-from common.cli.script import Command, Options, argument, command, option
+from common.cli.options import Options, argument, ignored_option, option, variant
+from common.cli.script import Command, command
 
-__all__ = ["Command", "Options", "argument", "command", "option"]
+__all__ = ["Command", "Options", "argument", "command", "ignored_option", "option", "variant"]

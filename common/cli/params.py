@@ -1,8 +1,8 @@
 """Options and positionals of the commands: what a value may be, and what the errors say.
 
-    @option("-n_epochs", type=positive_int, default=500, help="epochs")
-    @option("--layers", type=layers, default=[784, 256, 10])
-    @argument("directory", same_as="out", help="results directory")
+    epochs: int = option("-n_epochs", type=positive_int, default=500, help="Epochs.")
+    layers: list[int] = option(type=layers, default=[784, 256, 10])
+    directory: Path | None = argument(same_as="out", help="results directory")
 
 Every type says what it expects; a refused value gives one line that names option, value and what
 is allowed.  `numbers` says whether another value gives another run (see `--resume`); `original`
@@ -11,7 +11,7 @@ whether the paper's program had the option: its unique prefixes stay unique when
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -121,10 +121,10 @@ class Choice(click.ParamType):
         return re.sub(r"[-_ ]", "", text.lower())
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        found = value if value in self.values else self.names.get(self._fold(str(value)))
-        if found is None:
+        chosen = value if value in self.values else self.names.get(self._fold(str(value)))
+        if chosen is None:
             raise unknown(label(param, ctx), value, self.values)
-        return found
+        return chosen
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         return "[" + "|".join(self.values) + "]"
@@ -183,17 +183,6 @@ class FilePath(click.ParamType):
         if self.exists and path is not None and not path.is_file():
             refuse(param, ctx, value, "must be an existing file")
         return path
-
-
-def together(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Decorators as one; `--help` lists their options in this order."""
-
-    def decorate(function: Any) -> Any:
-        for each in reversed(decorators):
-            function = each(function)
-        return function
-
-    return decorate
 
 
 boolean = Boolean()
@@ -272,29 +261,13 @@ class Argument(_Refusing, click.Argument):
             super().add_to_parser(parser, ctx)
 
 
-def _typed_attrs(attrs: dict[str, Any]) -> dict[str, Any]:
-    kind = attrs.get("type")
-    if kind is None and not attrs.get("is_flag") and type(attrs.get("default")) in _TYPES:
-        kind = type(attrs["default"])
+def typed(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """A parameter's attributes, with a type of this module for what they say of it."""
+    kind, default = attrs.get("type"), attrs.get("default")
+    followed = Path if isinstance(default, Path) else type(default)  # a path's own type is another
+    if kind is None and not attrs.get("is_flag") and followed in _TYPES:
+        kind = followed
     if isinstance(kind, (list, tuple)):
         kind = Choice(*kind)
     kind = _TYPES.get(kind, kind) if isinstance(kind, type) else kind
-    return attrs if kind is None else {**attrs, "type": kind}
-
-
-def option(*spellings: str, **attrs: Any) -> Callable:
-    """As click.option, plus `numbers`, `original`, `group`.
-
-    type: int, float (finite), bool (True/False), Path, a list of strings (a choice), or one of
-    the types of this module; taken from the default when left out.
-    """
-    flag = attrs.get("is_flag") or any("/" in s for s in spellings)
-    attrs = attrs if flag else _typed_attrs(attrs)
-    return click.option(*spellings, cls=Option, **attrs)
-
-
-def argument(name: str, **attrs: Any) -> Callable:
-    """As click.argument, plus `numbers`, `same_as`, `optional_with`; types as in `option`."""
-    if attrs.get("same_as") in ("out", "data_dir"):
-        attrs.setdefault("type", path)
-    return click.argument(name, cls=Argument, **_typed_attrs(attrs))
+    return {**attrs} if kind is None else {**attrs, "type": kind}

@@ -19,7 +19,7 @@ from common.errors import UsageError
 _NUMBER = re.compile(r"-\.?\d")
 
 
-class Found(NamedTuple):
+class Spelled(NamedTuple):
     """A declared spelling and the parameter that it belongs to."""
 
     param: click.Option
@@ -30,7 +30,9 @@ class Found(NamedTuple):
         return 0 if self.param.is_flag or self.param.count else self.param.nargs
 
 
-class Words(NamedTuple):
+class ParsedArguments(NamedTuple):
+    """A command line whose every word is known."""
+
     options: list[str]  # declared spellings, each followed by its values
     positionals: list[str]
     typed: dict[str, str]  # parameter name -> last declared spelling found for it
@@ -50,36 +52,36 @@ class Spellings:
     """All spellings of a command's options."""
 
     def __init__(self, params: Iterable[click.Parameter]):
-        self.exact: dict[str, Found] = {}
-        self.double: dict[str, Found] = {}  # names after two dashes
-        self.single: dict[str, Found] = {}  # long names that may stand after one dash
+        self.exact: dict[str, Spelled] = {}
+        self.double: dict[str, Spelled] = {}  # names after two dashes
+        self.single: dict[str, Spelled] = {}  # long names that may stand after one dash
         for param in params:
             if not isinstance(param, click.Option):
                 continue
             for spelling in (*param.opts, *param.secondary_opts):
-                found = self.exact[spelling] = Found(param, spelling)
+                spelled = self.exact[spelling] = Spelled(param, spelling)
                 name = _name(spelling)
                 if len(name) > 1 or spelling.startswith("--"):
-                    self.double.setdefault(name, found)
+                    self.double.setdefault(name, spelled)
                     if not spelling.startswith("--"):
-                        self.single.setdefault(name, found)
+                        self.single.setdefault(name, spelled)
 
-    def find(self, word: str) -> Found | None:
+    def find(self, word: str) -> Spelled | None:
         """The option that `word` (no `=value`) means; None if none; UsageError if several."""
         if word in self.exact:
             return self.exact[word]
         table, name = (self.double if word.startswith("--") else self.single), _name(word)
         if name in table:
             return table[name]
-        matches = [found for key, found in table.items() if key.startswith(name)]
+        matches = [spelled for key, spelled in table.items() if key.startswith(name)]
         # What was unique in the paper's own program stays so beside the options that we added.
-        theirs = [found for found in matches if getattr(found.param, "original", True)]
-        different: dict[tuple[int, bool], Found] = {}
-        for found in theirs or matches:
-            negated = found.spelling in found.param.secondary_opts
-            different.setdefault((id(found.param), negated), found)
+        theirs = [spelled for spelled in matches if getattr(spelled.param, "original", True)]
+        different: dict[tuple[int, bool], Spelled] = {}
+        for spelled in theirs or matches:
+            negated = spelled.spelling in spelled.param.secondary_opts
+            different.setdefault((id(spelled.param), negated), spelled)
         if len(different) > 1:
-            names = ", ".join(found.spelling for found in different.values())
+            names = ", ".join(spelled.spelling for spelled in different.values())
             raise UsageError(f"option {word} is ambiguous: {names}")
         return next(iter(different.values()), None)
 
@@ -88,15 +90,15 @@ class Spellings:
         hint = f"did you mean {self.double[near[0]].spelling}?" if near else "--help lists them all"
         return UsageError(f"option {word} is unknown; {hint}")
 
-    def _split(self, word: str) -> list[tuple[Found, str | None]]:
+    def _split(self, word: str) -> list[tuple[Spelled, str | None]]:
         """One word -> the options in it, the last one perhaps with its value."""
         head, equals, value = word.partition("=")
-        found = self.find(head)
-        if found is not None:
-            return [(found, value if equals else None)]
+        spelled = self.find(head)
+        if spelled is not None:
+            return [(spelled, value if equals else None)]
         if word.startswith("--"):
             raise self.unknown(head)
-        options: list[tuple[Found, str | None]] = []  # -sl FILE, -lFILE, -l=FILE
+        options: list[tuple[Spelled, str | None]] = []  # -sl FILE, -lFILE, -l=FILE
         for i, letter in enumerate(word[1:], start=2):
             short = self.exact.get(f"-{letter}")
             if short is None:
@@ -106,8 +108,8 @@ class Spellings:
             options.append((short, None))
         return options
 
-    def translate(self, args: Iterable[str]) -> Words:
-        words, queue = Words([], [], {}, {}), deque(args)
+    def translate(self, args: Iterable[str]) -> ParsedArguments:
+        words, queue = ParsedArguments([], [], {}, {}), deque(args)
         while queue:
             word = queue.popleft()
             if word == "--":
@@ -116,29 +118,29 @@ class Spellings:
             if not _looks_like_option(word) and word not in self.exact:
                 words.positionals.append(word)
                 continue
-            for found, value in self._split(word):
-                words.options.append(found.spelling)
-                words.typed[found.param.name or ""] = found.spelling
-                if not found.nargs:
+            for spelled, value in self._split(word):
+                words.options.append(spelled.spelling)
+                words.typed[spelled.param.name or ""] = spelled.spelling
+                if not spelled.nargs:
                     if value is not None:
-                        raise UsageError(f"option {found.spelling} (={value}) takes no value")
+                        raise UsageError(f"option {spelled.spelling} (={value}) takes no value")
                     continue
                 values = [] if value is None else [value]
-                bare = getattr(found.param, "bare", None)
+                bare = getattr(spelled.param, "bare", None)
                 if not values and bare is not None:
                     if not queue or _looks_like_option(queue[0]):
                         values = [bare]
-                while len(values) < found.nargs:
+                while len(values) < spelled.nargs:
                     if not queue or _looks_like_option(queue[0]):
-                        expected = getattr(found.param.type, "expected", found.param.type.name)
-                        raise UsageError(f"option {found.spelling} needs a value: {expected}")
+                        expected = getattr(spelled.param.type, "expected", spelled.param.type.name)
+                        raise UsageError(f"option {spelled.spelling} needs a value: {expected}")
                     values.append(queue.popleft())
                 words.options.extend(values)
-                words.values[found.param.name or ""] = values[-1]
+                words.values[spelled.param.name or ""] = values[-1]
         return words
 
 
-def left_out(arguments: list[Argument], words: Words) -> set[str]:
+def left_out(arguments: list[Argument], words: ParsedArguments) -> set[str]:
     """The positionals that the given ones are not meant for, because an option replaces them.
 
     `main.py dense BrainProp --dataset digits`: the words are the second and third positional.

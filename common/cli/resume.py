@@ -1,28 +1,17 @@
 """`--resume DIR`: the values of a run's config.json, and what a command line may change in them."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 
+from common.cli.options import NOT_RECORDED, plain
 from common.cli.params import Boolean, Device, FilePath, Layers, Number, label
 from common.errors import UsageError, UserError, unknown
 from common.files import documents
 from common.files.paths import home
 
 UNSET = click.Option(["--x"]).default  # click's word for an option without a default
-# How a run was started, not what it is: never taken from config.json.
-NOT_RECORDED = ("resume", "allow_change")
-
-
-def plain(value: Any) -> Any:
-    """`value` as JSON has it: paths are text, tuples are lists."""
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return value
 
 
 def kind_of(param: click.Parameter) -> documents.Kind:
@@ -47,7 +36,12 @@ def kind_of(param: click.Parameter) -> documents.Kind:
 
 
 def read_run(
-    directory: str, script: str, known: Mapping[str, click.Parameter], *, file: bool
+    directory: str,
+    script: str,
+    known: Mapping[str, click.Parameter],
+    *,
+    retired: Mapping[str, Any],
+    file: bool,
 ) -> dict[str, Any] | None:
     """The "options" of DIRECTORY/config.json, without NOT_RECORDED.
 
@@ -55,7 +49,8 @@ def read_run(
     run's record.  UsageError for a folder that is no run, a run of another script or version, or
     a value of another type than the option's.
 
-    known   name -> option or positional of the script
+    known     name -> option or positional of the script
+    retired   name of one that it has no longer -> the value with which its run goes on all the same
     """
     option, run = f"option --resume (={directory})", home(directory)
     if not directory or (file and run.is_file()):
@@ -69,16 +64,17 @@ def read_run(
     except UserError as error:
         raise UsageError(f"{option}: its config.json is no record of a run: {error}") from None
     options, wrote = config["options"], config["script"]
+    options = {n: v for n, v in options.items() if n not in retired or v != retired[n]}
     if wrote != script:
         raise UsageError(f"{option} is a run of {wrote}, not of {script}")
     strange = sorted(options.keys() - known.keys() - set(NOT_RECORDED))
     if strange:
         raise UsageError(f"{option}: its config.json has {strange[0]}, which {script} has not")
-    found = {name: value for name, value in options.items() if name not in NOT_RECORDED}
-    for name, value in found.items():
+    values = {name: value for name, value in options.items() if name not in NOT_RECORDED}
+    for name, value in values.items():
         if fault := documents.fault(value, kind_of(known[name]), f"options.{name}"):
             raise UsageError(f"{option}: {run / 'config.json'}: {fault}")
-    return found
+    return values
 
 
 def changes(

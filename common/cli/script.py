@@ -2,11 +2,12 @@
 
     >>> from common.cli import command, option
     >>> from common.cli.params import positive
-    >>> from common.cli.training_options import training_options
-    >>> @command(paper="lra_e", name="mnist_torch")
-    ... @training_options(dataset="mnist", datasets=("mnist", "fashion_mnist"), epochs=100)
-    ... @option("--beta", type=positive, default=0.1, help="displacement of the targets")
-    ... def main(options):
+    >>> from common.cli.training_options import TrainingOptions, training_options
+    >>> @training_options(dataset="mnist", datasets=("mnist", "fashion_mnist"), epochs=100)
+    ... class TrainOptions(TrainingOptions):
+    ...     beta: float = option(type=positive, default=0.1, help="Displacement of the targets.")
+    >>> @command(TrainOptions, paper="lra_e", name="mnist_torch")
+    ... def main(options: TrainOptions):
     ...     "What --help says."
     ...     return options.dataset, options.beta  # import frameworks only here: --help stays fast
     >>> main(["--beta", "0.3"], standalone_mode=False)
@@ -22,65 +23,44 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from common.backends import memory
 from common.backends.devices import prepare
-from common.cli.params import OMITTED, RESUMED, TYPED, Argument, argument, label, option
+from common.cli.options import PARAMETER, SWITCHES, Call, Options
+from common.cli.params import OMITTED, RESUMED, TYPED, Argument, label
 from common.cli.parser import Spellings, left_out
-from common.cli.resume import changes, plain, read_run
-from common.cli.switches import carry_over, preset
-from common.cli.training_options import training_options
+from common.cli.resume import changes, read_run
+from common.cli.switches import carry_over, preset, switch_parameters
 from common.errors import ArgumentError, UsageError, UserError
 from common.files.paths import home
 
-__all__ = ["Command", "Options", "argument", "command", "option", "training_options"]
-
-
-class Options(SimpleNamespace):
-    """Every option and positional of a command as an attribute, and
-
-    typed     names typed on the command line, frozenset
-    changes   name -> (old, new) of what a --resume changes
-    script    "lra_e.mnist.mnist_torch";  paper "lra_e";  name "mnist_torch"
-    switches  the resolved dataclass of switches, where the command has them
-    """
-
-    typed: frozenset[str]
-    script: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """All declared options as JSON has them, with the values that they have now.
-
-        A resumed directory and --allow-change are left empty: they are no part of the run.
-        """
-        values = {name: plain(getattr(self, name)) for name in self._declared}
-        if "resume" in values and self._resumed:
-            values["resume"] = None
-        if "allow_change" in values:
-            values["allow_change"] = []
-        return values
-
-
-RESERVED = {"typed", "changes", "script", "paper", "name", "switches", "as_dict", "help"}
+T = TypeVar("T", bound=Options)
 
 
 class Command(click.Command):
     """See the module.  Made by `command`."""
 
     def __init__(
-        self, *args: Any, paper: str, script: str, switches: Any, resume_file: bool, **attrs: Any
-    ):
-        super().__init__(*args, **attrs)
-        self.paper, self.script = paper, script
-        self.switches, self.resume_file = switches, resume_file
-        seen = set(RESERVED)
+        self, *args: Any, options: type[Options], paper: str, script: str, **attrs: Any
+    ) -> None:
+        self.options, self.paper, self.script = options, paper, script
+        self.resume_file: bool = getattr(options, "RESUME_FILE", False)
+        params: list[click.Parameter] = []
+        self.switched: str | None = None  # the field that holds the switches
+        for each in fields(options):
+            if PARAMETER in each.metadata:
+                params.append(each.metadata[PARAMETER].parameter(each.name))
+            elif SWITCHES in each.metadata:
+                self.switched, self.switches = each.name, each.metadata[SWITCHES]
+                params += switch_parameters(self.switches)
+        super().__init__(*args, **{**attrs, "params": params})
+        seen = {"help"}
         for key in (s for p in self.params for s in {p.name, *p.opts, *p.secondary_opts}):
             if key in seen:
                 raise TypeError(f"{script}: {key} is declared twice or is reserved")
@@ -97,7 +77,10 @@ class Command(click.Command):
         recorded = None
         if "resume" in words.values:
             directory, known = words.values["resume"], {p.name or "": p for p in self.params}
-            recorded = read_run(directory, self.script, known, file=self.resume_file)
+            retired = getattr(self.options, "RETIRED", {})
+            recorded = read_run(
+                directory, self.script, known, retired=retired, file=self.resume_file
+            )
         if recorded is not None:
             ctx.meta[RESUMED] = home(words.values["resume"])
             # A positional gets the value of the option that it is the same as, further down.
@@ -116,31 +99,39 @@ class Command(click.Command):
         typed = {name for name in values if ctx.get_parameter_source(name) is commandline}
         run = ctx.meta.get(RESUMED)
         for each in arguments:
-            name, twin = each.name or "", each.same_as
+            name, same = each.name or "", each.same_as
             if run is None and each.needed and not typed & {name, *each.optional_with}:
                 hint = "".join(f" (or give --{o})" for o in each.optional_with[:1])
                 expected = getattr(each.type, "expected", "")
                 raise UsageError(
                     f"{label(each, ctx)} is missing{expected and ': '}{expected}{hint}"
                 )
-            if twin is not None and name in typed and twin not in typed:
-                values[twin] = values[name]
-                typed.add(twin)
-            elif twin is not None:
-                values[name] = values[twin]
+            if same is not None and name in typed and same not in typed:
+                values[same] = values[name]
+                typed.add(same)
+            elif same is not None:
+                values[name] = values[same]
         changed = self._resume(ctx, arguments, recorded, typed) if recorded is not None else {}
         if recorded is None and values.get("allow_change"):
             raise UsageError("option --allow-change goes with --resume DIR only")
         if values.get("audit_every"):
             values["audit"] = values["audit"] or "audit" not in typed
             values["audit_every"] = values["audit_every"] if values["audit"] else None
-        about: dict[str, Any] = {"script": self.script, "paper": self.paper, "name": self.name}
-        if self.switches is not None:
-            chosen = {field.name: values[field.name] for field in fields(self.switches)}
-            about["switches"] = preset(self.switches, values["compat"], **chosen)
-            values.update(asdict(about["switches"]))
-        ctx.obj = Options(**values, **about, typed=frozenset(typed), changes=changed)
-        ctx.obj._declared, ctx.obj._resumed = tuple(values), recorded is not None
+        given, compat = dict(values), "corrected"
+        if self.switched is not None:
+            compat = given.pop("compat")
+            chosen = {field.name: given.pop(field.name) for field in fields(self.switches)}
+            given[self.switched] = preset(self.switches, compat, **chosen)
+        call = Call(
+            self.script,
+            self.paper,
+            self.name or "",
+            frozenset(typed),
+            changed,
+            compat,
+            recorded is not None,
+        )
+        ctx.obj = self.options(call=call, **given).completed()
 
     def _resume(
         self,
@@ -162,7 +153,7 @@ class Command(click.Command):
                 )
         values.update(dict.fromkeys(places & values.keys(), run))
         changed = changes(ctx, recorded, frozenset(typed - places))
-        if "compat" in changed and self.switches is not None:
+        if "compat" in changed and self.switched is not None:
             # What the run had set by hand stays; the rest follows the new preset.
             kept = carry_over(self.switches, recorded)
             for field in fields(self.switches):
@@ -172,7 +163,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         assert self.callback is not None
-        prepare(ctx.obj)
+        prepare(getattr(ctx.obj, "threads", None), getattr(ctx.obj, "device", "auto"))
         return ctx.invoke(self.callback, ctx.obj)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -216,7 +207,7 @@ class Command(click.Command):
         except OSError as error:
             code, message = self._system_error(error)
         except Exception as error:
-            code, message = 1, memory.said(error)
+            code, message = 1, memory.message_of(error)
             if message is None:  # a bug: its traceback is what helps
                 raise
         if message is not None:
@@ -276,17 +267,21 @@ def script_name(function: Callable, paper: str, name: str = "") -> str:
     return ".".join(parts[folders[-1] if folders else -1 :])
 
 
-def command(*, paper: str, name: str, **attrs: Any) -> Callable[[Callable], Command]:
-    """Make the function below, `main(options)`, a Command; its docstring is the help."""
+def command(
+    options: type[T], *, paper: str, name: str, **attrs: Any
+) -> Callable[[Callable[[T], Any]], Command]:
+    """Make the function below, `main(options)`, a Command; its docstring is the help.
 
-    def decorate(function: Callable) -> Command:
+    options   the frozen dataclass whose fields are what may be typed (`common.cli.options`)
+    """
+
+    def decorate(function: Callable[[T], Any]) -> Command:
         return click.command(
             name,
             cls=Command,
+            options=options,
             paper=paper,
             script=script_name(function, paper, name),
-            switches=getattr(function, "switches", None),
-            resume_file=getattr(function, "resume_file", False),
             context_settings={
                 "help_option_names": ["-h", "--h", "--help"],
                 "show_default": True,

@@ -10,17 +10,18 @@
             evidence="unequal widths raise a shape error",
         )
 
-`Fidelity()` is the corrected preset.  `@switch_options(Fidelity)` gives a command --compat and one
-option a switch; its `options.switches` is the Fidelity that the two make together.
+`Fidelity()` is the corrected preset.  A field `switches: Fidelity = switch_options(Fidelity)` of a
+command's options gives it --compat and one option a switch, and is what the two make together.
 """
 
 import dataclasses
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from common.cli.params import Choice, option
+from common.cli.options import SWITCHES
+from common.cli.params import Choice, Option, typed
 from common.errors import unknown
 
 PRESETS = ("corrected", "original")
@@ -58,40 +59,39 @@ def _paper(cls: type) -> str:
     return package.split(".")[0]
 
 
-def switch_options(cls: type) -> Callable:
-    """A decorator that adds --compat and an option for every switch of `cls`."""
+def switch_options(switches: type[T]) -> Any:
+    """A field of an options' dataclass: the switches, with --compat and an option for each."""
+    return dataclasses.field(default_factory=switches, metadata={SWITCHES: switches})
 
-    paper = _paper(cls)
 
-    def decorate(function: Callable) -> Callable:
-        for field in reversed(dataclasses.fields(cls)):
-            meta, dashed = field.metadata, field.name.replace("_", "-")
-            both = ", ".join(f"{preset}: {_shown(meta[preset])}" for preset in PRESETS)
-            attrs: dict[str, Any] = {
-                "default": None,
-                "help": f"{meta['help'].rstrip('.')} ({paper}, {meta['defect']}); {both}.",
-            }
-            spelling = f"--{dashed}"
-            if isinstance(meta["corrected"], bool):
-                spelling += f"/--no-{dashed}"
-            else:
-                attrs["type"] = (
-                    Choice(*meta["choices"]) if meta["choices"] else type(meta["original"])
-                )
-            add = option(spelling, field.name, original=False, group="Switches", **attrs)
-            function = add(function)
-        function.switches = cls  # type: ignore[attr-defined]
-        return option(
-            "--compat",
+def switch_parameters(switches: type) -> list[Option]:
+    """--compat and the option of every switch."""
+    paper = _paper(switches)
+    options = [
+        Option(
+            ["--compat"],
             type=Choice(*PRESETS),
             default="corrected",
             original=False,
             group="Switches",
             help="Preset of the switches: what the paper means, or what its program does "
             f"(docs/papers/{paper}.md, section 9).",
-        )(function)
-
-    return decorate
+        )
+    ]
+    for field in dataclasses.fields(switches):
+        meta, dashed = field.metadata, field.name.replace("_", "-")
+        both = ", ".join(f"{preset}: {_shown(meta[preset])}" for preset in PRESETS)
+        attrs: dict[str, Any] = {
+            "default": None,
+            "help": f"{meta['help'].rstrip('.')} ({paper}, {meta['defect']}); {both}.",
+        }
+        spelling = f"--{dashed}"
+        if isinstance(meta["corrected"], bool):
+            spelling += f"/--no-{dashed}"
+        else:
+            attrs |= typed({"type": meta["choices"] or type(meta["original"])})
+        options.append(Option([spelling, field.name], original=False, group="Switches", **attrs))
+    return options
 
 
 def preset(cls: type[T], compat: str, **overrides: Any) -> T:

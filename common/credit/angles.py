@@ -47,19 +47,19 @@ def credit_angles(
     host = {name: (to_numpy(u), to_numpy(g)) for name, (u, g) in layers.items()}
     norms = {name: float(np.linalg.norm(g.astype(np.float64))) for name, (_, g) in host.items()}
     largest = max(norms.values(), default=0.0)
-    found = {}
+    angles = {}
     for name, (update, gradient) in host.items():
         value = cosine(update, gradient)
         norm = float(np.linalg.norm(update.astype(np.float64)))
         precision = np.finfo(gradient.dtype).eps if gradient.dtype.kind == "f" else 0.0
-        found[name] = {
+        angles[name] = {
             "cosine": value,
             "angle": degrees(value),
             "norm_ratio": norm / norms[name] if norms[name] > 0 else None,
             "reference_norm": norms[name],
             "too_small": not norms[name] > precision * largest,
         }
-    return found
+    return angles
 
 
 def weight_angles(

@@ -13,8 +13,8 @@ and of itself `images` and `batches`. Lines of before 2026-11 have neither: they
 """
 
 import statistics
-from collections.abc import Iterable
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -31,15 +31,40 @@ class Sampled(Protocol):
         """So many images as they are, the same ones at any time, in batches of that size."""
 
 
+class AuditedBackend(Protocol):
+    """What an audit asks of a framework (see `common.backends.protocols`)."""
+
+    def rng_state(self) -> dict[str, Any]: ...
+    def load_rng_state(self, states: Mapping[str, Any]) -> None: ...
+    def to_numpy(self, tensor: Any) -> np.ndarray: ...
+
+
+class Audited(Protocol):
+    """A rule whose updates can be looked at."""
+
+    @property
+    def backend(self) -> AuditedBackend: ...
+
+    def credit(self, images: Any, labels: Any) -> dict[str, tuple[Any, Any]]:
+        """Layer -> (update, true gradient), changing nothing."""
+
+
+@runtime_checkable
+class FedBack(Protocol):
+    """A learner with feedback weights."""
+
+    def feedback(self) -> dict[str, tuple[Any, Any]]:
+        """Layer -> (forward, feedback weights) in one layout."""
+
+
 class Audits:
     """When a run audits, and of what: `--audit`, `--audit-every`, `--audit-images`."""
 
-    def __init__(self, options: Any, learner: Any) -> None:
-        self.every: int | None = getattr(options, "audit_every", None)
-        self.asked = bool(getattr(options, "audit", False) or self.every)
-        self.images: int = getattr(options, "audit_images", None) or 512
+    def __init__(self, asked: bool, every: int | None, images: int, learner: Audited) -> None:
+        self.every, self.images = every, images
+        self.asked = bool(asked or every)
         self._learner = learner
-        self._sample: Any = None
+        self._sample: Iterable[tuple[Any, Any]] | None = None
 
     def due(self, step: int) -> bool:
         """Whether `--audit-every` wants one after so many steps."""
@@ -53,11 +78,12 @@ class Audits:
     def measure(self, train: Sampled) -> dict[str, Any]:
         """What an audit line holds besides its place. train: where to take images from, if none
         are taken yet."""
-        self.take(train)
+        if self._sample is None:
+            self._sample = named(train, self.images)
         return audit(self._learner, self._sample)
 
 
-def named(train: Sampled, images: int) -> Any:
+def named(train: Sampled, images: int) -> Iterable[tuple[Any, Any]]:
     """At most so many images of a training set in whole batches of its own size; one smaller batch
     where there are not enough for one."""
     images = min(images, train.n)
@@ -65,15 +91,15 @@ def named(train: Sampled, images: int) -> Any:
     return train.sample(images // size * size, size)
 
 
-def audit(learner: Any, batches: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
+def audit(learner: Audited, batches: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
     """The angles "credit" and, where the learner has feedback weights, "feedback"
-    (`common.runs.run`).
+    (`common.backends.protocols`).
 
     The framework's generators are put back, so that a run with audits has the bits of one without.
     """
     backend = learner.backend
     before = backend.rng_state()
-    sums: dict[str, list[np.ndarray]] = {}
+    sums: dict[str, list[Any]] = {}
     types: dict[str, list[np.dtype]] = {}
     single: list[dict[str, dict[str, Any]]] = []
     images = 0
@@ -93,15 +119,15 @@ def audit(learner: Any, batches: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
         name: [(total / images).astype(t) for total, t in zip(pair, types[name], strict=True)]
         for name, pair in sums.items()
     }
-    found: dict[str, Any] = {"images": images, "batches": len(single)}
-    found["credit"] = credit_angles(means, np.asarray)
-    for name, line in found["credit"].items():
+    audited: dict[str, Any] = {"images": images, "batches": len(single)}
+    audited["credit"] = credit_angles(means, np.asarray)
+    for name, line in audited["credit"].items():
         for unit in ("cosine", "angle"):
             line |= _over_batches(unit, [each[name][unit] for each in single])
-    if hasattr(learner, "feedback"):
-        found["feedback"] = weight_angles(learner.feedback(), backend.to_numpy)
+    if isinstance(learner, FedBack):
+        audited["feedback"] = weight_angles(learner.feedback(), backend.to_numpy)
     backend.load_rng_state(before)
-    return found
+    return audited
 
 
 def _over_batches(unit: str, values: list[float | None]) -> dict[str, float | None]:

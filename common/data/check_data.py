@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
-from common.backends.single_process import Alone
+from common.backends.single_process import SingleProcess
 from common.errors import UserError
 
 NAMED = 3
@@ -26,7 +26,7 @@ def check(sources: Mapping[str, Readable], world: Any = None, quiet: bool = Fals
     world: processes that share the work (`common.backends.torch_distributed`); each must call this.
     Raises UserError, in every process, with the number of bad images and the first of them.
     """
-    world = world or Alone()
+    world = world or SingleProcess()
     bad: list[str] = []
     for name, source in sources.items():
         mine = _bad(source, range(world.rank, len(source), world.size), name, quiet or world.rank)
@@ -54,15 +54,15 @@ def _bad(source: Readable, indices: Sequence[int], name: str, quiet: Any) -> lis
         return False
 
     # One by this thread: a source may open its file at the first reading.
-    found = [index for index in indices[:1] if is_bad(index)]
+    bad = [index for index in indices[:1] if is_bad(index)]
     rest = indices[1:]
     hidden = True if quiet else None
     with ThreadPoolExecutor(8) as pool:  # Pillow releases the interpreter lock while it decodes
         results = tqdm(
             pool.map(is_bad, rest), f"checking {name}", len(rest), leave=False, disable=hidden
         )
-        found += [index for index, wrong in zip(rest, results, strict=True) if wrong]
-    return found
+        bad += [index for index, wrong in zip(rest, results, strict=True) if wrong]
+    return bad
 
 
 def _problem(source: Readable, index: int) -> str:

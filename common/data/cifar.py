@@ -118,9 +118,9 @@ def unpickle(path: Path, checksum: str) -> dict[str, Any]:
     Raises UserError when the file's MD5 is not `checksum`, and then has unpickled nothing.
     """
     data = read(path)
-    found = md5(data)
-    if found != checksum:
-        raise damaged(path, f"MD5 is {found}, not the published {checksum}: truncated or changed")
+    actual = md5(data)
+    if actual != checksum:
+        raise damaged(path, f"MD5 is {actual}, not the published {checksum}: truncated or changed")
     try:
         # The originals are Python 2 pickles: their strings are bytes.
         batch = _Unpickler(io.BytesIO(data), encoding="bytes").load()

@@ -13,7 +13,6 @@ images too large for memory are `common.data.image_folder.ImageFolder`.
 """
 
 import importlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from common.errors import ArgumentError, UserError, unknown
-from common.files.paths import home
+from common.files.paths import data_root
 from common.files.reading import Contents
 
 READERS = {
@@ -47,11 +46,11 @@ class Split:
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 4:
-            found = f"{self.images.dtype} {self.images.shape}"
-            raise ArgumentError("images", f"(={found}) must be uint8 (N, H, W, C)")
+            given = f"{self.images.dtype} {self.images.shape}"
+            raise ArgumentError("images", f"(={given}) must be uint8 (N, H, W, C)")
         if self.labels.dtype != np.int64 or self.labels.shape != self.images.shape[:1]:
-            found = f"{self.labels.dtype} {self.labels.shape}"
-            raise ArgumentError("labels", f"(={found}) must be int64 ({len(self.images)},)")
+            given = f"{self.labels.dtype} {self.labels.shape}"
+            raise ArgumentError("labels", f"(={given}) must be int64 ({len(self.images)},)")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -131,11 +130,6 @@ def described(name: str, classes: int, train: int | None, test: int, where: str)
         f"{test:,} test images" if train is None else f"{train:,} training and {test:,} test images"
     )
     return f"{name}: {classes} classes, {images} of {where}"
-
-
-def data_root(root: str | Path | None = None) -> Path:
-    """`root`, else the environment variable CREDITLAB_DATA, else `./data`; `~` is the home."""
-    return home(root or os.environ.get("CREDITLAB_DATA") or "data")
 
 
 def limited(n: int, size: int, argument: str) -> np.ndarray:

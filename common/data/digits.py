@@ -28,7 +28,7 @@ def load(name: str, root: Path, download: bool) -> Contents:
     order = np.random.RandomState(0).permutation(len(images))
     images, labels = images[order], labels.astype(np.int64)[order]
     train, test = (images[:TRAIN], labels[:TRAIN]), (images[TRAIN:], labels[TRAIN:])
-    unverified = tuple(name for name, found in checksums.items() if found != KNOWN[name])
+    unverified = tuple(name for name, actual in checksums.items() if actual != KNOWN[name])
     return Contents(train, test, tuple("0123456789"), checksums, unverified)
 
 

@@ -34,10 +34,10 @@ def decoded(files: Sequence[Path], cache: Path) -> tuple[np.ndarray, str]:
     Raises UserError naming the file that cannot be read or decoded, or differs in size from those
     before it.
     """
-    found = _kept(cache)
-    if found is not None:
+    kept = _kept(cache)
+    if kept is not None:
         digest = _joined(list(_each(files, "checking", lambda path: md5(read(path)))))
-        if digest == found["files"] and (images := _pixels(cache, found)) is not None:
+        if digest == kept["files"] and (images := _pixels(cache, kept)) is not None:
             return images, digest
     images, digest = _decode(files)
     _keep(cache, images, digest)
@@ -54,8 +54,8 @@ def _decode(files: Sequence[Path]) -> tuple[np.ndarray, str]:
         if index == 0:
             images = np.empty((len(files), *image.shape), np.uint8)
         if image.shape != images.shape[1:]:
-            found = "x".join(map(str, image.shape[:2]))
-            raise damaged(files[index], f"is {found}, unlike the images before it")
+            sides = "x".join(map(str, image.shape[:2]))
+            raise damaged(files[index], f"is {sides}, unlike the images before it")
         images[index] = image
         digests.append(digest)
     return images, _joined(digests)

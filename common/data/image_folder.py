@@ -74,9 +74,9 @@ class ImageFolder:
         return described("image folder", *counts, str(self.root))
 
     def _list(self, half: str) -> FolderSplit:
-        found = _split(self.root / half, self.classes)
-        self.checksums[half] = _listing(found, self.root)
-        return found
+        split = _split(self.root / half, self.classes)
+        self.checksums[half] = _listing(split, self.root)
+        return split
 
 
 def one_half(folder: Path) -> tuple[FolderSplit, tuple[str, ...], str]:
@@ -86,19 +86,19 @@ def one_half(folder: Path) -> tuple[FolderSplit, tuple[str, ...], str]:
     if not folder.is_dir():
         raise missing("image folder", [folder])
     classes = _classes(folder)
-    found = _split(folder, classes)
-    return found, classes, _listing(found, folder)
+    split = _split(folder, classes)
+    return split, classes, _listing(split, folder)
 
 
 def _split(folder: Path, classes: Sequence[str]) -> FolderSplit:
     paths: list[str] = []
     counts = []
     for name in classes:
-        found = _images(folder / name)
-        if not found:
+        images = _images(folder / name)
+        if not images:
             raise damaged(folder / name, "holds no image")
-        paths += found
-        counts.append(len(found))
+        paths += images
+        counts.append(len(images))
     labels = np.repeat(np.arange(len(counts), dtype=np.int64), counts)
     return FolderSplit(tuple(paths), labels)
 

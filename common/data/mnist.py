@@ -112,12 +112,12 @@ def load(name: str, root: Path, download: bool) -> Contents:
     with ThreadPoolExecutor(len(FILES)) as pool:
         arrays, digests, contents = zip(*pool.map(read_idx, paths), strict=True)
     unverified = []
-    for path, array, found, known, shape in zip(
+    for path, array, actual, known, shape in zip(
         paths, arrays, contents, layout.unpacked, SHAPES, strict=True
     ):
-        if found != known and array.shape == shape:
-            raise differs(path, found, known)
-        if found != known:
+        if actual != known and array.shape == shape:
+            raise differs(path, actual, known)
+        if actual != known:
             unverified.append(path.name)
     halves: list[Arrays] = []
     for at in (0, 2):

@@ -86,8 +86,8 @@ def inventory(
     train, val = _train_files(folder, wnids), _val_files(folder, wnids, checksums)
     if folder.name == FOLDER:
         if (len(train), len(val)) != COUNTS:
-            found = f"{len(train)} training and {len(val)} validation images"
-            raise damaged(folder, f"holds {found}, not the official {COUNTS[0]} and {COUNTS[1]}")
+            counted = f"{len(train)} training and {len(val)} validation images"
+            raise damaged(folder, f"holds {counted}, not the official {COUNTS[0]} and {COUNTS[1]}")
         for wnid, count in zip(wnids, np.bincount([label for _, label in train]), strict=True):
             if count * len(wnids) != len(train):
                 each = len(train) // len(wnids)
@@ -108,8 +108,8 @@ def locate(root: Path, download: bool) -> Path:
     official = root / FOLDER
     if official.is_dir():
         return official
-    found = (path.parent for path in root.glob("*/wnids.txt"))
-    others = sorted(path for path in found if not path.name.startswith("."))
+    folders = (path.parent for path in root.glob("*/wnids.txt"))
+    others = sorted(path for path in folders if not path.name.startswith("."))
     if len(others) > 1:
         names = ", ".join(path.name for path in others)
         raise UserError(f"{root}: no {FOLDER}, and several folders of its layout ({names})")

@@ -142,10 +142,10 @@ class TorchStream:
             worker_init_fn=_leave_signals_to_the_main_process,
             generator=torch.Generator(),  # else it draws a seed from the network's
         )
-        for found in loader:
-            if isinstance(found, str):
-                raise UserError(found)
-            images, labels = found
+        for batch in loader:
+            if isinstance(batch, str):
+                raise UserError(batch)
+            images, labels = batch
             yield self._normalise(images), labels.to(self.device, non_blocking=True)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -153,13 +153,13 @@ class TorchStream:
 
     def sample(self, images: int, batch_size: int) -> "TorchStream":
         """`images` of the source, the same ones and the same crops of them at any time."""
-        twin = copy.copy(self)
+        sample = copy.copy(self)
         chosen = limited(images, self.n, "images")
-        twin._images = _Images(_Part(self._images.source, chosen), self._images.transform)
-        twin.n = twin.images = images
-        twin.batch_size, twin.shuffle, twin.seed, twin.workers = batch_size, False, 0, 0
-        twin.rank, twin.size = 0, 1
-        return twin
+        sample._images = _Images(_Part(self._images.source, chosen), self._images.transform)
+        sample.n = sample.images = images
+        sample.batch_size, sample.shuffle, sample.seed, sample.workers = batch_size, False, 0, 0
+        sample.rank, sample.size = 0, 1
+        return sample
 
     def _normalise(self, pixels: Tensor) -> Tensor:
         images = pixels.to(self.device, non_blocking=True).to(self._factor.dtype)

@@ -21,21 +21,21 @@ def number(
     Anything that is a real number of one element will do (NumPy's, a tensor), but no bool.
     """
     try:
-        found = math.nan if isinstance(value, bool | str | bytes) else float(value)
+        number = math.nan if isinstance(value, bool | str | bytes) else float(value)
     except (TypeError, ValueError, OverflowError, RuntimeError):
-        found = math.nan
+        number = math.nan
     inside = (
-        math.isfinite(found)
-        and (above is None or found > above)
-        and (least is None or found >= least)
-        and (most is None or found <= most)
-        and (below is None or found < below)
+        math.isfinite(number)
+        and (above is None or number > above)
+        and (least is None or number >= least)
+        and (most is None or number <= most)
+        and (below is None or number < below)
     )
     if not inside:
         allowed = _allowed(above, least, most, below)
-        finite = "" if math.isfinite(found) and allowed else "a finite number "
+        finite = "" if math.isfinite(number) and allowed else "a finite number "
         raise ArgumentError(argument, f"(={shown(value)}) must be {finite}{allowed}".rstrip())
-    return found
+    return number
 
 
 def integer(argument: str, value: Any, *, least: int = 1, most: int | None = None) -> int:

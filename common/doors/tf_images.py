@@ -29,8 +29,8 @@ def batch(
             )
         images = tf.cast(images, dtype)
     if not images.shape.is_compatible_with((None, *shape)):
-        found = "x".join(map(str, images.shape)) or "()"
-        raise ArgumentError(argument, f"(shape {found}) must be {_shown(shape)}")
+        sides = "x".join(map(str, images.shape)) or "()"
+        raise ArgumentError(argument, f"(shape {sides}) must be {_shown(shape)}")
     return images
 
 

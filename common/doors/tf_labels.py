@@ -115,18 +115,18 @@ def _of_rows(labels: tf.Tensor, outputs: Any, argument: str) -> tuple[tf.Tensor,
     ones = labels == tf.cast(1, labels.dtype)
     others = labels != tf.cast(0, labels.dtype)
     single = (tf.math.count_nonzero(ones, 1) == 1) & (tf.math.count_nonzero(others, 1) == 1)
-    found = tf.argmax(tf.cast(ones, tf.uint8), 1)
+    classes = tf.argmax(tf.cast(ones, tf.uint8), 1)
     problem = "(rows) must be one-hot: a single 1, else 0"
-    return _after(tf.reduce_all(single), found, argument, problem), single
+    return _after(tf.reduce_all(single), classes, argument, problem), single
 
 
 def _distribution(labels: tf.Tensor, outputs: Any, argument: str) -> tf.Tensor:
-    found = tf.cast(labels, outputs.dtype)
-    good = tf.reduce_all((found >= 0) & (found <= 1), 1)  # false for nan as well
-    good &= tf.abs(tf.reduce_sum(found, 1) - 1) <= TOLERANCE
+    weights = tf.cast(labels, outputs.dtype)
+    good = tf.reduce_all((weights >= 0) & (weights <= 1), 1)  # false for nan as well
+    good &= tf.abs(tf.reduce_sum(weights, 1) - 1) <= TOLERANCE
     problem = "(rows) must be one-hot or a distribution: from 0 to 1, of sum 1"
-    found = _after(tf.reduce_all(good), found, argument, problem)
-    return found if tf.executing_eagerly() else _or_nan(good, found)
+    weights = _after(tf.reduce_all(good), weights, argument, problem)
+    return weights if tf.executing_eagerly() else _or_nan(good, weights)
 
 
 def _or_nan(good: tf.Tensor, made: tf.Tensor) -> tf.Tensor:

@@ -37,8 +37,8 @@ def batch(
         wanted in (None, size) for wanted, size in zip(shape, sizes, strict=True)
     )
     if not fits:
-        found = "x".join(map(str, images.shape)) or "()"
-        raise ArgumentError(argument, f"(shape {found}) must be {_shown(shape)}")
+        sides = "x".join(map(str, images.shape)) or "()"
+        raise ArgumentError(argument, f"(shape {sides}) must be {_shown(shape)}")
     if images.device != like.device:
         raise ArgumentError(
             argument, f"(on {images.device}) must be on {like.device}, with the weights"

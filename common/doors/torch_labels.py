@@ -136,14 +136,14 @@ def _of_rows(labels: Tensor, argument: str) -> Tensor:
 
 def _inside(labels: Tensor, outputs: Tensor, argument: str, off: float | None) -> Tensor:
     """Rows in the outputs' type; 0 to 1, and summing to 1 within `off` where it is given."""
-    found = labels.to(outputs.dtype)
-    good = ((found >= 0) & (found <= 1)).all()  # false for nan as well
+    weights = labels.to(outputs.dtype)
+    good = ((weights >= 0) & (weights <= 1)).all()  # false for nan as well
     if off is None:
         _demand(good, argument, "(rows) must lie between 0 and 1")
-        return found
-    good = good & ((found.sum(1) - 1).abs() <= off).all()
+        return weights
+    good = good & ((weights.sum(1) - 1).abs() <= off).all()
     _demand(good, argument, "(rows) must be one-hot or a distribution: from 0 to 1, of sum 1")
-    return found
+    return weights
 
 
 def _one_hot(wanted: Tensor, outputs: Tensor) -> Tensor:

@@ -91,9 +91,7 @@ def loose(each: Kind = ANYTHING, **known: Kind) -> Kind:
     return Kind("an object", _is(dict), each, {}, known)
 
 
-_RULES = ("rule", "learning_algorithm", "feedback", "algorithm")
-_OPTIONS = loose(seed=SCALAR, dataset=maybe(TEXT), data=maybe(TEXT), epochs=maybe(COUNT),
-                 **dict.fromkeys(_RULES, SCALAR))  # fmt: skip
+_OPTIONS = loose(seed=SCALAR, dataset=maybe(TEXT), data=maybe(TEXT), epochs=maybe(COUNT))
 CONFIG = Kind("an object", _is(dict), None, {"paper": TEXT, "script": TEXT, "options": _OPTIONS},
               {"creditlab": TEXT, "name": TEXT, "dataset": maybe(TEXT)})  # fmt: skip
 
@@ -214,16 +212,16 @@ def read_lines(path: Path, data: bytes, torn: bool = False) -> list[dict[str, An
 
     torn  leave out a last line that is broken and has no newline: the writer was stopped in it
     """
-    lines, found = data.split(b"\n"), []
+    lines, contents = data.split(b"\n"), []
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
-                found.append((number, json.loads(line.decode())))
+                contents.append((number, json.loads(line.decode())))
             except (ValueError, RecursionError) as error:
                 if torn and number == len(lines):
                     break
                 raise UserError(f"{path}, line {number}: {error}") from None
-    for number, content in found:
+    for number, content in contents:
         where = f"{path}, line {number}"
         check(content, table(kind=TEXT), where)
         kind = content["kind"]
@@ -231,7 +229,7 @@ def read_lines(path: Path, data: bytes, torn: bool = False) -> list[dict[str, An
             if name not in content:
                 raise UserError(f"{where}: {name} is missing")
         check(content, _LINES.get(kind, ANYTHING), where)
-    return [content for _, content in found]
+    return [content for _, content in contents]
 
 
 def options_of(path: Path, paper: str, names: Iterable[str] = ()) -> dict[str, Any]:

@@ -8,6 +8,11 @@ import os
 from pathlib import Path
 
 
+def data_root(root: str | Path | None = None) -> Path:
+    """`root`, else the environment variable CREDITLAB_DATA, else `./data`; `~` is the home."""
+    return home(root or os.environ.get("CREDITLAB_DATA") or "data")
+
+
 def home(path: str | Path) -> Path:
     """`path` with a leading `~` or `~user` as that home; as it is where there is no such user."""
     return Path(os.path.expanduser(path))

@@ -45,9 +45,9 @@ def md5(data: bytes | memoryview) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
-def differs(path: str | Path, found: str, known: str) -> UserError:
+def differs(path: str | Path, actual: str, known: str) -> UserError:
     """The error for a file of a published set whose contents are not the published ones."""
-    why = f"MD5 of the contents is {found}, not the published {known}: truncated or changed"
+    why = f"MD5 of the contents is {actual}, not the published {known}: truncated or changed"
     return damaged(path, f"{why}; move it away to have it downloaded again")
 
 

@@ -38,6 +38,6 @@ def verified(path: Path, arrays: Mapping[str, np.ndarray], about: dict[str, Any]
     known = about.pop(KEY, None)
     if known is None:
         return False
-    if (found := seal(arrays)) != known:
-        raise damaged(path, f"MD5 of the weights is {found}, not {known} as written: damaged")
+    if (actual := seal(arrays)) != known:
+        raise damaged(path, f"MD5 of the weights is {actual}, not {known} as written: damaged")
     return True

@@ -6,10 +6,10 @@ Runs that differ only in the seed are one series (`common.reports.grouping.group
 """
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from common.cli import argument, command, option
+from common.cli import Options, argument, command, option
 from common.reports import figures
 from common.reports.grouping import group
 from common.reports.page import Section, page, write
@@ -34,12 +34,18 @@ def sections(runs: list[Record], unit: str = "angle") -> list[Section]:
     ]
 
 
-@command(paper="common", name="report")
-@argument("run", nargs=-1, help="run directories, one or several")
-@option("--out", type=Path, default="report.html", help="The page.")
-@option("--unit", type=["degrees", "cosine"], default="degrees", help="Of credit angles.")
-@option("--title", default="", help="The page's title.", show_default="the runs' names")
-def main(options: Any) -> None:
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions(Options):
+    """What `report` takes."""
+
+    run: tuple[str, ...] = argument(nargs=-1, help="run directories, one or several")
+    out: Path = option(type=Path, default=Path("report.html"), help="The page.")
+    unit: str = option(type=["degrees", "cosine"], default="degrees", help="Of credit angles.")
+    title: str = option(default="", help="The page's title.", show_default="the runs' names")
+
+
+@command(ReportOptions, paper="common", name="report")
+def main(options: ReportOptions) -> None:
     """Draw run directories' figures and write one self-contained HTML page about them."""
     runs = read_runs(options.run)
     title = options.title or " and ".join(dict.fromkeys(run.name for run in runs))

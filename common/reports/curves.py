@@ -10,6 +10,7 @@ no error at all is drawn at LEAST. The untrained network (epoch 0) is left out, 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,10 +90,16 @@ def save(panels: Panels, file: Path, names: Mapping[str, str] | None = None) -> 
     save_png(errors(panels, names), file)
 
 
-@command(paper="common", name="curves")
-@argument("runs", nargs=-1, type=path, required=True, help="run directories")
-@option("--out", type=path, default=Path("curves.png"), help="The figure.")
-def main(options: Options) -> None:
+@dataclass(frozen=True, kw_only=True)
+class CurvesOptions(Options):
+    """What `curves` takes."""
+
+    runs: tuple[Path, ...] = argument(nargs=-1, type=path, required=True, help="run directories")
+    out: Path = option(type=path, default=Path("curves.png"), help="The figure.")
+
+
+@command(CurvesOptions, paper="common", name="curves")
+def main(options: CurvesOptions) -> None:
     """Draw the learning curves of runs: a panel a data set, a line a recipe."""
     save(panels_of(read_runs(options.runs)), options.out)
     click.echo(options.out)

@@ -14,12 +14,12 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
-from common.cli import command, option
+from common.cli import Options, command, option
 from common.errors import UserError
 from common.files.writing import write_text
 from common.reports.page import Section, page, write
@@ -131,11 +131,23 @@ def demo(papers: list[Paper], out: Path, only_page: bool) -> Path:
     return build_page(papers, out)
 
 
-@command(paper="common", name="demo")
-@option("--out", type=Path, default="runs/demo", help="Folder of the demo's runs and page.")
-@option("--paper", "only", multiple=True, metavar="NAME", help="Only this paper (may be repeated).")
-@option("--only-page", is_flag=True, help="Write the page again from the runs that are there.")
-def main(options: Any) -> None:
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions(Options):
+    """What `demo` takes."""
+
+    out: Path = option(
+        type=Path, default=Path("runs/demo"), help="Folder of the demo's runs and page."
+    )
+    only: tuple[str, ...] = option(
+        "--paper", multiple=True, metavar="NAME", help="Only this paper (may be repeated)."
+    )
+    only_page: bool = option(
+        is_flag=True, help="Write the page again from the runs that are there."
+    )
+
+
+@command(DemoOptions, paper="common", name="demo")
+def main(options: DemoOptions) -> None:
     """Train every paper's rule beside its backprop twin and write one page about it."""
     click.echo(demo(choose(options.only), options.out, options.only_page))
 

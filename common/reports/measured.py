@@ -1,4 +1,4 @@
-"""What runs on disk say about rows of targets.csv: the starred columns of
+"""What runs on disk say about rows of targets.csv: the computed columns of
 `common.reports.target_rows`."""
 
 import shlex
@@ -29,7 +29,7 @@ def measure(run: Record, metric: str) -> float:
 
 
 def recompute(rows: list[Row], results: Path) -> list[Row]:
-    """The rows with their starred columns taken from the runs in `results/<id>/seed-<s>`."""
+    """The rows with their computed columns taken from the runs in `results/<id>/seed-<s>`."""
     filled = [_measured(row, results / row.id) for row in rows]
     return [replace(row, verdict=verdict(row, filled)) for row in filled]
 

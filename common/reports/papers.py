@@ -7,6 +7,8 @@ A paper is a top-level package that holds a `paper.toml`:
     framework = "TensorFlow and PyTorch"            command = "python -m ..."
     our_row = "id in targets.csv of the number that the main README shows, or empty"
     backprop = ["ebp"]       # optional: what its runs call backprop as a rule; default ["bp"]
+    rule_option = "feedback" # optional: the option that names a run's rule; default "rule"
+    housekeeping = ["save"]    # optional: options of its scripts that change nothing that is learnt
 
     [[demo]]                 # any number: the runs of `python -m common.demo`
     label = "LRA-E"          rule = "lra_e"         # rule "bp" is the backprop twin
@@ -17,13 +19,14 @@ A paper is a top-level package that holds a `paper.toml`:
 """
 
 import importlib.util
-import tomllib
 from dataclasses import dataclass, fields
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from common.errors import UserError, unknown
+from common.files.paper_folders import content, folders, root
+
+__all__ = ["Demo", "Paper", "backprop_rules", "choose", "find_papers", "read_paper", "root"]
 
 IMPORT_NAMES = {"PyTorch": "torch", "TensorFlow": "tensorflow", "JAX": "jax"}
 
@@ -60,6 +63,8 @@ class Paper:
     arxiv: str = ""
     our_row: str = ""
     backprop: tuple[str, ...] = ("bp",)
+    rule_option: str = "rule"
+    housekeeping: tuple[str, ...] = ()
     demo: tuple[Demo, ...] = ()
 
     @property
@@ -70,34 +75,9 @@ class Paper:
         return " · ".join(part for part in (self.authors, place, identifier) if part)
 
 
-def root() -> Path:
-    """The folder that holds `common` and the papers (the checkout, or site-packages)."""
-    return Path(__file__).resolve().parents[2]
-
-
 def find_papers(folder: Path | None = None) -> list[Paper]:
-    """Every paper below `folder`, by folder name (default: ours). UserError on a bad file.
-
-    Of `root()` they are all that is in a checkout, and in site-packages, where anybody's folder may
-    hold a `paper.toml`, those that were installed together with `common`.
-    """
-    folder = folder or root()
-    found = [path for path in sorted(folder.iterdir()) if (path / "paper.toml").is_file()]
-    own = _installed() if folder == root() else set()
-    return [read_paper(path) for path in found if not own or path.name in own]
-
-
-def _installed() -> set[str]:
-    """The papers of the distribution that brought this file; none in a checkout, which is found by
-    a path, so that no distribution lists this file."""
-    try:
-        files = metadata.files("creditlab") or []
-    except metadata.PackageNotFoundError:
-        return set()
-    here = Path(__file__).resolve()
-    if not any(Path(str(file.locate())).resolve() == here for file in files):
-        return set()
-    return {file.parts[0] for file in files if file.name == "paper.toml"}
+    """Every paper below `folder` (see `paper_folders.folders`). UserError on a bad file."""
+    return [read_paper(path) for path in folders(folder or root())]
 
 
 def backprop_rules() -> set[str]:
@@ -116,27 +96,27 @@ def choose(names: tuple[str, ...] | list[str], folder: Path | None = None) -> li
 
 def read_paper(folder: Path) -> Paper:
     """Read `folder/paper.toml`. UserError names the file and the key that is wrong."""
-    path = folder / "paper.toml"
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path}: {error}") from None
+    path, found = folder / "paper.toml", content(folder)
     allowed = {field.name for field in fields(Paper)} - {"name", "folder"}
-    _check(path, "", content, allowed, {"title", "rule", "framework", "command"})
-    backprop = content.pop("backprop", list(Paper.backprop))
-    if not isinstance(backprop, list) or not all(isinstance(rule, str) for rule in backprop):
-        raise UserError(f"{path}: 'backprop' must be a list of texts")
-    frameworks = [module for name, module in IMPORT_NAMES.items() if name in content["framework"]]
+    _check(path, "", found, allowed, {"title", "rule", "framework", "command"})
+    lists = {
+        name: found.pop(name, list(getattr(Paper, name))) for name in ("backprop", "housekeeping")
+    }
+    for name, given in lists.items():
+        if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
+            raise UserError(f"{path}: {name!r} must be a list of texts")
+    if not isinstance(found.get("rule_option", ""), str):
+        raise UserError(f"{path}: 'rule_option' must be a text")
+    frameworks = [module for name, module in IMPORT_NAMES.items() if name in found["framework"]]
     demos = []
-    for number, entry in enumerate(content.pop("demo", []), start=1):
+    for number, entry in enumerate(found.pop("demo", []), start=1):
         where = f"demo {number}: "
         _check(path, where, entry, {f.name for f in fields(Demo)}, {"label", "rule", "module"})
         args = tuple(str(arg) for arg in entry.get("args", []))
         needs = tuple(entry.get("needs", frameworks))
         demos.append(Demo(entry["label"], entry["rule"], entry["module"], args, needs))
-    return Paper(
-        name=folder.name, folder=folder, demo=tuple(demos), backprop=tuple(backprop), **content
-    )
+    found |= {name: tuple(given) for name, given in lists.items()}
+    return Paper(name=folder.name, folder=folder, demo=tuple(demos), **found)
 
 
 def _check(path: Path, where: str, table: dict[str, Any], allowed: set[str], must: set[str]):

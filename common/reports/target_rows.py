@@ -1,24 +1,8 @@
 """Rows of `targets.csv`: a published number, and ours beside it.
 
-Columns of `<paper>/targets.csv` (a blank cell: unknown or none):
-
-    id            name of the row, unique in the file
-    source        table or figure of the paper
-    dataset, network, rule
-    metric        test_accuracy: last epoch's value; best_test_accuracy: best epoch's;
-                  min(test_error), max(test_accuracy): over the epochs; test_error is 100 - accuracy
-    paper         the published value; paper_spread: its published spread (standard deviation)
-    recipe        "paper", or what was shortened
-    command       the command line of one run, without seed and out
-    seeds         1 2 3
-    ours*         mean over the seeds; interval*: half width of its 95 % t interval; n*: seeds run
-    last*         mean of the last epoch's value, where the metric takes another epoch's
-    verdict*      see `common.reports.verdicts`
-    hardware*, commit*    from the runs' environment.json
-    cost          what the row costs to run, in words
-
-The starred columns come from the finished runs in `<paper>/results/<id>/seed-<s>/` and from
-nothing else (`common.reports.measured`).
+`EXPLAINED` has the columns of `<paper>/targets.csv` (`python -m common.targets columns` shows
+them); a blank cell: unknown or none. Those that are `COMPUTED` come from the finished runs in
+`<paper>/results/<id>/seed-<s>/` and from nothing else (`common.reports.measured`).
 """
 
 import csv
@@ -90,6 +74,32 @@ class Row:
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
+EXPLAINED = {
+    "id": "name of the row, unique in the file: letters, digits and . _ -",
+    "source": "table or figure of the paper; `published nowhere` for a number of one's own",
+    "dataset": "data set as a run names it: mnist, cifar10, tiny_imagenet_10",
+    "network": "network in words, as the table shows it: 784-500x2-10",
+    "rule": "learning rule as runs name it",
+    "metric": "test_accuracy: the last epoch's; best_test_accuracy: the best epoch's; "
+    "min(test_error), max(test_accuracy): over the epochs; test_error is 100 - accuracy",
+    "paper": "published value, empty where there is none",
+    "paper_spread": "its published standard deviation",
+    "recipe": "`paper` for the paper's own data, network and training, else what was shortened",
+    "command": "command line of one run, without --seed and --out",
+    "seeds": "seeds to run, with blanks between: 1 2 3",
+    "ours": "mean over the seeds run",
+    "interval": "half width of its 95 % t interval",
+    "n": "seeds run",
+    "last": "mean of the last epoch's value, where the metric takes another epoch's",
+    "verdict": "what ours says of the paper's (common/reports/verdicts.py)",
+    "hardware": "what the runs ran on",
+    "commit": "what they ran",
+    "cost": "what the row costs to run, in words",
+}
+COMPUTED = ("ours", "interval", "n", "last", "verdict", "hardware", "commit")
+"""Taken from the runs; a file that somebody writes need not have these,"""
+OPTIONAL = ("paper_spread", "cost", *COMPUTED)
+"""nor the first two of these."""
 
 
 def parse_metric(metric: str) -> Metric:
@@ -111,13 +121,14 @@ def read_targets(path: Path) -> list[Row]:
     for column in header:
         if column not in COLUMNS:
             raise UserError(f"{path}, line 1: {unknown('column', column, COLUMNS)}")
-    if missing := [column for column in COLUMNS if column not in header]:
-        raise UserError(f"{path}, line 1: the column {missing[0]} is missing")
+    if missing := [column for column in COLUMNS if column not in (*header, *OPTIONAL)]:
+        what = f"{missing[0]} is missing: {EXPLAINED[missing[0]]}"
+        raise UserError(f"{path}, line 1: the column {what}")
     rows: list[Row] = []
     for cells in reader:
         where = f"{path}, line {reader.line_num}"
         if "?" in cells or None in cells.values():
-            raise UserError(f"{where}: {len(COLUMNS)} columns expected")
+            raise UserError(f"{where}: {len(header)} columns expected")
         rows.append(_row(where, cells))
         if rows[-1].id in {row.id for row in rows[:-1]}:
             raise UserError(f"{where}, column id: {rows[-1].id!r} is there twice")
@@ -125,7 +136,7 @@ def read_targets(path: Path) -> list[Row]:
 
 
 def _row(where: str, cells: dict[str, str]) -> Row:
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"paper_spread": None}
     for column, cell in cells.items():
         try:
             values[column] = _parse(column, cell.strip())

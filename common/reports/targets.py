@@ -4,6 +4,7 @@
     python -m common.targets collect [RUNS_DIR]   copy finished runs' small files, update
     python -m common.targets update [PAPER ...]   recompute targets.csv, then the tables
     python -m common.targets tables [--check]     the generated blocks of the README files
+    python -m common.targets columns              what the columns of targets.csv are
 
 `common.reports.target_rows` documents targets.csv, `common.reports.verdicts` the verdicts. Runs
 are made in `runs/reproduce/<paper>/<id>/seed-<s>`; of each finished one four small files are kept
@@ -17,12 +18,12 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
-from common.cli import argument, command, option
+from common.cli import Options, argument, command, option
 from common.errors import UsageError, UserError, unknown
 from common.files.paths import home
 from common.files.reading import read
@@ -30,7 +31,7 @@ from common.files.writing import write_text
 from common.reports import papers
 from common.reports.measured import recompute
 from common.reports.readme_tables import papers_table, switches_table, targets_table
-from common.reports.target_rows import Row, format_targets, read_targets
+from common.reports.target_rows import COMPUTED, EXPLAINED, Row, format_targets, read_targets
 from common.runs.read_back import read_run
 
 FILES = ("config.json", "environment.json", "metrics.jsonl", "summary.json")
@@ -151,20 +152,35 @@ def reproduce(paper: papers.Paper, row_id: str, seeds: str) -> None:
         run_row(row, seed, RUNS / paper.name / row.id / f"seed-{seed}")
 
 
-@command(paper="common", name="targets")
-@argument("action", type=["reproduce", "collect", "update", "tables"])
-@argument(
-    "which",
-    metavar="PAPER",
-    required=False,
-    help="a paper's folder; for collect: the folder of the runs",
-)
-@argument("row", required=False, help="for reproduce: id of a row in the paper's targets.csv")
-@option("--seeds", default="", help="For reproduce: these seeds only.", show_default="the row's")
-@option("--check", is_flag=True, help="For tables: change nothing, fail if a file is out of date.")
-def main(options: Any) -> None:
+@dataclass(frozen=True, kw_only=True)
+class TargetsOptions(Options):
+    """What `targets` takes."""
+
+    action: str | None = argument(type=["reproduce", "collect", "update", "tables", "columns"])
+    which: str | None = argument(
+        metavar="PAPER",
+        required=False,
+        help="a paper's folder; for collect: the folder of the runs",
+    )
+    row: str | None = argument(
+        required=False, help="for reproduce: id of a row in the paper's targets.csv"
+    )
+    seeds: str = option(
+        default="", help="For reproduce: these seeds only.", show_default="the row's"
+    )
+    check: bool = option(
+        is_flag=True, help="For tables: change nothing, fail if a file is out of date."
+    )
+
+
+@command(TargetsOptions, paper="common", name="targets")
+def main(options: TargetsOptions) -> None:
     """Published numbers beside ours: reproduce a row, collect runs, update targets and tables."""
     root, action = papers.root(), options.action
+    if action == "columns":
+        for column, what in EXPLAINED.items():
+            click.echo(f"{column:<14}{'(from runs) ' if column in COMPUTED else ''}{what}")
+        return
     if options.check and action != "tables":
         raise UsageError("option --check goes with tables only")
     names = (options.which,) if options.which and action != "collect" else ()

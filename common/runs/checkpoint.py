@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from common.backends.protocols import Learner
 from common.errors import UserError
 from common.files import documents
 from common.files.paths import home
@@ -20,7 +21,7 @@ from common.files.writing import sync, write_json, writing
 FORMAT = 2
 
 
-def save(run: Path, step: int, learner: Any, document: dict, links: tuple[str, ...]) -> Path:
+def save(run: Path, step: int, learner: Learner, document: dict, links: tuple[str, ...]) -> Path:
     """Write the learner's state at a step with what the run wants to remember, and link it.
 
     Returns the checkpoint's folder; checkpoints that no link names any more are removed.
@@ -75,7 +76,7 @@ def of_run(run: Path, which: str = "best") -> Path:
     return folder
 
 
-def load(folder: Path, learner: Any) -> dict:
+def load(folder: Path, learner: Learner) -> dict:
     """Put a checkpoint into the learner and the generators; returns what the run remembered.
 
     Raises UserError where a name, a shape or a dtype differs, in either direction, and where the
@@ -134,11 +135,11 @@ def _verify(folder: Path, saved: dict[str, Any]) -> None:
     older checkpoint does not know its MD5."""
     file, known = folder / "tensors.safetensors", saved.get("md5")
     try:
-        found = known and _md5(file)
+        actual = known and _md5(file)
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror or error})") from None
-    if found != known:
-        raise UserError(f"{file}: MD5 is {found}, not {known} as written: damaged")
+    if actual != known:
+        raise UserError(f"{file}: MD5 is {actual}, not {known} as written: damaged")
 
 
 def _alike(value: Any, mine: Any) -> bool:

@@ -15,39 +15,42 @@ from typing import Any
 import filelock
 
 from common.errors import ArgumentError, UserError
-from common.files import documents
+from common.files import documents, paper_folders
 from common.files.paths import home
 from common.files.writing import writing
 from common.runs import checkpoint
 from common.runs.environment import version
+from common.runs.settings import RunSettings
+
+Configuration = Mapping[str, Any]  # name -> value of every option, as JSON has it
 
 
-def resumed(options: Any) -> Path | None:
+def resumed(settings: RunSettings) -> Path | None:
     """The run that --resume names; None without, and where it names an original's file."""
-    given = home(options.resume) if options.resume else None
+    given = home(settings.resume) if settings.resume else None
     return None if given is None or given.is_file() else given
 
 
-def choose(options: Any, name: str) -> Path:
+def choose(settings: RunSettings, name: str) -> Path:
     """The run's directory: --resume, --out, or the next free runs/<paper>/<name>-<seed>.
 
     UserError for a resumed run without a checkpoint: to resume is to go on from one.
     """
-    if run := resumed(options):
+    if run := resumed(settings):
         run = home(run)
         if checkpoint.newest(run) is None:
             raise UserError(
                 f"{run}: there is no checkpoint to resume from; nothing there was changed"
             )
         return run
-    if options.out:
-        return home(options.out)
-    base = Path("runs") / options.paper / f"{name}-{options.seed}"
-    found, again = base, 1
-    while found.exists():
+    if settings.out:
+        return home(settings.out)
+    base = Path("runs") / settings.paper / f"{name}-{settings.seed}"
+    free, again = base, 1
+    while free.exists():
         again += 1
-        found = base.with_name(f"{base.name}-{again}")
-    return found
+        free = base.with_name(f"{base.name}-{again}")
+    return free
 
 
 def lock(directory: Path) -> filelock.FileLock:
@@ -63,15 +66,17 @@ def lock(directory: Path) -> filelock.FileLock:
     return held
 
 
-def config(options: Any, name: str, dataset: str | None = None) -> dict[str, Any]:
-    """What config.json holds; dataset: as in `labels`."""
+def config(
+    settings: RunSettings, configuration: Configuration, name: str, dataset: str | None = None
+) -> dict[str, Any]:
+    """What config.json holds; configuration: every option; dataset: as in `labels`."""
     return {
         "creditlab": version(),
-        "paper": options.paper,
-        "script": options.script,
+        "paper": settings.paper,
+        "script": settings.script,
         "name": name,
-        "dataset": dataset or options.as_dict().get("dataset"),
-        "options": options.as_dict(),
+        "dataset": dataset or configuration.get("dataset"),
+        "options": dict(configuration),
     }
 
 
@@ -111,15 +116,15 @@ def set_aside(directory: Path) -> Path | None:
     if not any(path.name in names[2:] and path.stat().st_size for path in record):
         return None  # begun, and killed before its first line
     record += directory.glob("events.out.tfevents.*")
-    found, number = directory / "earlier-1", 1
-    while found.exists():
+    aside, number = directory / "earlier-1", 1
+    while aside.exists():
         number += 1
-        found = directory / f"earlier-{number}"
-    with writing(found):
-        found.mkdir()
+        aside = directory / f"earlier-{number}"
+    with writing(aside):
+        aside.mkdir()
         for path in record:
-            path.rename(found / path.name)
-    return found
+            path.rename(aside / path.name)
+    return aside
 
 
 def _essence(document: dict[str, Any]) -> dict[str, Any]:
@@ -129,20 +134,21 @@ def _essence(document: dict[str, Any]) -> dict[str, Any]:
     return {"script": document.get("script"), "name": document.get("name"), **chosen}
 
 
-def rule_of(given: Mapping[str, Any]) -> str | None:
-    """The learning rule that a run's options name, whatever its paper calls that option."""
-    names = ("rule", "learning_algorithm", "feedback", "algorithm")
-    return next((str(given[name]).lower() for name in names if given.get(name)), None)
+def rule_of(paper: str, given: Mapping[str, Any]) -> str | None:
+    """The learning rule that the options of a paper's run name, whatever it calls that option."""
+    name = given.get(paper_folders.rule_option(paper))
+    return str(name).lower() if name else None
 
 
-def labels(options: Any, name: str, dataset: str | None = None) -> dict[str, Any]:
+def labels(
+    settings: RunSettings, configuration: Configuration, name: str, dataset: str | None = None
+) -> dict[str, Any]:
     """What a report needs to tell runs apart; dataset: what was found under the name asked for."""
-    given = options.as_dict()
     return {
-        "paper": options.paper,
-        "script": options.script,
+        "paper": settings.paper,
+        "script": settings.script,
         "name": name,
-        "rule": rule_of(given),
-        "dataset": dataset or given.get("dataset"),
-        "seed": given.get("seed"),
+        "rule": rule_of(settings.paper, configuration),
+        "dataset": dataset or configuration.get("dataset"),
+        "seed": settings.seed,
     }

@@ -12,6 +12,7 @@ from typing import Any
 import common
 from common.files import documents
 from common.files.writing import write_json
+from common.runs.settings import RunSettings
 
 PACKAGES = (
     "numpy torch torchvision tensorflow keras jax jaxlib neural-tangents scikit-learn safetensors"
@@ -21,7 +22,7 @@ PARTS = ("time", "git_commit", "git_dirty", "command")  # what each part of a re
 EXACT = ("python", "packages", "hardware", "precision", "deterministic", "data")
 
 
-def now(options: Any, backend: Any, device: Any, data: Any) -> dict:
+def now(settings: RunSettings, backend: Any, device: Any, data: Any) -> dict:
     """What environment.json holds. data: has `checksums`, and `unverified` where it knows."""
     return {
         "python": platform.python_version(),
@@ -32,8 +33,8 @@ def now(options: Any, backend: Any, device: Any, data: Any) -> dict:
         "threads": backend.hardware(device)["threads"],
         "packages": {name: v for name in PACKAGES if (v := _installed(name))},
         "device": str(device),
-        "precision": options.precision,
-        "deterministic": options.deterministic,
+        "precision": settings.precision,
+        "deterministic": settings.deterministic,
         "data": dict(data.checksums),
         "unverified": sorted(getattr(data, "unverified", data.checksums)),
         **_git(),
@@ -42,18 +43,18 @@ def now(options: Any, backend: Any, device: Any, data: Any) -> dict:
     }
 
 
-def record(directory: Path, found: dict[str, Any], resumed_at: int | None) -> list[str]:
+def record(directory: Path, current: dict[str, Any], resumed_at: int | None) -> list[str]:
     """Write environment.json, at a resume with what has changed since; returns those changes."""
     path, changed = directory / "environment.json", []
     if resumed_at is not None and (before := recorded(directory)):
-        changed = differences(before, found)
+        changed = differences(before, current)
         entry = {
             "step": resumed_at,
-            **{key: found.get(key) for key in PARTS},
+            **{key: current.get(key) for key in PARTS},
             "differences": changed,
         }
-        found = before | {"resumed": [*before.get("resumed", []), entry]}
-    write_json(path, found)
+        current = before | {"resumed": [*before.get("resumed", []), entry]}
+    write_json(path, current)
     return changed
 
 
@@ -65,16 +66,16 @@ def recorded(directory: Path) -> dict[str, Any]:
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """What of the environment has changed that may change the bits of a resumed run."""
-    found = []
+    lines = []
     for key in EXACT:
         old, new = before.get(key), after.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
             for name in sorted(old.keys() | new.keys()):
                 if old.get(name) != new.get(name):
-                    found.append(f"{key} {name}: {old.get(name)} then, {new.get(name)} now")
+                    lines.append(f"{key} {name}: {old.get(name)} then, {new.get(name)} now")
         elif old != new:
-            found.append(f"{key}: {old} then, {new} now")
-    return found
+            lines.append(f"{key}: {old} then, {new} now")
+    return lines
 
 
 def version() -> str:

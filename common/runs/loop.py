@@ -3,26 +3,18 @@
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
 
 from tqdm import tqdm
 
+from common.backends.protocols import Batch, Epochs, Learner, World
 from common.credit.audit import Audits
 from common.errors import UserError
 from common.runs import checkpoint
 from common.runs.position import Position
-from common.runs.running import READ_EVERY, Sums
+from common.runs.running import READ_EVERY, RunningMetrics
+from common.runs.settings import RunSettings
 from common.runs.signals import Signals
 from common.runs.writer import Writer
-
-
-class Epochs(Protocol):
-    """Training batches, as `common.data.batches` and `common.data.torch_stream` make them."""
-
-    def __len__(self) -> int: ...
-
-    def epoch(self, epoch: int = 0, start: int = 0) -> Iterator[tuple[Any, Any]]:
-        """Those of an epoch, from batch `start`."""
 
 
 class Loop:
@@ -31,43 +23,43 @@ class Loop:
 
     def __init__(
         self,
-        options: Any,
-        learner: Any,
-        world: Any,
+        settings: RunSettings,
+        learner: Learner,
+        world: World,
         files: Writer,
         at: Position,
         best: str,
         tags: Mapping[str, str],
     ) -> None:
-        self._options, self._learner, self._world = options, learner, world
+        self._settings, self._learner, self._world = settings, learner, world
         self._files, self._at, self._metric, self._tags = files, at, best, tags
         self._started = 0.0  # when the clock was read last
         self.images = 0  # of the batch that the script has in hand
         self.signals = Signals(world)
-        self.audits = Audits(options, learner)
+        self.audits = Audits(settings.audit, settings.audit_every, settings.audit_images, learner)
 
-    def epochs(self, total: int) -> Iterator[int]:
+    def epochs(self) -> Iterator[int]:
         """As `common.runs.run.Run.epochs`."""
-        at = self._at
+        at, total = self._at, self._settings.epochs
         if at.step == 0 and at.line:
             self._end_line({})
         while at.epoch < total and not at.stopped:
             yield at.epoch
             at.epoch, at.batch = at.epoch + 1, 0
             self._finish_epoch()
-            if self.signals.told(at.step, now=True):
+            if self.signals.arrived(at.step, now=True):
                 self._answer_signal()
 
-    def batches(self, train: Epochs) -> Iterator[tuple[Any, Any]]:
+    def batches(self, train: Epochs) -> Iterator[Batch]:
         """As `common.runs.run.Run.batches`."""
-        at, audits, every = self._at, self.audits, self._options.checkpoint_every
+        at, audits, every = self._at, self.audits, self._settings.checkpoint_every
         self._started, total = time.perf_counter(), len(train)
         bar = tqdm(
             self._reading(train.epoch(at.epoch, at.batch), "training", save=True),
             desc=f"epoch {at.epoch + 1}",
             initial=at.batch,
             total=total,
-            disable=True if self._options.quiet or not self._files.main else None,
+            disable=True if self._settings.quiet or not self._files.main else None,
             leave=False,
             mininterval=0.5,
         )
@@ -78,35 +70,37 @@ class Loop:
             yield images, labels
             at.batch, at.step = at.batch + 1, at.step + 1
             if at.step % READ_EVERY == 0:
-                self._check_finite(at.sums)
+                self._check_finite(at.metrics)
             if audits.due(at.step):
                 self._started += self._audit(train)
-            told = at.batch < total and self.signals.told(at.step)
-            if told or (at.batch < total and every and at.step % every == 0):
+            arrived = at.batch < total and self.signals.arrived(at.step)
+            if arrived or (at.batch < total and every and at.step % every == 0):
                 self._clock()
                 self._files.save(at)
-                if told:
+                if arrived:
                     self._answer_signal()
         self._clock()
         if audits.asked and not audits.every and at.batch:
             self._audit(train)
 
-    def evaluate(self, name: str, batches: Iterable[tuple[Any, Any]]) -> Sums:
+    def evaluate(self, name: str, batches: Iterable[Batch]) -> RunningMetrics:
         """Loss and counts over all of `batches`, in all processes."""
-        sums = self._at.counting.nothing()
+        metrics = self._at.counting.nothing()
         for images, labels in self._reading(batches, f"evaluating ({name})"):
-            sums.add(self._learner.eval_step(images, labels), len(labels))
-        sums = self._at.counting.whole(sums)
-        self._check_finite(sums, f"of the {name} images after")
-        return sums
+            metrics.add(self._learner.eval_step(images, labels), len(labels))
+        metrics = self._at.counting.whole(metrics)
+        self._check_finite(metrics, f"of the {name} images after")
+        return metrics
 
-    def _reading(self, batches: Iterable[Any], what: str, save: bool = False) -> Iterator[Any]:
+    def _reading(self, batches: Iterable[Batch], what: str, save: bool = False) -> Iterator[Batch]:
         """The batches. UserError, with the epoch, for data that turn out to be damaged: a run
         alone writes a checkpoint first, so that it goes on where it stands once they are mended."""
         try:
             yield from batches
         except UserError as error:
-            if save and self._at.batch and self._world.size == 1:  # others would wait for the sums
+            if (
+                save and self._at.batch and self._world.size == 1
+            ):  # others would wait for the metrics
                 self._clock()
                 self._files.save(self._at)
             newest = checkpoint.newest(self._files.directory)
@@ -115,11 +109,11 @@ class Loop:
                 f"checkpoint is {newest})"
             ) from error
 
-    def _check_finite(self, sums: Sums, where: str = "in") -> None:
-        if sums.images and not math.isfinite(sums.loss):
+    def _check_finite(self, metrics: RunningMetrics, where: str = "in") -> None:
+        if metrics.images and not math.isfinite(metrics.loss):
             newest = checkpoint.newest(self._files.directory)
             raise UserError(
-                f"training stopped: the loss is {sums.loss} {where} epoch {self._at.epoch + 1}, "
+                f"training stopped: the loss is {metrics.loss} {where} epoch {self._at.epoch + 1}, "
                 f"by step {self._at.step}; the last whole checkpoint is {newest}"
             )
 
@@ -128,11 +122,11 @@ class Loop:
         now = time.perf_counter()
         self._at.epoch_seconds += now - self._started
         self._started = now
-        self._check_finite(self._at.sums)
+        self._check_finite(self._at.metrics)
 
     def _finish_epoch(self) -> None:
         at, figures = self._at, {}
-        whole = at.counting.whole(at.sums)
+        whole = at.counting.whole(at.metrics)
         if whole.images:
             figures = at.counting.figures("train", whole)
             figures["seconds"] = round(at.epoch_seconds, 4)
@@ -150,7 +144,7 @@ class Loop:
         self._files.scalars(line, self._tags)
         return self._files.main and at.improved(line, self._metric)
 
-    def _audit(self, train: Any) -> float:
+    def _audit(self, train: Epochs) -> float:
         """A line of credit angles; the seconds that it took, which are none of training's."""
         began = time.perf_counter()
         line = {"kind": "audit", "epoch": self._at.epoch, "step": self._at.step}

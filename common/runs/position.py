@@ -13,7 +13,7 @@ class Position:
     epoch       completed epochs
     batch       batches of this epoch
     step        all steps
-    sums        of this epoch's training batches, in this process
+    metrics     of this epoch's training batches, in this process
     seconds, epoch_seconds  spent in training batches: of completed epochs; of this one
     line        what the script has logged for this epoch's line
     best        metric, value and epoch of the best one so far; None before it
@@ -24,7 +24,7 @@ class Position:
         self.counting = counting
         self.epoch = epoch
         self.batch = self.step = 0
-        self.sums = counting.nothing()
+        self.metrics = counting.nothing()
         self.seconds = self.epoch_seconds = 0.0
         self.line: dict[str, Any] = {}
         self.best = best
@@ -33,7 +33,7 @@ class Position:
     def next_epoch(self) -> None:
         """The next epoch's sums and clock begin at nothing."""
         self.seconds, self.epoch_seconds = self.seconds + self.epoch_seconds, 0.0
-        self.sums = self.counting.nothing()
+        self.metrics = self.counting.nothing()
 
     def over(self, epochs: int) -> bool:
         """Whether nothing is left to do of so many epochs."""
@@ -57,7 +57,7 @@ class Position:
             "epoch": self.epoch,
             "batch": self.batch,
             "step": self.step,
-            "sums": self.counting.states(self.sums),
+            "sums": self.counting.states(self.metrics),
             "seconds": [self.seconds, self.epoch_seconds],
             "line": self.line,
             "best": self.best,
@@ -73,7 +73,7 @@ class Position:
     def go_to(self, remembered: dict[str, Any]) -> None:
         """Stand where a checkpoint was written."""
         self.epoch, self.batch, self.step = (remembered[k] for k in ("epoch", "batch", "step"))
-        self.sums.load_states(self.counting.own(remembered["sums"]))
+        self.metrics.load_states(self.counting.own(remembered["sums"]))
         self.seconds, self.epoch_seconds = remembered["seconds"]
         self.line, self.best = remembered["line"], remembered["best"]
         self.stopped = remembered["stopped"]

@@ -15,6 +15,7 @@ from typing import Any
 
 from common.errors import UserError
 from common.files import documents
+from common.files.paper_folders import rule_option
 from common.files.paths import home
 from common.files.reading import read as read_file
 from common.runs.directory import rule_of
@@ -41,7 +42,7 @@ class Record:
 
     @property
     def rule(self) -> str:
-        return str(self.summary.get("rule") or rule_of(self.options) or "?")
+        return str(self.summary.get("rule") or rule_of(self.paper, self.options) or "?")
 
     @property
     def dataset(self) -> str:
@@ -129,12 +130,23 @@ def read_run(path: str | Path) -> Record:
     lines = _lines(path / "metrics.jsonl")
     return Record(
         path=path,
-        config=documents.read(path / "config.json", documents.CONFIG),
+        config=_config(path / "config.json"),
         environment=_optional(path / "environment.json", documents.ENVIRONMENT),
         epochs=[line for line in lines if line.get("kind") == "epoch"],
         audits=[line for line in lines if line.get("kind") == "audit"],
         summary=_optional(path / "summary.json", documents.SUMMARY),
     )
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """The record of how a run was started, whose rule is a word."""
+    found = documents.read(path, documents.CONFIG)
+    option = rule_option(found["paper"])
+    if wrong := documents.fault(
+        found["options"].get(option), documents.SCALAR, f"options.{option}"
+    ):
+        raise UserError(f"{path}: {wrong}")
+    return found
 
 
 def read_runs(paths: Iterable[str | Path]) -> list[Record]:

@@ -2,40 +2,35 @@
 
 In outline (`lra_e/torch_program.py` is a whole program):
 
-    with Run(options, learner, data=data, device=device) as run:
-        for epoch in run.epochs(options.epochs):
+    settings = RunSettings.of(options)
+    with Run(settings, options.record(), learner, data=data, device=device) as run:
+        for epoch in run.epochs():
             for images, labels in run.batches(train):
                 run.add(learner.train_step(images, labels))
             run.evaluate("test", test)
 
-A learner (of any framework) has
-
-    backend                    `common.backends.torch_backend` or `common.backends.tf_backend`
-    train_step(images, labels) -> (mean loss, number correct) of the batch, as device scalars
-    eval_step(images, labels)  -> the same, changing nothing
-    state(), load_state(dict)  everything that training changes, under structural names
-    credit(images, labels)     layer -> (update, true gradient), changing nothing; for --audit
-    feedback()                 optional: layer -> (forward, feedback weights) in one layout
-    parameters()               optional: how many numbers learn
-    rule                       optional: its name, where no option of the script says it
-    counts                     optional: names of what the two steps count beside the number correct
-                               ("top5",): they return that too, and it is logged as an accuracy
+What a learner is, of any framework, `common.backends.protocols.Learner` says.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from common.backends.single_process import Alone
-from common.runs.loop import Epochs, Loop
+from common.backends.protocols import Batch, Epochs, Learner, World
+from common.backends.single_process import SingleProcess
+from common.runs.directory import Configuration
+from common.runs.loop import Loop
 from common.runs.position import Position
 from common.runs.running import Counting
+from common.runs.settings import RunSettings
 from common.runs.writer import Writer
 
 
 class Run:
     """A run directory and where the run stands in it; see the module's docstring.
 
+    settings, configuration   how the run is kept; what config.json records: name -> value of every
+           option, as JSON has it
     name   of the run, beside the script's: usually script and rule
     best   metric of the epoch's line whose highest value the link `best` keeps
            (a leading "-": whose lowest)
@@ -55,8 +50,9 @@ class Run:
 
     def __init__(
         self,
-        options: Any,
-        learner: Any,
+        settings: RunSettings,
+        configuration: Configuration,
+        learner: Learner,
         *,
         data: Any,
         device: Any,
@@ -64,16 +60,16 @@ class Run:
         best: str = "test_accuracy",
         start_epoch: int = 0,
         start_best: float | None = None,
-        world: Any = None,
+        world: World | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        self.options, self.learner, self.name = options, learner, name or options.name
-        world = world or Alone()
+        self.learner, self.name = learner, name or settings.name
+        world = world or SingleProcess()
         self._counting = Counting(learner, world)
         known = {"metric": best.lstrip("-"), "value": start_best, "epoch": start_epoch}
         self._at = Position(self._counting, start_epoch, None if start_best is None else known)
-        self._files = Writer(options, learner, data, device, self.name, world)
-        self._loop = Loop(options, learner, world, self._files, self._at, best, tags or {})
+        self._files = Writer(settings, configuration, learner, data, device, self.name, world)
+        self._loop = Loop(settings, learner, world, self._files, self._at, best, tags or {})
         self.main, self.directory = self._files.main, self._files.directory
         self.audits = self._loop.audits
 
@@ -126,27 +122,27 @@ class Run:
         """Spent in training batches so far, resumed parts included."""
         return self._at.seconds + self._at.epoch_seconds
 
-    def epochs(self, total: int) -> Iterator[int]:
-        """Epoch indices from where the run stands to total - 1; each one ends with its line,
-        its checkpoint and the answer to signals."""
-        return self._loop.epochs(total)
+    def epochs(self) -> Iterator[int]:
+        """Epoch indices from where the run stands to the last one; each one ends with its line, its
+        checkpoint and the answer to signals."""
+        return self._loop.epochs()
 
-    def batches(self, train: Epochs) -> Iterator[tuple[Any, Any]]:
+    def batches(self, train: Epochs) -> Iterator[Batch]:
         """The training batches of this epoch, from where the run stands."""
         return self._loop.batches(train)
 
     def add(self, result: Sequence[Any]) -> None:
-        """Add a training step's (mean loss, number correct, ...) to the epoch's sums."""
-        self._at.sums.add(result, self._loop.images)
+        """Add a training step's (mean loss, number correct, ...) to the epoch's metrics."""
+        self._at.metrics.add(result, self._loop.images)
 
-    def evaluate(self, name: str, batches: Iterable[tuple[Any, Any]]) -> tuple[float, ...]:
+    def evaluate(self, name: str, batches: Iterable[Batch]) -> tuple[float, ...]:
         """Mean loss and accuracy (percent) over all of `batches`; logged as <name>_loss, ...
 
         Accuracies by the learner's further counts follow.
         """
-        sums = self._loop.evaluate(name, batches)
-        self.log(**self._counting.figures(name, sums))
-        return sums.loss, *sums.shares
+        metrics = self._loop.evaluate(name, batches)
+        self.log(**self._counting.figures(name, metrics))
+        return metrics.loss, *metrics.shares
 
     def log(self, **numbers: float) -> None:
         """Add numbers to the epoch's line and to TensorBoard."""
@@ -154,7 +150,7 @@ class Run:
 
     def train_figures(self) -> tuple[float, ...]:
         """As `evaluate`, of the epoch's training batches so far, each before its update."""
-        whole = self._counting.whole(self._at.sums)
+        whole = self._counting.whole(self._at.metrics)
         return whole.loss, *whole.shares
 
     def stop(self, reason: str) -> None:
@@ -164,7 +160,9 @@ class Run:
     def stalled(self, metric: str, patience: int) -> bool:
         """Whether the last `patience` epochs brought no new best value of a metric ("-": lowest).
 
-        Known from the lines of the run alone, so a resumed run stops where an unbroken one does.
+        For a paper that stops early (BrainProp asks for Keras' definition instead,
+        `brainprop.recipes.stalled`). Known from the lines of the run alone, so a resumed run stops
+        where an unbroken one does.
         """
         sign = -1 if metric.startswith("-") else 1
         lines = [*self.history, self._at.line]

@@ -1,25 +1,27 @@
-"""Sums of loss and hits that stay on the device and are read now and then, over all processes."""
+"""Loss and hits of many batches, kept on the device and read now and then, over all processes."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from common.backends.protocols import Learner, World
+
 READ_EVERY = 256  # steps between two reads: none of them waits for the device
 
 
-class Sums:
-    """Adds up (mean loss, number correct, further counts) of batches given as device scalars.
+class RunningMetrics:
+    """Adds up (mean loss, number correct, extra counts) of batches given as device scalars.
 
     Read values are added one batch after another in float64, so that a sum does not depend on
     when it was read: a resumed run gets the bits of an unbroken one.
 
-    further   how many counts a batch has beside the number correct
+    extra   how many counts a batch has beside the number correct
     """
 
-    def __init__(self, to_floats: Callable[[Iterable[Any]], list[float]], further: int = 0) -> None:
+    def __init__(self, to_floats: Callable[[Iterable[Any]], list[float]], extra: int = 0) -> None:
         self._to_floats = to_floats
         self._pending: list[tuple[Sequence[Any], int]] = []
         self._loss = 0.0
-        self._counts = [0.0] * (1 + further)
+        self._counts = [0.0] * (1 + extra)
         self._images = 0
 
     def add(self, result: Sequence[Any], images: int) -> None:
@@ -59,57 +61,54 @@ class Sums:
 
     @property
     def shares(self) -> list[float]:
-        """The accuracy and the further counts, in percent of the images so far."""
+        """The accuracy and the extra counts, in percent of the images so far."""
         self.read()
         return [100 * c / self._images if self._images else float("nan") for c in self._counts]
 
     def state(self) -> list[float]:
         """What a checkpoint remembers, exactly: summed loss, number correct, images, the rest."""
         self.read()
-        correct, *further = self._counts
-        return [self._loss, correct, self._images, *further]
+        correct, *extra = self._counts
+        return [self._loss, correct, self._images, *extra]
 
-    def load_states(self, states: Iterable[Sequence[float]]) -> "Sums":
+    def load_states(self, states: Iterable[Sequence[float]]) -> "RunningMetrics":
         """Take over what `state` gave, added up where there are several; returns itself."""
         self._pending.clear()
-        self._loss, correct, images, *further = (
-            sum(column) for column in zip(*states, strict=True)
-        )
-        self._images, self._counts = int(images), [correct, *further]
+        self._loss, correct, images, *extra = (sum(column) for column in zip(*states, strict=True))
+        self._images, self._counts = int(images), [correct, *extra]
         return self
 
 
 class Counting:
-    """What the steps of a learner count, and how the sums of a run's processes come together.
+    """What the steps of a learner count, and how the metrics of a run's processes come together.
 
     world  as in `common.runs.run.Run`
     """
 
-    def __init__(self, learner: Any, world: Any) -> None:
+    def __init__(self, learner: Learner, world: World) -> None:
         self._to_floats, self._world = learner.backend.to_floats, world
-        self._further = tuple(getattr(learner, "counts", ()))
+        self._extra = tuple(getattr(learner, "counts", ()))
 
-    def nothing(self) -> Sums:
-        """Sums before the first batch."""
-        return Sums(self._to_floats, len(self._further))
+    def nothing(self) -> RunningMetrics:
+        """Those before the first batch."""
+        return RunningMetrics(self._to_floats, len(self._extra))
 
-    def whole(self, sums: Sums) -> Sums:
+    def whole(self, metrics: RunningMetrics) -> RunningMetrics:
         """Those of all processes added up; each of them asks for it at the same time."""
-        return self.nothing().load_states(self._world.gather(sums.state()))
+        return self.nothing().load_states(self._world.gather(metrics.state()))
 
-    def states(self, sums: Sums) -> list[list[float]]:
+    def states(self, metrics: RunningMetrics) -> list[list[float]]:
         """Those of all processes for a checkpoint; each of them asks for it at the same time."""
-        return self._world.gather(sums.state())
+        return self._world.gather(metrics.state())
 
     def own(self, stored: list[list[float]]) -> list[list[float]]:
         """This process's share of a checkpoint's `states`; the first takes what has no process."""
         return stored[self._world.rank :: self._world.size] or [self.nothing().state()]
 
-    def figures(self, name: str, sums: Sums) -> dict[str, float]:
-        """The sums under the names of a metrics line: <name>_loss, <name>_accuracy, ..."""
-        accuracy, *more = sums.shares
-        further = {
-            f"{name}_{what}_accuracy": share
-            for what, share in zip(self._further, more, strict=True)
+    def figures(self, name: str, metrics: RunningMetrics) -> dict[str, float]:
+        """The metrics under the names of a metrics line: <name>_loss, <name>_accuracy, ..."""
+        accuracy, *more = metrics.shares
+        extra = {
+            f"{name}_{what}_accuracy": share for what, share in zip(self._extra, more, strict=True)
         }
-        return {f"{name}_loss": sums.loss, f"{name}_accuracy": accuracy, **further}
+        return {f"{name}_loss": metrics.loss, f"{name}_accuracy": accuracy, **extra}

@@ -3,6 +3,8 @@
 import signal
 from typing import Any
 
+from common.backends.protocols import World
+
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 AGREE_EVERY = 16  # steps between two questions whether any process got a signal
 
@@ -13,7 +15,7 @@ class Signals:
     world  processes that train along: all of them stop at the same step
     """
 
-    def __init__(self, world: Any) -> None:
+    def __init__(self, world: World) -> None:
         self.number: int | None = None
         self._world = world
         self._handlers: dict[int, Any] = {}
@@ -33,7 +35,7 @@ class Signals:
         """SIGINT or SIGTERM; SIGINT where an exception came by itself."""
         return signal.Signals(self.number or signal.SIGINT).name
 
-    def told(self, step: int, now: bool = False) -> bool:
+    def arrived(self, step: int, now: bool = False) -> bool:
         """Whether one has come, to whichever process. Several ask each other every few steps, or
         `now`; each must ask at the same steps."""
         if self._world.size > 1:

@@ -7,11 +7,13 @@ from typing import Any
 import click
 import filelock
 
+from common.backends.protocols import Counted, Learner, World
 from common.files.writing import write_json
 from common.runs import checkpoint, directory, environment
 from common.runs.event_file import Events
 from common.runs.metrics_file import Metrics
 from common.runs.position import Position
+from common.runs.settings import RunSettings
 
 
 class Writer:
@@ -19,14 +21,21 @@ class Writer:
     (`world.main`) writes; arguments are those of `common.runs.run.Run`."""
 
     def __init__(
-        self, options: Any, learner: Any, data: Any, device: Any, name: str, world: Any
+        self,
+        settings: RunSettings,
+        configuration: directory.Configuration,
+        learner: Learner,
+        data: Any,
+        device: Any,
+        name: str,
+        world: World,
     ) -> None:
-        self._options, self._learner = options, learner
+        self._settings, self._configuration, self._learner = settings, configuration, learner
         self._data, self._dataset, self._device = data, getattr(data, "name", None), device
         self._name = name
         self._lock: filelock.FileLock | None = None
         self.main: bool = world.main
-        self.directory: Path = directory.choose(options, name)
+        self.directory: Path = directory.choose(settings, name)
 
     def hold(self) -> None:
         """Make the directory and keep other processes out. UserError where that cannot be."""
@@ -40,22 +49,22 @@ class Writer:
     def begin(self, at: Position) -> None:
         """Resume, which moves `at`, or start with a first checkpoint. UserError for a directory
         that cannot be used; SystemExit 0 for a finished run resumed."""
-        document = directory.config(self._options, self._name, self._dataset)
+        document = directory.config(self._settings, self._configuration, self._name, self._dataset)
         if about := getattr(self._data, "about", None):
             self.say(about)
-        goes_on = directory.resumed(self._options)
-        found = checkpoint.newest(self.directory) if goes_on else None
+        goes_on = directory.resumed(self._settings)
+        last = checkpoint.newest(self.directory) if goes_on else None
         if not goes_on and self.main:
             directory.refuse_another(self.directory, document)
             if earlier := directory.set_aside(self.directory):
                 self.say(f"an earlier record without checkpoints is kept in {earlier}", err=True)
-        remembered = checkpoint.load(found, self._learner) if found else None
+        remembered = checkpoint.load(last, self._learner) if last else None
         if remembered:
             # Everything is read and checked before anything of the run is touched.
-            at.check(remembered, f"{found}/state.json: run")
+            at.check(remembered, f"{last}/state.json: run")
             environment.recorded(self.directory)
             at.go_to(remembered)
-            if at.over(self._options.epochs):
+            if at.over(self._settings.epochs):
                 self._finish_again(at, remembered["metrics_bytes"])
             self.say(f"resuming {self.directory} at epoch {at.epoch}, batch {at.batch}")
         kept = remembered["metrics_bytes"] if remembered else 0
@@ -101,7 +110,7 @@ class Writer:
         return [line for line in self._metrics.lines if line["kind"] == "epoch"]
 
     def _describe(self, resumed_at: int | None) -> None:
-        now = environment.now(self._options, self._learner.backend, self._device, self._data)
+        now = environment.now(self._settings, self._learner.backend, self._device, self._data)
         for change in environment.record(self.directory, now, resumed_at):
             self.say(f"warning: bits may differ from an unbroken run: {change}", err=True)
 
@@ -115,15 +124,15 @@ class Writer:
         raise SystemExit(0)
 
     def _write_summary(self, at: Position, status: str, reason: str | None) -> None:
-        count = getattr(self._learner, "parameters", None)
+        count = self._learner.parameters() if isinstance(self._learner, Counted) else None
         summary: dict[str, Any] = {"status": status, "reason": reason}
-        summary |= directory.labels(self._options, self._name, self._dataset)
+        summary |= directory.labels(self._settings, self._configuration, self._name, self._dataset)
         summary["rule"] = summary["rule"] or getattr(self._learner, "rule", None)
         summary |= {
             "epochs": at.epoch,
             "step": at.step,
             "seconds": round(at.seconds + at.epoch_seconds, 3),
-            "parameters": count() if count else None,
+            "parameters": count,
             "final": self.history[-1] if self.history else None,
             "best": at.best,
         }

@@ -1,5 +1,5 @@
 """The optimiser's rates under the file name of the original."""
 
-from s3net.optim import quarter_rate
+from common.runs.schedules import quarters as quarter_rate
 
 __all__ = ["quarter_rate"]

@@ -5,7 +5,8 @@ against depth on the notebook's split, and over many random splits the gap betwe
 the proposed wiring with a confidence interval. Writes compare.csv, gaps.csv and compare.png.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,14 +15,22 @@ import numpy as np
 
 from common.cli import Options, command, option
 from common.cli.params import choice, nonnegative, nonnegative_int, path, positive
-from common.errors import UsageError
 from common.files.writing import write_table
-from s3net.expressibility.data import DATASETS, Data, indices, load, standardised
-from s3net.expressibility.kernel import WIRINGS, kernels, mean_squared_error, parts, predict
+from s3net.expressibility.data import DATASETS, Data, depths_of, indices, load, standardised
+from s3net.expressibility.kernel import (
+    WIRINGS,
+    Kernels,
+    kernels,
+    mean_squared_error,
+    parts,
+    predict,
+)
 
 NOTEBOOK_SPLIT = 13
-FIELDS = ("dataset", "wiring", "blocks", "K", "kernel", "split", "mse", "mse_over_ntest",
-          "accuracy", "variance")  # fmt: skip
+FIELDS = (
+    *("dataset", "wiring", "blocks", "K", "kernel", "split"),
+    *("mse", "mse_over_ntest", "accuracy", "variance"),
+)
 
 
 class Gap(NamedTuple):
@@ -68,7 +77,7 @@ def measure(
     ridge: float = 0.1,
     w_std: float = 1.5,
     b_std: float = 0.05,
-    route: Any = kernels,
+    route: Callable[..., Kernels] = kernels,
 ) -> list[dict[str, Any]]:
     """A row (FIELDS) for each wiring, depth, kernel and split: the kernel of all points is made
     once, a split takes its parts. `identity` adds the wiring proposed_with_identity."""
@@ -83,34 +92,38 @@ def measure(
             for seed, (train, test) in halves.items():
                 three = parts(whole, train, test)
                 for kind in kinds:
-                    found = predict(*three, data.y[train], ridge=ridge, kind=kind)
-                    error = mean_squared_error(found.mean, data.y[test])
-                    right = found.mean.argmax(1) == data.y[test].argmax(1)
-                    rows.append({
-                        "dataset": data.name, "wiring": name, "blocks": blocks, "K": blocks + 2,
-                        "kernel": kind, "split": seed, "mse": error,
-                        "mse_over_ntest": error / len(test),
-                        "accuracy": 100 * float(right.mean()) if data.classes else None,
-                        "variance": float(np.diag(found.covariance).mean()),
-                    })  # fmt: skip
+                    mean, covariance = predict(*three, data.y[train], ridge=ridge, kind=kind)
+                    error = mean_squared_error(mean, data.y[test])
+                    right = float((mean.argmax(1) == data.y[test].argmax(1)).mean())
+                    accuracy = 100 * right if data.classes else None
+                    known = (data.name, name, blocks, blocks + 2, kind, seed)
+                    figures = (
+                        error,
+                        error / len(test),
+                        accuracy,
+                        float(np.diag(covariance).mean()),
+                    )
+                    rows.append(dict(zip(FIELDS, (*known, *figures), strict=True)))
     return rows
 
 
 def gaps(rows: list[dict[str, Any]], test_share: float = 0.1) -> list[Gap]:
     """The residual wiring's error minus the proposed one's, paired by split."""
     errors = {(r["wiring"], r["kernel"], r["blocks"], r["split"]): r["mse"] for r in rows}
-    found = []
+    measured = []
     for kind in dict.fromkeys(r["kernel"] for r in rows):
         for blocks in dict.fromkeys(r["blocks"] for r in rows):
-            pairs = [(e, errors.get(("proposed", kind, blocks, split)))
-                     for (wiring, k, b, split), e in errors.items()
-                     if (wiring, k, b) == ("residual", kind, blocks)]  # fmt: skip
+            pairs = [
+                (error, errors.get(("proposed", kind, blocks, split)))
+                for (wiring, k, b, split), error in errors.items()
+                if (wiring, k, b) == ("residual", kind, blocks)
+            ]
             differences = np.array([a - b for a, b in pairs if b is not None])
             if len(differences):
                 mean, low, high = interval(differences, test_share)
                 wins = float((differences > 0).mean())
-                found.append(Gap(blocks, kind, len(differences), mean, low, high, wins))
-    return found
+                measured.append(Gap(blocks, kind, len(differences), mean, low, high, wins))
+    return measured
 
 
 def table(rows: list[dict[str, Any]], kind: str, what: str = "mse") -> str:
@@ -131,105 +144,60 @@ def table(rows: list[dict[str, Any]], kind: str, what: str = "mse") -> str:
     return "\n".join(lines)
 
 
-def _write(folder: Path, name: str, fields: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    write_table(folder / name, [fields, *rows])
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions(Options):
+    """What compare takes."""
+
+    dataset: str = option(
+        type=choice(*DATASETS),
+        default="diabetes",
+        help="Data: diabetes is bundled, Boston comes from --boston.",
+    )
+    boston: Path | None = option(
+        type=path, help="Boston housing as csv or npz: 13 features and the price."
+    )
+    depths: str = option(default="2:8", help="Blocks B: FIRST:LAST or a list.")
+    wirings: tuple[str, ...] = option(
+        "--wiring",
+        multiple=True,
+        type=choice(*WIRINGS),
+        default=("residual", "proposed", "dense"),
+        help="Wirings; repeat for more.",
+    )
+    identity: bool = option(
+        is_flag=True,
+        default=False,
+        help="Also the proposed wiring with the identity branch, as drawn.",
+    )
+    ridge: float = option(
+        type=nonnegative, default=0.1, help="Ridge, relative to the mean of the kernel's diagonal."
+    )
+    w_std: float = option(type=positive, default=1.5, help="Weights' deviation, sigma_w.")
+    b_std: float = option(type=nonnegative, default=0.05, help="Biases' deviation, sigma_b.")
+    standardize: bool = option(
+        is_flag=True,
+        default=False,
+        help="Features with mean 0 and variance 1 (the notebook's are raw).",
+    )
+    splits: int = option(
+        type=nonnegative_int, default=0, help="Random splits for the gap's confidence interval."
+    )
+    kind: str = option(
+        "--kernel",
+        type=choice("ntk", "nngp", "both"),
+        default="both",
+        help="Tangent kernel, Gaussian process, or both.",
+    )
+    route: str = option(
+        type=choice("numpy", "neural-tangents"),
+        default="numpy",
+        help="Closed form, or the paper's tool on JAX.",
+    )
+    out: Path = option(default=Path("runs/s3net/compare"), help="Folder of the results.")
 
 
-def depths_of(text: str) -> list[int]:
-    """ "2:8" or "2,4,8" -> numbers of blocks. UsageError otherwise."""
-    try:
-        if ":" in text:
-            first, last = (int(word) for word in text.split(":"))
-            found = list(range(first, last + 1))
-        else:
-            found = [int(word) for word in text.split(",")]
-    except ValueError:
-        found = []
-    if not found or min(found) < 1:
-        raise UsageError(
-            f"option --depths (={text}) must be blocks such as 2:8 or 2,4,8, each >= 1"
-        )
-    return found
-
-
-@command(paper="s3net", name="compare")
-@option(
-    "--dataset",
-    type=choice(*DATASETS),
-    default="diabetes",
-    original=False,
-    help="Data: diabetes is bundled, Boston comes from --boston.",
-)
-@option(
-    "--boston",
-    type=path,
-    default=None,
-    original=False,
-    help="Boston housing as csv or npz: 13 features and the price.",
-)
-@option("--depths", default="2:8", original=False, help="Blocks B: FIRST:LAST or a list.")
-@option(
-    "--wiring",
-    "wirings",
-    multiple=True,
-    type=choice(*WIRINGS),
-    original=False,
-    default=("residual", "proposed", "dense"),
-    help="Wirings; repeat for more.",
-)
-@option(
-    "--identity",
-    is_flag=True,
-    default=False,
-    original=False,
-    help="Also the proposed wiring with the identity branch, as drawn.",
-)
-@option(
-    "--ridge",
-    type=nonnegative,
-    default=0.1,
-    original=False,
-    help="Relative to the mean of the kernel's diagonal.",
-)
-@option("--w-std", type=positive, default=1.5, original=False, help="sigma_w.")
-@option("--b-std", type=nonnegative, default=0.05, original=False, help="sigma_b.")
-@option(
-    "--standardize",
-    is_flag=True,
-    default=False,
-    original=False,
-    help="Features with mean 0 and variance 1 (the notebook's are raw).",
-)
-@option(
-    "--splits",
-    type=nonnegative_int,
-    default=0,
-    original=False,
-    help="Random splits for the gap's confidence interval.",
-)
-@option(
-    "--kernel",
-    "kind",
-    type=choice("ntk", "nngp", "both"),
-    default="both",
-    original=False,
-    help="Tangent kernel, Gaussian process, or both.",
-)
-@option(
-    "--route",
-    type=choice("numpy", "neural-tangents"),
-    default="numpy",
-    original=False,
-    help="Closed form, or the paper's tool on JAX.",
-)
-@option(
-    "--out",
-    type=path,
-    default=Path("runs/s3net/compare"),
-    original=False,
-    help="Folder of the results.",
-)
-def main(options: Options) -> None:
+@command(CompareOptions, paper="s3net", name="compare")
+def main(options: CompareOptions) -> None:
     """Compare the wirings of infinitely wide networks by kernel regression."""
     from s3net.expressibility.plots import compared
 
@@ -240,27 +208,39 @@ def main(options: Options) -> None:
     if options.route == "neural-tangents":
         from s3net.expressibility.tangents import kernels as route  # noqa: F811
     kinds = ("ntk", "nngp") if options.kind == "both" else (options.kind,)
-    words = {"identity": options.identity, "ridge": options.ridge, "w_std": options.w_std,
-             "b_std": options.b_std, "route": route}  # fmt: skip
-    splits = (NOTEBOOK_SPLIT, *range(1000, 1000 + options.splits))
-    rows = measure(data, options.wirings, depths, splits, kinds, **words)
+    rows = measure(
+        data,
+        options.wirings,
+        depths,
+        (NOTEBOOK_SPLIT, *range(1000, 1000 + options.splits)),
+        kinds,
+        identity=options.identity,
+        ridge=options.ridge,
+        w_std=options.w_std,
+        b_std=options.b_std,
+        route=route,
+    )
     once = [row for row in rows if row["split"] == NOTEBOOK_SPLIT]
-    found = gaps([row for row in rows if row["split"] != NOTEBOOK_SPLIT])
-    _write(options.out, "compare.csv", FIELDS, ([row[f] for f in FIELDS] for row in rows))
-    _write(options.out, "gaps.csv", (*Gap._fields, "significant"),
-           ([*gap, gap.significant] for gap in found))  # fmt: skip
-    compared(once, found, options.out / "compare.png")
-    click.echo(f"{data.name}: test MSE, split {NOTEBOOK_SPLIT} (in brackets the notebook's: "
-               "divided by the test points once more)")  # fmt: skip
+    differences = gaps([row for row in rows if row["split"] != NOTEBOOK_SPLIT])
+    write_table(options.out / "compare.csv", [FIELDS, *(row.values() for row in rows)])
+    head = (*Gap._fields, "significant")
+    write_table(options.out / "gaps.csv", [head, *((*gap, gap.significant) for gap in differences)])
+    compared(once, differences, options.out / "compare.png")
+    click.echo(
+        f"{data.name}: test MSE, split {NOTEBOOK_SPLIT} (in brackets the notebook's: divided by "
+        "the test points once more)"
+    )
     for kind in kinds:
         click.echo(f"\n{kind.upper()}\n{table(once, kind)}")
         if data.classes:
             click.echo(f"accuracy, %\n{table(once, kind, 'accuracy')}")
-    for gap in found:
+    for gap in differences:
         verdict = "significant" if gap.significant else "not significant"
         limits = f"[{gap.low:.4g}, {gap.high:.4g}]"
-        click.echo(f"gap residual - proposed, {gap.kernel}, B = {gap.blocks}: {gap.mean:.4g} "
-                   f"{limits} over {gap.splits} splits, {verdict}")  # fmt: skip
+        click.echo(
+            f"gap residual - proposed, {gap.kernel}, B = {gap.blocks}: {gap.mean:.4g} {limits} "
+            f"over {gap.splits} splits, {verdict}"
+        )
     click.echo(options.out / "compare.png")
 
 

@@ -5,12 +5,29 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common.errors import ArgumentError
+from common.errors import ArgumentError, UsageError
 from common.files.paths import home
 from s3net.expressibility.kernel import Array
 
 DATASETS = ("diabetes", "boston", "digits")
 TEST_SHARE = 0.1
+
+
+def depths_of(text: str) -> list[int]:
+    """ "2:8" or "2,4,8" -> numbers of blocks or neurons. UsageError otherwise."""
+    try:
+        if ":" in text:
+            first, last = (int(word) for word in text.split(":"))
+            depths = list(range(first, last + 1))
+        else:
+            depths = [int(word) for word in text.split(",")]
+    except ValueError:
+        depths = []
+    if not depths or min(depths) < 1:
+        raise UsageError(
+            f"option --depths (={text}) must be such as 2:8 or 2,4,8, whole numbers >= 1"
+        )
+    return depths
 
 
 class Data(NamedTuple):
@@ -20,15 +37,6 @@ class Data(NamedTuple):
     x: Array
     y: Array
     classes: bool = False
-
-
-class Halves(NamedTuple):
-    """A split."""
-
-    x_train: Array
-    y_train: Array
-    x_test: Array
-    y_test: Array
 
 
 def load(name: str, boston: Path | None = None) -> Data:
@@ -47,20 +55,18 @@ def load(name: str, boston: Path | None = None) -> Data:
         x, labels = datasets.load_digits(return_X_y=True)
         return Data(name, x / 16, np.eye(10)[labels] - 0.1, True)
     if boston is None:
-        raise ArgumentError("boston", "is missing: dataset boston needs a file (csv or npz "
-                         "with 13 features and the price); no library ships it")  # fmt: skip
+        raise ArgumentError(
+            "boston",
+            "is missing: dataset boston needs a file (csv or npz with 13 features and the price); "
+            "no library ships it",
+        )
     x, y = _read_boston(boston)
     return Data(name, x, y)
 
 
-def split(data: Data, seed: int = 13) -> Halves:
-    """A tenth for the test, drawn by scikit-learn; seed 13 is the notebook's."""
-    train, test = indices(len(data.x), seed)
-    return Halves(data.x[train], data.y[train], data.x[test], data.y[test])
-
-
-def indices(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(train, test) of the same split of so many points."""
+def indices(count: int, seed: int = 13) -> tuple[np.ndarray, np.ndarray]:
+    """(train, test): a tenth of so many points for the test, drawn by scikit-learn; seed 13 is the
+    notebook's."""
     from sklearn.model_selection import train_test_split
 
     train, test = train_test_split(np.arange(count), test_size=TEST_SHARE, random_state=seed)
@@ -90,8 +96,11 @@ def _read_boston(path: Path) -> tuple[Array, Array]:
         raise ArgumentError("boston", f"(={path}): cannot be read ({error})") from None
     finite = np.isfinite(x).all() and np.isfinite(y).all()
     if x.ndim != 2 or x.shape[1] != 13 or len(x) != len(y) or not finite:
-        raise ArgumentError("boston", f"(={path}): must hold 13 features and the price a row, "
-                        f"finite numbers all, not {x.shape}")  # fmt: skip
+        raise ArgumentError(
+            "boston",
+            f"(={path}): must hold 13 features and the price a row, finite numbers all, not "
+            f"{x.shape}",
+        )
     return x, y
 
 

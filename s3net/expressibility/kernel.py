@@ -52,9 +52,8 @@ class State:
     same: bool
 
     def __add__(self, other: "State") -> "State":
-        return State(
-            self.q + other.q, self.t + other.t, self.v + other.v, self.w + other.w, self.same
-        )
+        q, t = self.q + other.q, self.t + other.t
+        return State(q, t, self.v + other.v, self.w + other.w, self.same)
 
     def scaled(self, factor: float) -> "State":
         """Of values times the root of `factor`."""
@@ -64,8 +63,8 @@ class State:
         """After a dense layer."""
         scale, shift = w_std**2, b_std**2
         q = scale * self.q + shift
-        return State(q, q + scale * self.t, scale * self.v + shift, scale * self.w + shift,
-                     self.same)  # fmt: skip
+        v, w = (scale * variance + shift for variance in (self.v, self.w))
+        return State(q, q + scale * self.t, v, w, self.same)
 
     def relu(self) -> "State":
         """After a ReLU."""

@@ -13,14 +13,14 @@ def available() -> str:
     """Why this route cannot be taken here; "" if it can."""
     from importlib import metadata
 
-    found = {}
+    versions = {}
     for name in ("jax", "neural-tangents"):
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             return f"{name} is not installed"
-    if tuple(int(part) for part in found["jax"].split(".")[:2]) >= (0, 6):
-        return f"jax {found['jax']} is too new for neural-tangents 0.6.5: it needs jax<0.6"
+    if tuple(int(part) for part in versions["jax"].split(".")[:2]) >= (0, 6):
+        return f"jax {versions['jax']} is too new for neural-tangents 0.6.5: it needs jax<0.6"
     return ""
 
 
@@ -79,5 +79,5 @@ def kernels(
     with enable_x64():
         _, _, kernel_fn = stax.serial(dense(), *body, *last, dense(1))
         right = None if other is None else np.asarray(other, np.float64)
-        found = kernel_fn(np.asarray(x, np.float64), right, ("nngp", "ntk"))
-        return Kernels(np.asarray(found.nngp), np.asarray(found.ntk))
+        both = kernel_fn(np.asarray(x, np.float64), right, ("nngp", "ntk"))
+        return Kernels(np.asarray(both.nngp), np.asarray(both.ntk))

@@ -22,9 +22,10 @@ import click
 import numpy as np
 
 from common.cli import Options, command, option
-from common.cli.params import choice, path
-from common.errors import ArgumentError, UsageError
+from common.cli.params import choice
+from common.errors import ArgumentError
 from common.files.writing import write_table
+from s3net.expressibility.data import depths_of
 from s3net.expressibility.kernel import Array
 from s3net.topology import wire
 
@@ -86,34 +87,23 @@ def rate(depths: list[int], errors: list[float]) -> float:
     return float(-np.polyfit(np.log(depths), np.log(errors), 1)[0])
 
 
-@command(paper="s3net", name="universality")
-@option(
-    "--function",
-    type=choice(*FUNCTIONS),
-    default="sin",
-    original=False,
-    help="What is approximated.",
-)
-@option("--depths", default="2,4,8,16,32,64,128", original=False, help="Numbers of neurons.")
-@option(
-    "--out",
-    type=path,
-    default=Path("runs/s3net/universality"),
-    original=False,
-    help="Folder of the results.",
-)
-def main(options: Options) -> None:
+@dataclass(frozen=True, kw_only=True)
+class UniversalityOptions(Options):
+    """What universality takes."""
+
+    function: str = option(type=choice(*FUNCTIONS), default="sin", help="What is approximated.")
+    depths: str = option(default="2,4,8,16,32,64,128", help="Numbers of neurons.")
+    out: Path = option(default=Path("runs/s3net/universality"), help="Folder of the results.")
+
+
+@command(UniversalityOptions, paper="s3net", name="universality")
+def main(options: UniversalityOptions) -> None:
     """Build the one-neuron-wide network for a function and measure its error against depth."""
     from common.reports.figures import COLOURS
-    from s3net.expressibility.plots import panels, write
+    from s3net.expressibility.plots import panels
+    from s3net.plots import save
 
-    try:
-        depths = [int(word) for word in options.depths.split(",")]
-    except ValueError:
-        depths = [0]
-    if min(depths) < 1:
-        raise UsageError(f"option --depths (={options.depths}) must be whole numbers >= 1, such as "
-                         "2,4,8")  # fmt: skip
+    depths = depths_of(options.depths)
     f, a, b, bend = FUNCTIONS[options.function]
     errors = [largest_error(options.function, depth) for depth in depths]
     table = [("depth", "largest_error"), *zip(depths, errors, strict=True)]
@@ -131,7 +121,7 @@ def main(options: Options) -> None:
         axes[1].loglog(depths, bound, ":", color="0.4", label="bound, 1 / depth²")
     axes[1].set_xlabel("depth = neurons")
     axes[1].legend(frameon=False, fontsize=8)
-    write(figure, options.out / f"{options.function}.png")
+    save(figure, options.out / f"{options.function}.png")
     for depth, error in zip(depths, errors, strict=True):
         click.echo(f"{depth:>5} neurons: largest error {error:.3g}")
     if len(set(depths)) > 1:

@@ -1,8 +1,8 @@
 """An image folder as one lmdb file: `python -m s3net.imagenet.folder2lmdb -d FOLDER -o FILE`."""
 
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -13,59 +13,74 @@ from common.errors import UsageError
 COMMIT_BYTES = 64 << 20  # what a transaction holds in memory, at most
 
 
-@command(paper="s3net", name="folder2lmdb")
-@option("-d", "--dataset", type=path, default=None, help="Folder with a folder a class.")
-@option("-o", "--outpath", type=path, default=None, help="The lmdb file to write.")
-@option(
-    "--commit-every",
-    type=positive_int,
-    default=5000,
-    original=False,
-    help="Images after which what is written is safe from a crash, at most.",
-)
-@option(
-    "--check/--no-check",
-    default=True,
-    show_default=False,
-    original=False,
-    help="Decode every image before it is stored (default: yes).",
-)
-@option("--quiet/--no-quiet", default=False, show_default=False, original=False,
-        help="No progress bar.")  # fmt: skip
-def main(options: Options) -> None:
+@dataclass(frozen=True, kw_only=True)
+class ConvertOptions(Options):
+    """What folder2lmdb takes."""
+
+    dataset: Path | None = option(
+        "-d", "--dataset", type=path, help="Folder with a folder a class."
+    )
+    outpath: Path | None = option("-o", "--outpath", type=path, help="The lmdb file to write.")
+    commit_every: int = option(
+        type=positive_int,
+        default=5000,
+        original=False,
+        help="Images after which what is written is safe from a crash, at most.",
+    )
+    check: bool = option(
+        "--check/--no-check",
+        default=True,
+        show_default=False,
+        original=False,
+        help="Decode every image before it is stored (default: yes).",
+    )
+    quiet: bool = option(
+        "--quiet/--no-quiet",
+        default=False,
+        show_default=False,
+        original=False,
+        help="No progress bar.",
+    )
+
+
+@command(ConvertOptions, paper="s3net", name="folder2lmdb")
+def main(options: ConvertOptions) -> None:
     """Store the files of an image folder, as they are, in one lmdb file.
 
     The same command goes on where an earlier one was broken off.
     """
-    for name in ("dataset", "outpath"):
-        if getattr(options, name) is None:
-            raise UsageError(f"option --{name} is missing")
+    if options.dataset is None:
+        raise UsageError("option --dataset is missing")
+    if options.outpath is None:
+        raise UsageError("option --outpath is missing")
     if not options.dataset.is_dir():
         raise UsageError(f"option --dataset (={options.dataset}) must be a folder")
     if options.outpath.is_dir():
         raise UsageError(f"option --outpath (={options.outpath}) is a folder, not a file")
-    convert(options)
+    convert(
+        options.dataset,
+        options.outpath,
+        commit_every=options.commit_every,
+        check=options.check,
+        quiet=options.quiet,
+    )
 
 
-def convert(options: Any) -> None:
-    """What the command does."""
+def convert(folder: Path, file: Path, *, commit_every: int, check: bool, quiet: bool) -> None:
+    """Write the images of a folder into an lmdb file, or go on with it.
+
+    commit_every: images after which what is written is safe; check: decode each one before it is
+    stored; quiet: no progress bar. UsageError for a folder of halves and for a file of other
+    images, UserError for what cannot be read or written.
+    """
     from tqdm import tqdm
 
     from common.data.image_folder import one_half
     from common.data.pixels import decode_bytes
     from common.files.reading import damaged, read
     from common.files.writing import writing
-    from s3net.imagenet.records import (
-        LABELS,
-        META,
-        library,
-        open_file,
-        pack,
-        read_meta,
-        write_meta,
-    )  # fmt: skip
+    from s3net.imagenet.records import LABELS, META, library, open_file, pack, read_meta, write_meta
 
-    folder, file = options.dataset, options.outpath
     split, classes, listing = one_half(folder)
     if {"train", "val"} <= set(classes):
         raise UsageError(
@@ -90,7 +105,7 @@ def convert(options: Any) -> None:
         if done:
             click.echo(f"{file}: {done} of {len(split)} images are there already")
         todo = range(done, len(split))
-        bar = tqdm(todo, initial=done, total=len(split), disable=True if options.quiet else None)
+        bar = tqdm(todo, initial=done, total=len(split), disable=True if quiet else None)
         full = library().Error  # lmdb's own, where the disk or the map is full
         with writing(file, full):
             transaction, waiting = environment.begin(write=True), 0
@@ -98,12 +113,12 @@ def convert(options: Any) -> None:
                 for i in bar:
                     source = split.paths[i]
                     image = read(source)
-                    if options.check:
+                    if check:
                         decode_bytes(image, source)
                     name = str(Path(source).relative_to(folder))
                     transaction.put(str(i).encode(), pack(image, int(split.labels[i]), name))
                     done, waiting = i + 1, waiting + len(image)
-                    if done % options.commit_every == 0 or waiting >= COMMIT_BYTES:
+                    if done % commit_every == 0 or waiting >= COMMIT_BYTES:
                         write_meta(transaction, about | {"done": done})
                         transaction.commit()
                         transaction, waiting = environment.begin(write=True), 0

@@ -30,8 +30,12 @@ from common.files.reading import damaged
 FORMAT = "creditlab images 1"
 HEAD = struct.Struct("<IIH")
 META, LABELS = b"__meta__", b"__labels__"
-ABOUT = documents.table(images=documents.COUNT, done=documents.COUNT, listing=documents.TEXT,
-                        classes=documents.many(documents.TEXT))  # fmt: skip
+ABOUT = documents.table(
+    images=documents.COUNT,
+    done=documents.COUNT,
+    listing=documents.TEXT,
+    classes=documents.many(documents.TEXT),
+)
 
 
 def pack(image: bytes, label: int, name: str) -> bytes:
@@ -142,10 +146,10 @@ class Reader:
         for (process, _), inherited in list(cls._open.items()):
             if process != os.getpid():  # the parent keeps its own
                 inherited.environment.close()
-        found = cls._open.get(key)
-        if found is None:
-            found = cls._open[key] = cls(path)
-        return found
+        reader = cls._open.get(key)
+        if reader is None:
+            reader = cls._open[key] = cls(path)
+        return reader
 
 
 class Records:
@@ -184,11 +188,11 @@ class Records:
 
     def take(self, indices: Sequence[int] | np.ndarray) -> "Records":
         """The images at `indices`, in that order."""
-        found = Records.__new__(Records)
-        found.__dict__ |= self.__getstate__()
+        part = Records.__new__(Records)
+        part.__dict__ |= self.__getstate__()
         chosen = np.asarray(indices, dtype=np.int64)
-        found.indices, found.labels = self.indices[chosen], self.labels[chosen]
-        return found
+        part.indices, part.labels = self.indices[chosen], self.labels[chosen]
+        return part
 
     def limit(self, n: int | None, argument: str = "limit_train") -> "Records":
         """As `common.data.datasets.Split.limit`."""
@@ -202,8 +206,8 @@ class Records:
         except ValueError as error:
             raise damaged(self.path, f"image {where} is damaged: {error}") from None
         if label != self.labels[index]:
-            raise damaged(self.path, f"image {where} ({name}) is of class {label}, not of "
-                                     f"{self.labels[index]}")  # fmt: skip
+            problem = f"is of class {label}, not of {self.labels[index]}"
+            raise damaged(self.path, f"image {where} ({name}) {problem}")
         return decode_bytes(image, f"{self.path}: image {where} ({name})")
 
     def _open(self) -> Any:

@@ -5,19 +5,17 @@ The recipe is the original's (s3net, imagenet 6): random crops of 224, SGD with 
 `torchrun --nproc-per-node 4 -m s3net.imagenet.train DATA`.
 """
 
-from common.cli import Options, command
-from s3net.imagenet.options import imagenet_options, settle
+from common.cli import command
+from s3net.imagenet.options import TrainOptions
 
 
-@command(paper="s3net", name="train")
-@imagenet_options(arch="s3net_new_big2", epochs=180, batch=156)
-def main(options: Options) -> None:
+@command(TrainOptions, paper="s3net", name="train")
+def main(options: TrainOptions) -> None:
     """Train S3, or any network of torchvision, on ImageNet (Fan et al., table V)."""
-    settle(options)
     if options.evaluate:
-        from s3net.imagenet.validation import centre
+        from s3net.imagenet.evaluate import evaluate
 
-        centre(options)
+        evaluate(options, options.resume, "centre")
     else:
         from s3net.imagenet.program import train
 

@@ -5,25 +5,16 @@ latter, or a safetensors file. The options are those of the training script; tho
 training needs have no effect.
 """
 
-from common.cli import Options, command, option
-from common.cli.params import path
-from s3net.imagenet.options import imagenet_options, settle
+from common.cli import command
+from s3net.imagenet.options import ImageNetOptions, TenCropsOptions
 
 
-@command(paper="s3net", name="validate_10crop")
-@imagenet_options(
-    arch="s3net_new1",
-    epochs=150,
-    batch=64,
-    without=("out", "resume", "allow_change", "audit", "audit_every", "checkpoint_every"),
-)
-@option("--resume", "weights", type=path, default=None, help="The trained network.")
-def main(options: Options) -> None:
+@command(TenCropsOptions, paper="s3net", name="validate_10crop")
+def main(options: ImageNetOptions) -> None:
     """Print a network's accuracies, its logits averaged over ten crops of each image."""
-    settle(options)
-    from s3net.imagenet.validation import ten_crops
+    from s3net.imagenet.evaluate import evaluate
 
-    ten_crops(options)
+    evaluate(options, options.weights, "ten")
 
 
 if __name__ == "__main__":

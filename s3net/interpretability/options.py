@@ -1,31 +1,35 @@
-"""What the two commands have in common on the command line."""
+"""What the two commands have in common on the command line; no framework."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from common.cli import option
-from common.cli.params import Device, batch, path, positive_int, side, together
-from s3net.tinyimagenet.models import SMALL
+from common.cli import Options, option
+from common.cli.params import Device, batch, path, positive_int, side
+from s3net.tinyimagenet.recipes import SMALL
 
 
-def study_options(out: str) -> Callable:
-    """A decorator: photos, networks, and where the results go."""
+@dataclass(frozen=True, kw_only=True)
+class StudyOptions(Options):
+    """Photos and networks; `out`, where the results go, has a default of each command."""
 
-    return together(
-        option("--images", type=path, required=True, help="Folder of photographs.",
-               original=False),
-        option("--model", "models", multiple=True, default=SMALL, original=False,
-               metavar="NAME[=FILE]",
-               help="Network: a small one of ours, one of torchvision, or any of them "
-               "with your weights (safetensors, .pth, run directory). Repeat for more."),
-        option("--image-size", type=side, default=None, original=False,
-               help="Side of the images (default: the network's, else 224)."),
-        option("--limit", type=positive_int, default=None, original=False,
-               help="The first so many photographs only."),
-        option("--batch-size", type=batch, default=10, original=False,
-               help="Photographs a pass."),
-        option("--device", type=Device(), default="auto", original=False,
-               help="cpu, cuda, cuda:1 or an index."),
-        option("--out", type=path, default=Path(out), original=False,
-               help="Folder of the results."),
-    )  # fmt: skip
+    images: Path = option(type=path, required=True, help="Folder of photographs.")
+    models: tuple[str, ...] = option(
+        "--model",
+        multiple=True,
+        default=SMALL,
+        metavar="NAME[=FILE]",
+        help="Network: a small one of ours, one of torchvision, or any of them with your weights "
+        "(safetensors, .pth, run directory). Repeat for more.",
+    )
+    image_size: int | None = option(
+        type=side, help="Side of the images (default: the network's, else 224)."
+    )
+    limit: int | None = option(type=positive_int, help="The first so many photographs only.")
+    batch_size: int = option(type=batch, default=10, help="Photographs a pass.")
+    device: str | int = option(type=Device(), default="auto", help="cpu, cuda, cuda:1 or an index.")
+
+
+def results(folder: str) -> Any:
+    """The field `out`: where a command's results go."""
+    return option(default=Path(folder), help="Folder of the results.")

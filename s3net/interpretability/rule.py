@@ -14,7 +14,7 @@ the value before an in-place ReLU overwrites it. Interpolation is linear: maps o
 added first and enlarged once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -42,7 +42,7 @@ class BiasGradient:
 
 @dataclass
 class FullGrad:
-    """What `fullgrad` found for N images."""
+    """What `fullgrad` says of N images."""
 
     saliency: Tensor  # (N, 1, H, W), not rescaled
     logits: Tensor  # (N, classes)
@@ -64,7 +64,7 @@ def biases(model: nn.Module) -> dict[str, Tensor]:
 
     Raises UserError for a batch norm without running statistics: it is not affine in one image.
     """
-    found = {}
+    effective = {}
     for name, layer in model.named_modules():
         if isinstance(layer, _BatchNorm):
             if layer.running_mean is None or layer.running_var is None:
@@ -73,10 +73,10 @@ def biases(model: nn.Module) -> dict[str, Tensor]:
             if layer.weight is not None:
                 slope = slope * layer.weight
             shift = -layer.running_mean * slope
-            found[name] = (shift if layer.bias is None else shift + layer.bias).detach()
+            effective[name] = (shift if layer.bias is None else shift + layer.bias).detach()
         elif isinstance(layer, (_ConvNd, nn.Linear)) and layer.bias is not None:
-            found[name] = layer.bias.detach()
-    return found
+            effective[name] = layer.bias.detach()
+    return effective
 
 
 @contextmanager
@@ -116,7 +116,9 @@ class _Collector:
         self.layers: list[tuple[int, BiasGradient]] = []
         self.details = details
 
-    def watch(self, order: int, name: str, bias: Tensor, last: bool):
+    def watch(
+        self, order: int, name: str, bias: Tensor, last: bool
+    ) -> Callable[[nn.Module, object, Tensor], None]:
         """A forward hook; `last`: channels are the last axis (linear), else axis 1."""
 
         def hook(_module: nn.Module, _inputs: object, output: Tensor) -> None:
@@ -154,10 +156,10 @@ def fullgrad(
     with torch.enable_grad(), ExitStack() as stack:
         stack.enter_context(frozen(model))
         x = images.detach().clone().requires_grad_()
-        found = _Collector(x, details)
+        collector = _Collector(x, details)
         modules = dict(model.named_modules())
         for order, (name, bias) in enumerate(biases(model).items()):
-            hook = found.watch(order, name, bias, isinstance(modules[name], nn.Linear))
+            hook = collector.watch(order, name, bias, isinstance(modules[name], nn.Linear))
             stack.callback(modules[name].register_forward_hook(hook).remove)
         logits = model(x * 1)  # a model that begins with an in-place layer may not write on a leaf
         chosen = (
@@ -167,10 +169,10 @@ def fullgrad(
         (gradient,) = torch.autograd.grad(value, x)
     with torch.no_grad():
         product = (gradient * images).detach()
-        total = found.total + product.flatten(1).sum(1, dtype=torch.float64)
+        total = collector.total + product.flatten(1).sum(1, dtype=torch.float64)
         saliency = spread(product.abs(), product.new_ones(product.shape[1]))
         size = tuple(images.shape[2:])
-        for map_ in found.by_size.values():
+        for map_ in collector.by_size.values():
             saliency += F.interpolate(map_, size, mode="bilinear", align_corners=True)
-    layers = [layer for _, layer in sorted(found.layers, key=lambda pair: pair[0])]
+    layers = [layer for _, layer in sorted(collector.layers, key=lambda pair: pair[0])]
     return FullGrad(saliency, logits.detach(), chosen, gradient, total, layers)

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
+from s3net.tasks import IMAGENET
+
 PERCENTILES = tuple(range(99, 79, -1))
 """Of the Dice curve: 99, 98, ..., 80."""
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 BACK = (4.3668, 4.4643, 4.4444)
-"""The original's rounded 1 / STD: its way back from normalised to plain pixels."""
+"""The original's rounded 1 / IMAGENET.std: its way back from normalised to plain pixels."""
 
 
 def segment(saliency: np.ndarray, percentiles: np.ndarray) -> np.ndarray:
@@ -59,10 +60,11 @@ def red_mask(path: str | Path, size: int) -> np.ndarray:
 def red_round_trip(pixels: np.ndarray) -> np.ndarray:
     """bool `(H, W)` of uint8 `(H, W, 3)`: red above 0 after normalising and, by rounded
     constants, back again; in float32, as the original. Object pixels without red are lost."""
+    mean, std = IMAGENET.mean[0], IMAGENET.std[0]
     red = pixels[..., 0].astype(np.float32) / np.float32(255)
-    normal = (red - np.float32(MEAN[0])) / np.float32(STD[0])
-    # The way back is a Normalize of mean -MEAN/STD and deviation 1/STD.
-    there = (normal + np.float32(MEAN[0] / STD[0])) / np.float32(BACK[0])
+    normal = (red - np.float32(mean)) / np.float32(std)
+    # The way back is a Normalize of mean -mean/std and deviation 1/std.
+    there = (normal + np.float32(mean / std)) / np.float32(BACK[0])
     return there > 0
 
 

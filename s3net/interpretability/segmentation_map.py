@@ -6,53 +6,48 @@ overlap (Dice) at percentiles 99 to 80, beside that of a blob in the centre, whi
 Writes segmentation.png, dice.png and dice.csv.
 """
 
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from pathlib import Path
 
 import click
 import numpy as np
 
-from common.cli import Options, command, option
-from common.cli.params import Number, path
+from common.cli import command, option
+from common.cli.params import Number, path, positive_int
 from common.errors import UsageError
 from common.files.writing import write_table
-from s3net.interpretability.options import study_options
-
-percent = Number(float, 0, 100)
+from s3net.interpretability.options import StudyOptions, results
 
 
-@command(paper="s3net", name="segmentation_map")
-@study_options("runs/s3net/segmentation")
-@option(
-    "--masks",
-    type=path,
-    required=True,
-    original=False,
-    help="Folder of cut-outs, named as the photographs begin.",
-)
-@option(
-    "--percentile",
-    type=percent,
-    default=90,
-    original=False,
-    help="Of a map, above which the figure is white.",
-)
-@option(
-    "--dice-percentiles",
-    default="99:80",
-    original=False,
-    metavar="FIRST:LAST",
-    help="Of the Dice curve, in steps of one.",
-)
-@option(
-    "--red-mask",
-    is_flag=True,
-    default=False,
-    original=False,
-    help="Masks as the original made them: the red channel only (its defect).",
-)
-@option("--rows", type=Number(int, 1), default=4, original=False, help="Photographs in the figure.")
-def main(options: Options) -> None:
+@dataclass(frozen=True, kw_only=True)
+class SegmentationOptions(StudyOptions):
+    """What segmentation_map takes."""
+
+    out: Path = results("runs/s3net/segmentation")
+    masks: Path = option(
+        type=path, required=True, help="Folder of cut-outs, named as the photographs begin."
+    )
+    percentile: float = option(
+        type=Number(float, 0, 100),
+        default=90.0,
+        help="Percentile of a map above which the figure is white.",
+    )
+    dice_percentiles: str = option(
+        default="99:80",
+        metavar="FIRST:LAST",
+        help="Percentiles of the Dice curve, in steps of one.",
+    )
+    red_mask: bool = option(
+        is_flag=True,
+        default=False,
+        help="Masks as the original made them: the red channel only (its defect).",
+    )
+    rows: int = option(type=positive_int, default=4, help="Photographs in the figure.")
+
+
+@command(SegmentationOptions, paper="s3net", name="segmentation_map")
+def main(options: SegmentationOptions) -> None:
     """Threshold saliency maps and measure how well they cover the object."""
     from common.backends import torch_backend
     from s3net.interpretability.fullgrad import report
@@ -63,17 +58,13 @@ def main(options: Options) -> None:
     percentiles = _range(options.dice_percentiles)
     device = torch_backend.choose_device(options.device)
     paths = files(options.images, options.limit)
-    overlap: dict[str, Any] = {}
-    columns: list[tuple[str, Any]] = []
-
-    @cache
-    def read(size: int) -> tuple[Any, np.ndarray]:
-        shown = photos(paths, size)
-        return shown, masks(shown.names, options.masks, size, options.red_mask)
-
+    overlap: dict[str, np.ndarray] = {}
+    columns: list[tuple[str, list[np.ndarray]]] = []
+    read = cache(lambda size: photos(paths, size))
+    cut_outs = cache(lambda size: masks(read(size).names, options.masks, size, options.red_mask))
     for word in options.models:
         opened = open_model(word, options.image_size)
-        shown, truth = read(opened.size)
+        shown, truth = read(opened.size), cut_outs(opened.size)
         one = explain(opened, shown.pixels, batch=options.batch_size, device=device)
         report(one)
         name = word.partition("=")[0]
@@ -95,8 +86,10 @@ def main(options: Options) -> None:
     for name, values in overlap.items():
         mean = values.mean(1)
         best = int(mean.argmax())
-        click.echo(f"{name}: mean Dice over {values.shape[1]} photographs {mean[best]:.3f} at "
-                   f"percentile {percentiles[best]:g}, {mean.mean():.3f} over all")  # fmt: skip
+        click.echo(
+            f"{name}: mean Dice over {values.shape[1]} photographs {mean[best]:.3f} at "
+            f"percentile {percentiles[best]:g}, {mean.mean():.3f} over all"
+        )
     click.echo(options.out / "segmentation.png")
     click.echo(options.out / "dice.png")
 
@@ -108,8 +101,10 @@ def _range(text: str) -> np.ndarray:
     except ValueError:
         low, high = -1, -1
     if not 0 <= low <= high <= 100:
-        raise UsageError(f"option --dice-percentiles (={text}) must be FIRST:LAST, two whole "
-                         "numbers between 0 and 100, such as 99:80")  # fmt: skip
+        raise UsageError(
+            f"option --dice-percentiles (={text}) must be FIRST:LAST, two whole numbers between 0 "
+            "and 100, such as 99:80"
+        )
     return np.arange(high, low - 1, -1)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -10,7 +10,11 @@ from common.data.image_folder import SUFFIXES
 from common.data.pixels import decode
 from common.errors import ArgumentError, UserError
 from common.files.paths import home
-from s3net.interpretability.segmentation import MEAN, STD, alpha_mask, red_mask
+from s3net.interpretability.segmentation import alpha_mask, red_mask
+from s3net.tasks import IMAGENET
+
+if TYPE_CHECKING:
+    from s3net.tinyimagenet.networks import Opened
 
 TOLERANCE = 1e-4
 """Relative error up to which FullGrad's sum is complete, in float32, as in the original."""
@@ -38,14 +42,14 @@ def files(folder: Path, limit: int | None = None) -> list[Path]:
     folder = home(folder)
     if not folder.is_dir():
         raise ArgumentError("images", f"(={folder}): there is no such folder")
-    found = sorted(
+    images = sorted(
         path
         for path in folder.iterdir()
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
     )
-    if not found:
+    if not images:
         raise ArgumentError("images", f"(={folder}): holds no image")
-    return found[:limit]
+    return images[:limit]
 
 
 def photos(paths: Sequence[Path], size: int) -> Photos:
@@ -68,39 +72,42 @@ def masks(names: Sequence[str], folder: Path, size: int, original: bool = False)
     folder = home(folder)
     if not folder.is_dir():
         raise ArgumentError("masks", f"(={folder}): there is no such folder")
-    found = []
+    cut_outs = []
     for name in names:
         paths = sorted(p for p in folder.glob(f"{name}*") if p.suffix.lower() in SUFFIXES)
         if not paths:
             raise ArgumentError("masks", f"(={folder}): holds no cut-out of {name}")
-        found.append((red_mask if original else alpha_mask)(paths[0], size))
-    return np.stack(found)
+        cut_outs.append((red_mask if original else alpha_mask)(paths[0], size))
+    return np.stack(cut_outs)
 
 
-def open_model(word: str, size: int | None) -> Any:
-    """NAME, or NAME=FILE with its weights, as `models.Opened`.
+def open_model(word: str, size: int | None) -> "Opened":
+    """NAME, or NAME=FILE with its weights.
 
     Without a file: the small networks are here; torchvision's come with the weights of the
     original study (IMAGENET1K_V1), which torchvision downloads and checks.
     """
-    from s3net.tinyimagenet.models import SMALL, Opened, open_network
+    from s3net.networks import torchvision_names
+    from s3net.tinyimagenet.networks import Opened, open_network
+    from s3net.tinyimagenet.recipes import SMALL
 
     name, _, file = word.partition("=")
     if file or name in SMALL:
         return open_network(name, home(file) if file else None, size)
-    from torchvision.models import get_model, list_models
-
-    if name not in list_models():
+    if name not in torchvision_names():
         return open_network(name, None, size)  # says which there are
+    from torchvision.models import get_model
+
     try:
         net = get_model(name, weights="IMAGENET1K_V1")
     except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"{word}: torchvision's weights could not be had "
-                        f"({error}); give {name}=FILE") from None  # fmt: skip
+        raise UserError(
+            f"{word}: torchvision's weights could not be had ({error}); give {name}=FILE"
+        ) from None
     return Opened(net.eval(), name, size or 224, None, "torchvision's IMAGENET1K_V1")
 
 
-def explain(opened: Any, pixels: np.ndarray, *, batch: int, device: Any) -> Maps:
+def explain(opened: "Opened", pixels: np.ndarray, *, batch: int, device: Any) -> Maps:
     """FullGrad maps of the predicted classes, `batch` photos at a time, in float32."""
     import torch
 
@@ -108,11 +115,11 @@ def explain(opened: Any, pixels: np.ndarray, *, batch: int, device: Any) -> Maps
     from s3net.interpretability.rule import fullgrad
 
     net = opened.net.to(device)
-    mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (MEAN, STD))
+    mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in IMAGENET)
     parts = []
     for part in np.array_split(pixels, range(batch, len(pixels), batch)):
         images = from_nhwc(torch.from_numpy(part.copy()).to(device)).float() / 255
-        found = fullgrad(net, (images - mean) / std)
-        parts.append((found.saliency[:, 0], found.targets, found.errors))
+        explained = fullgrad(net, (images - mean) / std)
+        parts.append((explained.saliency[:, 0], explained.targets, explained.errors))
     saliency, targets, errors = (torch.cat(p).cpu().numpy() for p in zip(*parts, strict=True))
     return Maps(opened.name, opened.about, saliency, targets, errors)

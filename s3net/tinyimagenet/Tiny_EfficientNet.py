@@ -1,12 +1,11 @@
 """EfficientNet-B0 on Tiny ImageNet: `python -m s3net.tinyimagenet.Tiny_EfficientNet`."""
 
-from common.cli import Options, command
-from s3net.tinyimagenet.options import trainer_options
+from common.cli import command
+from s3net.tinyimagenet.options import TrainOptions, options_for
 
 
-@command(paper="s3net", name="Tiny_EfficientNet")
-@trainer_options("efficientnet_b0")
-def main(options: Options) -> None:
+@command(options_for("efficientnet_b0"), paper="s3net", name="Tiny_EfficientNet")
+def main(options: TrainOptions) -> None:
     """Train EfficientNet-B0 on Tiny ImageNet (Fan et al., table IV)."""
     from s3net.tinyimagenet.program import train
 

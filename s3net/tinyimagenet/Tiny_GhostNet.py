@@ -1,12 +1,11 @@
 """GhostNet on Tiny ImageNet: `python -m s3net.tinyimagenet.Tiny_GhostNet`."""
 
-from common.cli import Options, command
-from s3net.tinyimagenet.options import trainer_options
+from common.cli import command
+from s3net.tinyimagenet.options import TrainOptions, options_for
 
 
-@command(paper="s3net", name="Tiny_GhostNet")
-@trainer_options("ghostnet", "timm_ghostnet")
-def main(options: Options) -> None:
+@command(options_for("ghostnet"), paper="s3net", name="Tiny_GhostNet")
+def main(options: TrainOptions) -> None:
     """Train GhostNet on Tiny ImageNet (Fan et al., table IV)."""
     from s3net.tinyimagenet.program import train
 

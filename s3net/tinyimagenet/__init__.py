@@ -1,1 +1,1 @@
-"""Tiny ImageNet: S3 and its rivals."""
+"""Tiny ImageNet: S3 and the models that it is compared with."""

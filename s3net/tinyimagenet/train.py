@@ -5,14 +5,13 @@ random flips, SGD with momentum 0.9 and no decay, rate divided by ten every thir
 `Tiny_*` programs beside this one are the original's nine: this one with their network and recipe.
 """
 
-from common.cli import Options, command
-from s3net.tinyimagenet.options import trainer_options
+from common.cli import command
+from s3net.tinyimagenet.options import TrainOptions
 
 
-@command(paper="s3net", name="train")
-@trainer_options()
-def main(options: Options) -> None:
-    """Train S3 or a rival of it on Tiny ImageNet (Fan et al., table IV)."""
+@command(TrainOptions, paper="s3net", name="train")
+def main(options: TrainOptions) -> None:
+    """Train S3 or a comparison model on Tiny ImageNet (Fan et al., table IV)."""
     from s3net.tinyimagenet.program import train
 
     train(options)

@@ -10,22 +10,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from asap.alignment import main as alignment  # noqa: E402
-from asap.eval import STORED  # noqa: E402
-from asap.eval import main as evaluate  # noqa: E402
+from asap.evaluate import STORED  # noqa: E402
+from asap.evaluate import main as evaluate  # noqa: E402
 from asap.train import main as train  # noqa: E402
 from common.errors import UsageError, UserError  # noqa: E402
+from tests.helpers.commands import start  # noqa: E402
+from tests.helpers.records import metrics  # noqa: E402
 
 QUICK = ["--data", "digits", "--limit-train", "200", "--limit-test", "100", "--quiet",
          "--width", "0.1", "--threads", "1"]  # fmt: skip
-
-
-def start(command, *words: object):
-    return command.main([str(w) for w in words], standalone_mode=False)
-
-
-def epochs(run: Path) -> list[dict]:
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [line for line in lines if line["kind"] == "epoch"]
 
 
 LEARNS = {"bp": 80, "fa": 45, "dfa": 60, "kp": 60, "asap": 60}
@@ -36,7 +29,7 @@ def test_every_mode_learns_digits(mode: str, tmp_path: Path, capsys) -> None:
     """A sign, or a mode that leaves its hidden layers as they were drawn."""
     words = ["--data", "digits", "--width", "0.1", "--threads", "1", "--quiet", "--epochs", "6"]
     start(train, *words, "--feedback", mode, "--out", tmp_path / "r", "--batch-size", 64)
-    seen = epochs(tmp_path / "r")
+    seen = metrics(tmp_path / "r", "epoch")
     assert max(line["test_accuracy"] for line in seen) > LEARNS[mode]
     assert seen[-1]["train_loss"] < seen[0]["train_loss"]
     printed = capsys.readouterr().out
@@ -61,8 +54,8 @@ def test_a_run_its_file_and_its_export_are_one_network(feedback, tmp_path, capsy
     words = [*QUICK, "--epochs", 2, "--feedback", feedback, "--batch-size", 50]
     start(train, *words, "--out", tmp_path / "r")
     final, best = (
-        epochs(tmp_path / "r")[-1],
-        max(x["test_accuracy"] for x in epochs(tmp_path / "r")),
+        metrics(tmp_path / "r", "epoch")[-1],
+        max(x["test_accuracy"] for x in metrics(tmp_path / "r", "epoch")),
     )
     file = tmp_path / "r" / "checkpoint" / f"digits_convnet_{feedback}.pth"
     old = torch.load(file, weights_only=True)

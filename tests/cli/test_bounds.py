@@ -7,11 +7,11 @@ import click
 import pytest
 
 from common.backends import memory
-from common.cli import Command, command
+from common.cli import Command, Options, command
 from common.cli.params import Layers, Number, Option, batch, factor, positive, seed, side, threads
 from common.doors import bounds
 from common.errors import UsageError, UserError
-from tests.house.test_arrows import SCRIPTS, name_of
+from tests.architecture.test_arrows import SCRIPTS, name_of
 
 PROGRAMS = [
     name_of(path) for path in SCRIPTS if "@command" in path.read_text() and path.stem != "depth"
@@ -119,8 +119,8 @@ class ResourceExhaustedError(Exception):
 def test_memory_that_runs_out_is_one_line(error, line, capsys) -> None:
     """Forty lines of traceback for a batch that is too large; a bug without its traceback."""
 
-    @command(paper="toy", name="toy")
-    def toy(options):
+    @command(Options, paper="toy", name="toy")
+    def toy(options: Options):
         """A toy."""
         raise error
 

@@ -10,6 +10,7 @@ import pytest
 
 from brainprop import curves, evaluate
 from common.errors import UsageError, UserError
+from tests.helpers.records import metrics
 
 QUICK = ["--limit-test", "90", "--threads", "1"]
 
@@ -48,7 +49,7 @@ def accuracy_of(capsys, *words: object) -> float:
 
 def test_a_run_its_h5_and_its_export_are_the_same_network(here, capsys):
     """Another epoch's weights, another width, or statistics left behind: another accuracy."""
-    epochs = [json.loads(line) for line in (here / "run/metrics.jsonl").read_text().splitlines()]
+    epochs = metrics(here / "run")
     best = max(line["test_accuracy"] for line in epochs if line["kind"] == "epoch")
     assert accuracy_of(capsys, "run", "--export", "net.safetensors") == pytest.approx(
         best, abs=0.01

@@ -11,9 +11,11 @@ import pytest
 
 from brainprop.files import inputs, outputs
 from brainprop.main import main
-from brainprop.options import brainprop_options, resolve
-from common.cli import Options, command
+from brainprop.options import MainOptions
+from common.cli import command
 from common.errors import UsageError, UserError
+from tests.helpers import commands
+from tests.helpers.records import metrics
 
 QUICK = ["--data", "digits", "--limit-train", "320", "--limit-test", "120", "--width", "0.2",
          "--batch-size", "32", "--quiet", "--threads", "1"]  # fmt: skip
@@ -28,16 +30,15 @@ TWINS = {
 }
 
 
-@command(paper="brainprop", name="main")
-@brainprop_options
-def configured(options: Options) -> Options:
-    """What main resolves its options to."""
-    return resolve(options)
+@command(MainOptions, paper="brainprop", name="main")
+def configured(options: MainOptions) -> MainOptions:
+    """What main completes its options to."""
+    return options
 
 
 def options_of(line: str) -> dict:
-    found = configured.main(line.split(), standalone_mode=False).as_dict()
-    return {name: value for name, value in found.items() if name != "words"}
+    record = configured.main(line.split(), standalone_mode=False).record()
+    return {name: value for name, value in record.items() if name != "words"}
 
 
 def refused(line: str, kind: type[UserError] = UsageError) -> str:
@@ -71,7 +72,7 @@ def trained(once, here):
 
 def start(*words: object):
     pytest.importorskip("tensorflow")
-    return main.main(list(map(str, words)), standalone_mode=False)
+    return commands.start(main, *words)
 
 
 # -- two interfaces, one configuration ------------------------------------------------------------
@@ -97,6 +98,15 @@ def test_a_file_beside_the_caller_comes_first_and_options_come_before_it(here):
     assert found == wanted
     assert options_of("inputs_MNIST --lr 0.5 --data digits")["learning_rate"] == 0.5
     assert options_of("inputs_MNIST --data digits")["dataset"] == "digits"
+
+
+def test_a_library_completes_them_too(here):
+    """Options made without a command line, of which nothing was typed."""
+    made = MainOptions(words=("MNIST", "loccon", "EBP"), width=0.5).completed()
+    assert (made.dataset, made.architecture, made.learning_algorithm) == ("mnist", "loccon", "EBP")
+    assert (made.batch_size, made.std, made.width) == (32, 0.005, 0.5)
+    assert MainOptions(dataset="digits", architecture="dense").completed().std == 0.01
+    assert made.completed() == made and not made.evaluates
 
 
 def test_data_stands_in_for_the_first_word(here):
@@ -133,7 +143,7 @@ def test_the_originals_preset_is_known_by_name():
         ("MNIST conv EBP --feedback separate", "must be shared with EBP"),
         ("MNIST conv EBP --val-split 1", "must be below 1"),
         ("MNIST conv EBP --classes c.txt", "goes with -l only"),
-        ("MNIST conv BrainProp --devices 2 --jit-compile", "--jit-compile"),
+        ("MNIST deep EBP --data digits --third-dropout 1", "must be from 0 to below 1"),
     ],
 )
 def test_a_wrong_word_is_one_line_that_names_it(line, part, here):
@@ -175,7 +185,7 @@ def test_help_says_that_an_input_file_is_run(capsys):
 def test_saving_leaves_the_originals_files(trained, capsys):
     """A file that the original's users look for is not there, or lies."""
     base = "digits_conv_BrainProp"
-    lines = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    lines = metrics(Path("run"))
     document = pickle.loads(Path(f"{base}_history.pkl").read_bytes())
     assert document == json.loads(Path(f"{base}_history.json").read_text())
     assert document[:2] == ["digits", "BrainProp"]
@@ -191,7 +201,7 @@ def test_saving_leaves_the_originals_files(trained, capsys):
 
 def test_saved_weights_evaluate_to_the_accuracy_of_their_epoch(trained, capsys):
     """Weights of another epoch than promised (brainprop, D6), or in another order."""
-    lines = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    lines = metrics(Path("run"))
     accuracies = [line["test_accuracy"] for line in lines]
     for file, wanted in (("weights.h5", max(accuracies)), ("last_weights.h5", accuracies[-1])):
         capsys.readouterr()
@@ -202,6 +212,21 @@ def test_saved_weights_evaluate_to_the_accuracy_of_their_epoch(trained, capsys):
         assert found == pytest.approx(wanted / 100, abs=6e-5)
     start("MNIST", "conv", "BrainProp", *QUICK[:6], "-l", "run")
     assert f"accuracy: {max(accuracies) / 100:.4f}" in capsys.readouterr().out
+
+
+def test_a_run_of_before_goes_on_without_its_devices(trained):
+    """Older runs recorded --devices, which is no more: one of one device is what it always was."""
+    path = Path("run/config.json")
+    config = json.loads(path.read_text())
+    for devices in (1, 2):
+        config["options"]["devices"] = devices
+        path.write_text(json.dumps(config))
+        if devices == 1:
+            context = main.make_context("main", ["--resume", "run"])
+            assert context.params["architecture"] == "conv" and "devices" not in context.params
+        else:
+            with pytest.raises(UsageError, match="has devices, which brainprop.main has not"):
+                main.make_context("main", ["--resume", "run"])
 
 
 def test_an_input_file_remembers_its_weights(here, capsys):
@@ -227,13 +252,17 @@ def test_weights_of_keras_are_read_in_both_layouts(trained, capsys):
     """Foreign .h5 files: what the original wrote and what `save_weights` writes today."""
     h5py = pytest.importorskip("h5py")
     from brainprop.files import stored
-    from brainprop.networks import build
+    from brainprop.networks import make_network
 
     for algorithm in ("BrainProp", "EBP"):
         for architecture in ("conv", "dense", "loccon"):
-            net = build(architecture, (9, 9, 1), 10, algorithm, seed=1, widths={32: 3, 500: 4})
+            net = make_network(
+                architecture, (9, 9, 1), 10, algorithm, seed=1, widths={32: 3, 500: 4}
+            )
             net.save_weights("k3.weights.h5")
-            other = build(architecture, (9, 9, 1), 10, algorithm, seed=2, widths={32: 3, 500: 4})
+            other = make_network(
+                architecture, (9, 9, 1), 10, algorithm, seed=2, widths={32: 3, 500: 4}
+            )
             stored.load(other, stored.read(Path("k3.weights.h5")), Path("k3"))
             for a, b in zip(net.weights, other.weights, strict=True):
                 np.testing.assert_array_equal(a, b)
@@ -321,7 +350,7 @@ def test_every_architecture_trains_on_digits(architecture, algorithm, here):
     start(architecture, algorithm, "--data", "digits", "--limit-train", 64, "--limit-test", 32,
           "--width", 0.05, "--batch-size", 32, "--quiet", "--epochs", 1, "--std", 0.1, "--audit",
           "--out", "run")  # fmt: skip
-    lines = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    lines = metrics(Path("run"))
     assert lines[-1]["kind"] == "epoch" and np.isfinite(lines[-1]["train_loss"])
     credit = [line for line in lines if line["kind"] == "audit"][0]["credit"]
     assert "out1" in credit
@@ -333,7 +362,7 @@ def test_a_net_learns_digits_by_reward_alone(here):
     """Everything runs and nothing is learnt."""
     start("MNIST", "conv", "BrainProp", "--data", "digits", "--width", 0.25, "--batch-size", 32,
           "--quiet", "--epochs", 14, "--val-split", 0.1, "--std", 0.02, "--out", "run")  # fmt: skip
-    lines = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    lines = metrics(Path("run"))
     assert lines[-1]["test_accuracy"] > 85 and lines[-1]["val_accuracy"] > 85
     summary = json.loads(Path("run/summary.json").read_text())
     assert summary["best"]["metric"] == "val_accuracy"

@@ -10,7 +10,8 @@ from PIL import Image
 
 from burstprop.train_imagenet import main
 from common.errors import UsageError, UserError
-from tests.runs.conftest import tensorboard
+from tests.helpers import commands
+from tests.helpers.records import metrics, tensorboard
 
 SAMPLE = Path(__file__).parents[2].parent / "shared/data/imagenette_sample"
 NARROW = ["--width", 0.1, "--workers", 0, "--threads", 1]
@@ -24,18 +25,13 @@ DEFAULTS = {
 
 
 def start(*words: object):
-    return main.main([str(w) for w in words], standalone_mode=False)
+    return commands.start(main, *words)
 
 
 def parsed(monkeypatch, *words: object):
     """The options that the program gets."""
     monkeypatch.setattr(type(main), "invoke", lambda self, ctx: ctx.obj)
     return start(*words)
-
-
-def lines(run: Path) -> list[dict]:
-    found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [line for line in found if line["kind"] == "epoch"]
 
 
 @pytest.fixture
@@ -123,7 +119,7 @@ def test_a_results_directory_has_what_the_originals_users_parse(rule, tmp_path, 
     start(tmp_path, *DIGITS, "-n_epochs", 2, "-batch_size", 2, *more, "-info", "hello world")
     said = capsys.readouterr().out
     assert len(re.findall(r" \* Acc@1 \d+\.\d{3} Acc@5 \d+\.\d{3}", said)) == 3
-    steps = r"Epoch 2 \[10/12\]  time .*data .*loss .*Acc@1 [\d.]+ \([\d.]+\)  Acc@5 [\d.]+ \("
+    steps = r"Epoch: \[1\]\[10/12\]  Time .*Data .*Loss .*Acc@1 [\d.]+ \([\d.]+\)  Acc@5 [\d.]+ \("
     assert re.search(steps, said)
     parameters = (tmp_path / "params.txt").read_text()
     assert "info: hello world" in parameters and "lr: [0.01, " in parameters
@@ -137,7 +133,7 @@ def test_a_results_directory_has_what_the_originals_users_parse(rule, tmp_path, 
         assert torch.equal(first[name], last[name]) != changed, name
     saved = torch.load(tmp_path / "checkpoint.pth.tar", weights_only=True)
     best = torch.load(tmp_path / "best_model.pth.tar", weights_only=True)
-    history = lines(tmp_path)
+    history = metrics(tmp_path, "epoch")
     top = max(history[1:], key=lambda line: line["test_accuracy"])
     assert (saved["epoch"], best["epoch"]) == (2, top["epoch"])
     assert saved["best_acc1"] == best["best_acc1"] == top["test_accuracy"]
@@ -184,8 +180,8 @@ def test_an_originals_checkpoint_is_gone_on_from(more, tmp_path, capsys) -> None
     assert not (tmp_path / "on/best_model.pth.tar").exists()
     for name, tensor in whole["state_dict"].items():
         assert torch.equal(tensor, on["state_dict"][name]), name
-    assert [line["epoch"] for line in lines(tmp_path / "on")] == [2, 3]
-    assert lines(tmp_path / "on")[-1]["lr"] == 0.01
+    assert [line["epoch"] for line in metrics(tmp_path / "on", "epoch")] == [2, 3]
+    assert metrics(tmp_path / "on", "epoch")[-1]["lr"] == 0.01
     file.unlink()
     with pytest.raises(SystemExit):
         start("--resume", tmp_path / "on")
@@ -206,7 +202,7 @@ def test_a_checkpoint_of_another_net_is_refused(tmp_path) -> None:
         with pytest.raises(UserError, match=message):
             start(tmp_path / "on", *DIGITS, *words, "-resume_path", file)
     torch.save({"epoch": 1}, file)
-    with pytest.raises(UserError, match="a checkpoint has epoch, state_dict, best_acc1, opt"):
+    with pytest.raises(UserError, match="not a checkpoint of this program: it has no 'state_dict'"):
         start(tmp_path / "on", *DIGITS, "-resume_path", file)
     torch.save({"state_dict": SAMPLE}, file)
     with pytest.raises(UserError, match="not a whole checkpoint of plain tensors"):
@@ -217,42 +213,49 @@ def test_a_checkpoint_of_another_net_is_refused(tmp_path) -> None:
 def test_rates_fall_every_thirty_epochs() -> None:
     """Epoch 30 of an epoch count that starts at 1, or a decay on top of a decay."""
     pytest.importorskip("torch")
-    from burstprop.imagenet.program import decay
+    from common.runs.schedules import steps
 
-    assert [decay(e) for e in (0, 29, 30, 59, 60)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+    assert [steps(1.0, e) for e in (0, 29, 30, 59, 60)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
 
 
 def test_tests_are_centred_and_the_hold_out_is_apart(folder, tmp_path) -> None:
     """Test images that are cropped at random unasked (burstprop, D5), or trained on."""
     torch = pytest.importorskip("torch")
-    from burstprop.imagenet.data import load_task, streams
-    from common.backends.single_process import Alone
-
-    def first(monkeypatch_words):
-        with pytest.MonkeyPatch.context() as patch:
-            options = parsed(patch, tmp_path / "r", folder, "--workers", 0, *monkeypatch_words)
-        task = load_task(options)
-        train, test = streams(options, task, torch.device("cpu"), Alone())
-        return task, next(iter(train))[0], next(iter(test))[0]
-
+    from burstprop.imagenet import program
+    from burstprop.imagenet.tasks import Task, load_task
+    from common.backends.torch_distributed import World
     from common.data.torchvision_transforms import centre_crop
 
-    task, _, centre = first(["-batch_size", 4])
+    def first(*words):
+        """The task and the first batches of the program that these words start."""
+        seen, streams = [], Task.streams
+
+        def watched(task, *arguments, **named):
+            made = streams(task, *arguments, **named)
+            seen.extend([task, *(next(iter(stream))[0] for stream in made)])
+            raise KeyboardInterrupt
+
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Task, "streams", watched)
+            with pytest.MonkeyPatch.context() as inner:
+                options = parsed(inner, tmp_path / "r", folder, *NARROW, *words)
+            program.train(options)
+        return seen
+
+    task, _, centre = first("-batch_size", 4)
     image = centre_crop(224)(Image.open(task.test.paths[0])).float() / 255
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in
                  ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))  # fmt: skip
     torch.testing.assert_close(centre[0], (image - mean) / std, rtol=1e-4, atol=1e-5)
-    _, _, random = first(["-batch_size", 4, "--test-transform", "random"])
+    _, _, random = first("-batch_size", 4, "--test-transform", "random")
     assert random.shape == centre.shape and not torch.equal(random, centre)
-    held, _, _ = first(["-batch_size", 4, "-validation", "True"])
+    held, _, _ = first("-batch_size", 4, "-validation", "True")
     assert (len(held.train), len(held.test)) == (3, 1)
     assert set(held.train.paths) | set(held.test.paths) == set(task.train.paths)
-    from common.backends.torch_distributed import World
-
-    with pytest.MonkeyPatch.context() as patch:
-        options = parsed(patch, tmp_path / "r", folder, "-batch_size", 5)
+    again = load_task("image_folder", folder, 224, validation=True)
+    assert again.test.paths == held.test.paths
     with pytest.raises(UsageError, match=r"batch_size \(=5\) must be a multiple of the 2 proc"):
-        streams(options, task, torch.device("cpu"), World(0, 2))
+        task.streams(World(0, 2), 5, 224)
 
 
 @pytest.mark.skipif(not SAMPLE.is_dir(), reason="needs ../shared/data/imagenette_sample")
@@ -265,7 +268,7 @@ def test_the_loss_falls_on_real_photographs(tmp_path, capsys) -> None:
     start(tmp_path / "bp", SAMPLE, *words, "-n_epochs", 6, "-use_backprop", "True",
           "-output_lr", 0.05)  # fmt: skip
     for run in ("burst", "bp"):
-        history = lines(tmp_path / run)[1:]
+        history = metrics(tmp_path / run, "epoch")[1:]
         assert history[-1]["train_loss"] < history[0]["train_loss"] - 0.01
         assert all(0 <= e["test_accuracy"] <= e["test_top5_accuracy"] <= 100 for e in history)
     assert json.loads((tmp_path / "bp/environment.json").read_text())["data"].keys() == {

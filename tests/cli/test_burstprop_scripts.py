@@ -12,11 +12,12 @@ torch = pytest.importorskip("torch")
 from burstprop.evaluate import STORED  # noqa: E402
 from burstprop.evaluate import main as evaluate  # noqa: E402
 from burstprop.fig5 import main as fig5  # noqa: E402
-from burstprop.options import describe, resolve, rule_of  # noqa: E402
+from burstprop.options import SigmoidOptions  # noqa: E402
 from burstprop.train_cifar10 import main as cifar10  # noqa: E402
 from burstprop.train_mnist import main as mnist  # noqa: E402
 from common.errors import UsageError, UserError  # noqa: E402
-from tests.runs.conftest import tensorboard  # noqa: E402
+from tests.helpers.commands import parse, start  # noqa: E402
+from tests.helpers.records import metrics, tensorboard  # noqa: E402
 
 QUICK = ["--data", "digits", "--limit-train", "64", "--limit-test", "50", "--quiet",
          "--threads", "1", "--epochs", "2"]  # fmt: skip
@@ -30,20 +31,13 @@ ORIGINAL = {
 }  # fmt: skip
 
 
-def start(command: Any, *words: object) -> Any:
-    return command.main([str(w) for w in words], standalone_mode=False)
-
-
-def parse(command: Any, *words: object) -> Any:
-    """The options, without a run."""
-    context = command.make_context("x", [str(w) for w in words])
-    return context.obj
-
-
 @pytest.mark.parametrize("command", [mnist, cifar10], ids=["mnist", "cifar10"])
 @pytest.mark.parametrize("style", ["-{} {}", "-{}={}", "--{} {}", "--{}={}", "dashed"])
-def test_every_option_of_the_original_in_every_spelling(command: Any, style: str) -> None:
+def test_every_option_of_the_original_in_every_spelling(
+    command: Any, style: str, monkeypatch
+) -> None:
     """A spelling of the interface that is gone."""
+    monkeypatch.setattr(SigmoidOptions, "completed", lambda self: self)  # as they were typed
     words: list[str] = ["results"]
     for name, value in ORIGINAL.items():
         text = str(value).lower() if name == "validation" else str(value)
@@ -67,7 +61,9 @@ def test_defaults_are_the_originals() -> None:
         assert (options.recurrent_lr, options.weight_r_range, options.xi_std) == (1e-4, 0.01, 1e-3)
         assert options.recurrent_input and options.weight_r_learning and not options.validation
     assert (first.conv_net, first.n_hidden_layers) == (False, 3)
-    assert not hasattr(second, "conv_net")
+    assert "conv_net" in first.record() and "conv_net" not in second.record()
+    with pytest.raises(UsageError, match="-conv_net is unknown"):
+        parse(cifar10, "r", "-conv_net", "True")
 
 
 def test_unique_prefixes_stay_unique_beside_our_own_options() -> None:
@@ -117,27 +113,29 @@ def test_a_missing_directory_is_said_so(tmp_path: Path) -> None:
         start(mnist, *QUICK)
 
 
-def test_what_one_option_forces_and_what_has_no_effect(capsys) -> None:
+def test_what_one_option_forces_and_what_has_no_effect(tmp_path, capsys) -> None:
     """Backprop with recurrent weights; options that are not read, silently (burstprop, D17)."""
-    options = resolve(parse(mnist, "r", "-use_backprop", "True", "-use_node_pertubation", "True",
-                            "-hidden_lr", 3, "-p_baseline", 0.5))  # fmt: skip
-    assert rule_of(options) == "backprop" and not options.use_node_pertubation
+    words = ["-use_backprop", "True", "-use_node_pertubation", "True", "-hidden_lr", 3,
+             "-p_baseline", 0.5]  # fmt: skip
+    options = parse(mnist, "r", *words)
+    assert options.rule == "backprop" and not options.use_node_pertubation
     assert not options.recurrent_input and not options.weight_fa_learning
+    assert options.ineffective() == ["hidden_lr", "p_baseline", "use_node_pertubation"]
+    start(mnist, tmp_path / "r", *QUICK, "--epochs", 1, *words)
     noted = capsys.readouterr().err
-    for name in ("hidden_lr", "p_baseline", "use_node_pertubation"):
+    for name in options.ineffective():
         assert f"note: -{name} has no effect here" in noted
-    options = resolve(parse(mnist, "r", "-recurrent_input", "False", "-hidden_lr", 3))
-    assert rule_of(options) == "feedback_alignment" and not options.weight_r_learning
-    assert capsys.readouterr().err == ""
-    assert describe(parse(mnist, "r", "-n_hidden_layers", 0)) == "fc0"
+    options = parse(mnist, "r", "-recurrent_input", "False", "-hidden_lr", 3)
+    assert options.rule == "feedback_alignment" and not options.weight_r_learning
+    assert options.ineffective() == []
 
 
 def test_a_recipe_gives_way_to_what_is_typed() -> None:
     """A preset that overrides its user."""
-    options = resolve(parse(mnist, "r", "--recipe", "demo", "-momentum", 0.3))
+    options = parse(mnist, "r", "--recipe", "demo", "-momentum", 0.3)
     assert (options.epochs, options.n_hidden_layers, options.hidden_lr) == (10, 1, 1.0)
     assert options.momentum == 0.3 and options.validation and options.weight_fa_learning
-    fig5 = resolve(parse(mnist, "r", "--recipe", "fig5"))
+    fig5 = parse(mnist, "r", "--recipe", "fig5")
     assert fig5.epochs == 15 and fig5.weight_fa_learning and fig5.switches.delta_angles == "epoch"
 
 
@@ -176,7 +174,7 @@ def test_tensorboard_has_the_originals_tags(results: Path) -> None:
         assert [step for step, _ in tags[tag]] == [0, 1, 2], tag
     for tag in ("Train_Error", "Train_Loss"):
         assert [step for step, _ in tags[tag]] == [1, 2], tag
-    lines = [json.loads(line) for line in (results / "metrics.jsonl").read_text().splitlines()]
+    lines = metrics(results)
     assert tags["Test_Error"][2][1] == pytest.approx(100 - lines[2]["test_accuracy"], rel=1e-5)
     assert "weight_angle/1" not in tags
 
@@ -208,7 +206,7 @@ def test_every_rule_runs(command: Any, words: Any, net: str, rule: str, tmp_path
     summary = json.loads((tmp_path / "r/summary.json").read_text())
     assert (summary["status"], summary["rule"]) == ("finished", rule)
     assert summary["name"] == f"digits_{net}_{rule}"
-    lines = [json.loads(line) for line in (tmp_path / "r/metrics.jsonl").read_text().splitlines()]
+    lines = metrics(tmp_path / "r")
     last = [line for line in lines if line["kind"] == "epoch"][-1]
     bursting = rule in ("burstprop", "feedback_alignment")
     assert any(key.startswith("weight_angle") for key in last) == bursting

@@ -1,17 +1,18 @@
 """The words that the originals' command lines consist of, and what a script receives."""
 
 import json
+from dataclasses import FrozenInstanceError, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from common.cli import Command, Options, argument, command, option
+from common.cli import Command, Options, argument, command, option, variant
 from common.cli.params import Number, boolean, choice, existing_file, fraction, layers, positive
-from common.cli.training_options import training_options
+from common.cli.training_options import TrainingOptions, training_options
 from common.errors import UsageError
 
 
-@command(paper="burstprop", name="train_mnist")
 @training_options(
     datasets=("mnist",),
     dataset="mnist",
@@ -19,52 +20,75 @@ from common.errors import UsageError
     epochs_alter_numbers=True,
     original={"epochs": ("-n_epochs", "--n-epochs")},
 )
-@argument("directory", same_as="out")
-@option("-use_backprop", type=bool, default=False)
-@option("-n_hidden_layers", type=Number(int, 0), default=3)
-@option("-hidden_lr", type=positive, default=0.1)
-@option("-xi_mean", type=float, default=0.0)
-@option("-p_baseline", type=fraction, default=0.2)
-@option("-info", default="")
-def burst(options: Options) -> Options:
+class BurstOptions(TrainingOptions):
+    """What `train_mnist` takes."""
+
+    directory: Path | None = argument(same_as="out")
+    use_backprop: bool = option("-use_backprop", type=bool, default=False)
+    n_hidden_layers: int = option("-n_hidden_layers", type=Number(int, 0), default=3)
+    hidden_lr: float = option("-hidden_lr", type=positive, default=0.1)
+    xi_mean: float = option("-xi_mean", type=float, default=0.0)
+    p_baseline: float = option("-p_baseline", type=fraction, default=0.2)
+    info: str = option("-info", default="")
+
+
+@command(BurstOptions, paper="burstprop", name="train_mnist")
+def burst(options: BurstOptions) -> Options:
     """Single-dash long options, as burstprop has them."""
     return options
 
 
-@command(paper="asap", name="train")
 @training_options(
     datasets=("mnist", "cifar10"),
     dataset="cifar10",
     epochs=200,
     original={"epochs": (), "dataset": (), "device": ()},
 )
-@option("--lr", type=positive, default=0.03)
-@option("--batch-size", type=Number(int, 1), default=128)
-@option("--feedback", type=choice("bp", "fa", "dfa", "asap", "asap_k4"), default="bp")
-@option("--aug", is_flag=True)
-@option("--layers", type=layers, default=[784, 10])
-def asap(options: Options) -> Options:
+class AsapOptions(TrainingOptions):
+    """What `train` takes."""
+
+    lr: float = option(type=positive, default=0.03)
+    batch_size: int = option(type=Number(int, 1), default=128)
+    feedback: str = option(type=choice("bp", "fa", "dfa", "asap", "asap_k4"), default="bp")
+    aug: bool = option(is_flag=True)
+    layers: list[int] = option(type=layers, default=[784, 10])
+
+
+@command(AsapOptions, paper="asap", name="train")
+def asap(options: AsapOptions) -> Options:
     """Two dashes, as asap has them."""
     return options
 
 
-@command(paper="brainprop", name="main")
 @training_options(dataset="mnist", datasets=("mnist", "cifar10", "tiny_imagenet"))
-@argument("problem", type=choice("mnist", "cifar10", "tiny_imagenet"), same_as="dataset")
-@argument("architecture", type=choice("dense", "conv", "loccon", "deep"))
-@argument("learning_algorithm", type=choice("BrainProp", "EBP"))
-@option("-l", "--load", type=existing_file)
-@option("-s", "--save", is_flag=True)
-def brain(options: Options) -> Options:
+class BrainOptions(TrainingOptions):
+    """What `main` takes."""
+
+    problem: str | None = argument(
+        type=choice("mnist", "cifar10", "tiny_imagenet"), same_as="dataset"
+    )
+    architecture: str | None = argument(type=choice("dense", "conv", "loccon", "deep"))
+    learning_algorithm: str | None = argument(type=choice("BrainProp", "EBP"))
+    load: Path | None = option("-l", "--load", type=existing_file)
+    save: bool = option("-s", "--save", is_flag=True)
+
+
+@command(BrainOptions, paper="brainprop", name="main")
+def brain(options: BrainOptions) -> Options:
     """Positionals and short options, as brainprop has them."""
     return options
 
 
-@command(paper="burstprop", name="train_imagenet")
 @training_options(datasets=("image_folder",), dataset="image_folder")
-@argument("directory", same_as="out")
-@argument("data_path", optional_with=("dataset",))
-def imagenet(options: Options) -> Options:
+class ImagenetOptions(TrainingOptions):
+    """What `train_imagenet` takes."""
+
+    directory: Path | None = argument(same_as="out")
+    data_path: str | None = argument(optional_with=("dataset",))
+
+
+@command(ImagenetOptions, paper="burstprop", name="train_imagenet")
+def imagenet(options: ImagenetOptions) -> Options:
     """A data path that a named data set makes superfluous."""
     return options
 
@@ -87,7 +111,7 @@ def test_every_spelling_of_an_option_sets_the_same_value(words: str) -> None:
     """A spelling that lands elsewhere trains for the default 500 epochs."""
     options = run(burst, f"RESULTS {words}")
     assert options.epochs == 10
-    assert "epochs" in options.typed
+    assert "epochs" in options.call.typed
 
 
 def test_the_originals_burstprop_line_is_understood() -> None:
@@ -158,7 +182,7 @@ def test_a_positional_data_set_and_the_option_are_one_value() -> None:
     plain = run(brain, "TinyImageNet dense brainprop")
     assert plain.problem == plain.dataset == "tiny_imagenet"
     assert plain.learning_algorithm == "BrainProp"
-    assert {"problem", "dataset"} <= plain.typed
+    assert {"problem", "dataset"} <= plain.call.typed
     for line in ("MNIST dense EBP --data digits", "dense EBP --dataset digits"):
         options = run(brain, line)
         assert (options.problem, options.dataset) == ("digits", "digits")
@@ -250,28 +274,89 @@ def test_the_data_folder_comes_from_the_environment_unless_typed(monkeypatch) ->
 def test_the_options_are_json_and_typed_names_are_told_apart() -> None:
     """config.json cannot be written, or a default counts as the person's wish."""
     options = run(asap, "--lr 0.03 --out X")
-    assert options.typed == {"lr", "out"}
-    recorded = json.loads(json.dumps(options.as_dict()))
+    assert options.call.typed == {"lr", "out"}
+    recorded = json.loads(json.dumps(options.record()))
     assert recorded["out"] == "X"
     assert recorded["layers"] == [784, 10]
     assert recorded["limit_train"] is None
     assert recorded.keys() == {param.name for param in asap.params}
-    assert (options.paper, options.name, options.script) == ("asap", "train", asap.script)
+    assert (options.call.paper, options.call.name, options.call.script) == (
+        "asap",
+        "train",
+        asap.script,
+    )
 
 
 def test_a_script_can_leave_out_common_options_and_change_their_defaults() -> None:
     """A script without a data set offers one, or its own option meets ours."""
 
-    @command(paper="s3net", name="ntk")
     @training_options(without=("dataset", "epochs"), seed=7, precision="float64")
-    @option("--epochs", type=int, default=1)
-    def main(options: Options) -> Options:
+    class NtkOptions(TrainingOptions):
+        turns: int = option(type=int, default=1)
+
+    @command(NtkOptions, paper="s3net", name="ntk")
+    def main(options: NtkOptions) -> Options:
         return options
 
     options = run(main, "")
-    assert (options.seed, options.precision, options.epochs) == (7, "float64", 1)
+    assert (options.seed, options.precision, options.turns) == (7, "float64", 1)
+    assert options.dataset == "digits" and "dataset" not in options.record()
     assert "is unknown" in refused(main, "--dataset digits")
     with pytest.raises(TypeError, match="has no 'sead'"):
         training_options(sead=1)
     with pytest.raises(TypeError, match="declared twice"):
-        command(paper="p", name="n")(option("--seed")(training_options()(lambda options: None)))
+
+        @training_options()
+        class Twice(TrainingOptions):
+            mine: int = option("--seed", type=int, default=1)
+
+        command(Twice, paper="p", name="n")(lambda options: None)
+
+
+def test_options_are_made_without_a_command_and_cannot_be_changed() -> None:
+    """A library's user forges an object with twenty attributes, or a program alters what it got."""
+    options = AsapOptions(lr=0.5)
+    assert (options.lr, options.batch_size, options.layers) == (0.5, 128, [784, 10])
+    assert options.record() == {**run(asap, "--lr 0.5").record()}
+    assert AsapOptions().layers is not AsapOptions().layers
+    with pytest.raises(FrozenInstanceError):
+        options.lr = 1.0  # type: ignore[misc]
+    with pytest.raises(TypeError, match="rate"):
+        AsapOptions(rate=0.5)  # type: ignore[call-arg]
+
+
+def test_a_variant_has_other_defaults_and_declarations_on_its_command_line() -> None:
+    """The second of two scripts with one set of options trains with the first one's recipe."""
+    other = variant(AsapOptions, lr=0.1, feedback=option(type=choice("bp", "fa"), default="fa"))
+
+    @command(other, paper="asap", name="other")
+    def main(options: AsapOptions) -> AsapOptions:
+        return options
+
+    options = run(main, "")
+    assert (options.lr, options.feedback, options.batch_size) == (0.1, "fa", 128)
+    assert (other().lr, AsapOptions().lr) == (0.1, 0.03)
+    assert "must be one of bp, fa" in refused(main, "--feedback dfa")
+    with pytest.raises(TypeError, match="has no 'rate'"):
+        variant(AsapOptions, rate=1)
+
+
+def test_a_command_completes_its_options_once() -> None:
+    """A program that is handed half of its recipe."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Completed(Options):
+        rate: float | None = option(type=positive)
+        filled: str = ""  # no option: never typed, never recorded
+
+        def completed(self) -> "Completed":
+            return self if self.rate else replace(self, rate=0.5, filled="rate")
+
+    @command(Completed, paper="p", name="n")
+    def main(options: Completed) -> Completed:
+        return options
+
+    assert (run(main, "").rate, run(main, "").filled) == (0.5, "rate")
+    assert run(main, "--rate 2").rate == 2
+    assert run(main, "").record() == {"rate": 0.5}
+    assert "is unknown" in refused(main, "--filled x")

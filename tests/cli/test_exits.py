@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
 import os, signal, sys
 from common.cli import command, option
-from common.cli.training_options import training_options
+from common.cli.training_options import TrainingOptions, training_options
 from common.errors import UserError
 from common.cli.params import positive
 
@@ -23,7 +23,7 @@ from common.cli.params import positive
 def main(options):
     "A toy."
     if options.do == "name":
-        print(options.script)
+        print(options.call.script)
     elif options.do == "user":
         raise UserError("loss is nan\\nat step 3")
     elif options.do == "permission":

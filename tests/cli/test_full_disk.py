@@ -18,6 +18,7 @@ from PIL import Image
 
 from common.errors import UserError
 from common.files import writing
+from tests.helpers.processes import run_script
 
 ROOT = Path(__file__).resolve().parents[2]
 FULL = Path("/dev/full")
@@ -37,12 +38,9 @@ def full(tmp_path: Path) -> Path:
     return own
 
 
-def start(*words: object, cwd: Path) -> tuple[int, str, str]:
+def start(module: str, *words: object, cwd: Path) -> tuple[int, str, str]:
     """Exit code, stdout, stderr of a command, as its user sees it."""
-    done = subprocess.run(
-        [sys.executable, "-m", *map(str, words)], cwd=cwd, capture_output=True, text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}, timeout=300,
-    )  # fmt: skip
+    done = run_script(module, *words, cwd=cwd)
     return done.returncode, done.stdout, done.stderr
 
 

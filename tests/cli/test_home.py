@@ -12,12 +12,13 @@ from PIL import Image
 from common.cli import Command
 from common.cli.params import FilePath
 from common.errors import UserError
-from common.files.paths import home
-from tests.data.test_idx import written
-from tests.data.test_images import write_folder, write_tiny
+from common.files import paper_folders
+from common.files.paths import data_root, home
+from tests.datasets.test_idx import written
+from tests.datasets.test_images import write_folder, write_tiny
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("common", "asap", "brainprop", "lra_e", "burstprop", "s3net", "benchmarks")
+PACKAGES = ("common", *(path.name for path in paper_folders.folders()), "benchmarks")
 COMMANDS = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
     for package in PACKAGES
@@ -63,14 +64,13 @@ def test_every_parameter_that_is_a_path_expands_it(name: str, somebodys: Path):
 
 def test_the_variable_of_the_data_root(somebodys: Path, monkeypatch):
     """`export CREDITLAB_DATA="~/data"`: the quotes keep the shell from it."""
-    from common.cli.training_options import _data_dir
     from common.data.datasets import load
 
     written(somebodys / "data")
     for word in ("~/data", str(somebodys / "data")):
         monkeypatch.setenv("CREDITLAB_DATA", word)
         assert len(load("mnist", download=False).train) == 12
-        assert _data_dir() == somebodys / "data"
+        assert data_root() == somebodys / "data"
     assert len(load("mnist", "~/data", download=False).test) == 6
 
 
@@ -111,11 +111,11 @@ def test_files_of_weights_take_it(somebodys: Path):
     """Written there and read back, not into a folder that is called ~."""
     pytest.importorskip("h5py")
     from brainprop.files import stored
-    from lra_e.evaluate import export, read_model
+    from lra_e.stored import export, read
 
     weights = {"W1": np.ones((3, 2), np.float32)}
     export(weights, {}, Path("~/lra/net.safetensors"))
-    assert "W1" in read_model(Path("~/lra/net.safetensors"))[0]
+    assert "W1" in read(Path("~/lra/net.safetensors"))[0]
     for name in ("net.h5", "net.safetensors"):
         write = stored.write_h5 if name.endswith("h5") else stored.write_safetensors
         write(Path("~/lra") / name, {"out1.kernel": weights["W1"]}, {})

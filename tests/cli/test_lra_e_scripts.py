@@ -2,16 +2,17 @@
 
 import json
 import re
-from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 from common.errors import UsageError, UserError
-from lra_e.recipes import draw_weights
+from lra_e.networks import draw_weights
+from tests.helpers import commands
+from tests.helpers.processes import as_script
+from tests.helpers.records import metrics
 
 TORCH = ("lra_e.mnist.mnist_torch", "lra_e.fmnist.fmnist_torch")
 TF = ("lra_e.mnist.mnist_newTF", "lra_e.fmnist.fmnist_newTF", "lra_e.mnist.mnist",
@@ -22,12 +23,7 @@ QUICK = ["--data", "digits", "--limit-train", "300", "--quiet"]
 def start(script: str, *words: object):
     if find_spec("torch" if script in TORCH else "tensorflow") is None:
         pytest.skip(f"the framework of {script} is not installed")
-    return import_module(script).main.main(list(map(str, words)), standalone_mode=False)
-
-
-def lines(run: Path) -> list[dict]:
-    text = (run / "metrics.jsonl").read_text()
-    return [json.loads(line) for line in text.splitlines()]
+    return commands.start(script, *words)
 
 
 @pytest.mark.parametrize("compat", ["corrected", "original"])
@@ -37,7 +33,7 @@ def test_every_script_learns_in_both_modes(script, compat, tmp_path, capsys):
     rates = ["--lr", "0.003"] if script.endswith("newTF") else []
     epochs = 30 if script in TF[2:] else 12  # plain gradient descent is slow
     start(script, *QUICK, "--epochs", epochs, "--compat", compat, "--out", tmp_path / "r", *rates)
-    epochs_seen = [line for line in lines(tmp_path / "r") if line["kind"] == "epoch"]
+    epochs_seen = metrics(tmp_path / "r", "epoch")
     assert epochs_seen[-1]["test_accuracy"] > 60
     assert epochs_seen[-1]["train_loss"] < epochs_seen[0]["train_loss"]
     printed = capsys.readouterr().out
@@ -55,11 +51,9 @@ def test_fixed_e_keeps_e_and_backprop_does_not_need_it(script, tmp_path):
     tensors = load_file(tmp_path / "fixed_e/checkpoints/last/tensors.safetensors")
     for layer, E in enumerate(first, 2):
         assert (tensors[f"E{layer}"] == E.astype(np.float32)).all()
-    angles = [
-        x["feedback"]["E5"]["angle"] for x in lines(tmp_path / "lra_e") if x["kind"] == "audit"
-    ]
+    angles = [x["feedback"]["E5"]["angle"] for x in metrics(tmp_path / "lra_e", "audit")]
     assert angles == sorted(angles, reverse=True) and angles[-1] < angles[0]
-    credit = [x["credit"] for x in lines(tmp_path / "bp") if x["kind"] == "audit"][-1]
+    credit = [x["credit"] for x in metrics(tmp_path / "bp", "audit")][-1]
     assert all(layer["angle"] < 0.1 for layer in credit.values())
 
 
@@ -70,7 +64,7 @@ def test_both_frameworks_train_alike_from_one_seed(tmp_path):
         start(script, *QUICK, "--epochs", 2, "--precision", "float64", *same,
               "--out", tmp_path / script)  # fmt: skip
     torch_side, tf_side = (
-        [x["train_loss"] for x in lines(tmp_path / s)]
+        [x["train_loss"] for x in metrics(tmp_path / s)]
         for s in ("lra_e.mnist.mnist_torch", "lra_e.mnist.mnist_newTF")
     )
     assert torch_side == pytest.approx(tf_side, rel=1e-4)
@@ -125,7 +119,7 @@ def test_a_run_is_tested_and_exported_without_a_framework(tmp_path, capsys):
     from lra_e.evaluate import main
 
     start("lra_e.mnist.mnist_torch", *QUICK, "--epochs", 3, "--out", tmp_path / "r")
-    final = [line for line in lines(tmp_path / "r") if line["kind"] == "epoch"][-1]
+    final = metrics(tmp_path / "r", "epoch")[-1]
     capsys.readouterr()
     for words in ([tmp_path / "r", "--export", tmp_path / "m"], [tmp_path / "m"]):
         main.main(list(map(str, words)), standalone_mode=False)
@@ -139,9 +133,10 @@ def test_a_run_is_tested_and_exported_without_a_framework(tmp_path, capsys):
 def test_the_stored_network_reaches_what_its_header_says(data_root):
     """Weights whose accuracy nobody has measured since."""
     from common.data.datasets import load
-    from lra_e.evaluate import STORED, logits, read_model
+    from lra_e.evaluate import STORED, logits
+    from lra_e.stored import read
 
-    weights, about = read_model(STORED)
+    weights, about = read(STORED)
     test = load("mnist", data_root, download=False).test
     x = test.images.reshape(len(test), -1).astype(np.float32) / 255
     accuracy = 100 * float((logits(weights, x).argmax(1) == test.labels).mean())
@@ -154,17 +149,21 @@ def test_the_original_program_on_real_mnist_is_found_again(data_root, tmp_path):
     """Its log of one epoch from seed 1234: loss 0.3025, train 90.83 %, validation 94.10 %."""
     start("lra_e.mnist.mnist_torch", "--compat", "original", "--epochs", 1, "--quiet",
           "--data-dir", data_root, "--out", tmp_path / "r")  # fmt: skip
-    line = [line for line in lines(tmp_path / "r") if line["kind"] == "epoch"][-1]
+    line = metrics(tmp_path / "r", "epoch")[-1]
     assert line["train_loss"] == pytest.approx(0.3025, abs=2e-4)
     assert line["train_accuracy"] == pytest.approx(90.83, abs=0.05)
     assert line["val_accuracy"] == pytest.approx(94.10, abs=0.5)
 
 
-def test_the_depth_study_draws_what_its_runs_hold(tmp_path, capsys):
+def test_the_depth_study_draws_what_its_runs_hold(tmp_path, capsys, monkeypatch):
     """A figure of other numbers than the runs'; a study that starts over when asked to go on."""
     if find_spec("torch") is None:
         pytest.skip("the study trains with torch")
-    from lra_e.depth import collect, main
+    from lra_e.deep import study
+    from lra_e.deep.study import collect
+    from lra_e.depth import main
+
+    monkeypatch.setattr(study.subprocess, "run", as_script)
 
     words = ["--data", "digits", "--depth", "1", "--depth", "2", "--seeds", "1", "--epochs", "1",
              "--limit-train", "200", "--rule", "lra_e", "--out", str(tmp_path)]  # fmt: skip
@@ -174,7 +173,7 @@ def test_the_depth_study_draws_what_its_runs_hold(tmp_path, capsys):
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("metrics.jsonl")} == before
     records = collect(tmp_path)
     assert [(r["depth"], r["rule"]) for r in records] == [(1, "lra_e"), (2, "lra_e")]
-    run = lines(tmp_path / "digits/h2-lra_e/seed-1")
+    run = metrics(tmp_path / "digits/h2-lra_e/seed-1")
     assert records[1]["test_accuracy"] == [run[-1]["test_accuracy"]]
     last = [line for line in run if line["kind"] == "audit"][-1]
     assert records[1]["credit_angle"]["W1"] == pytest.approx(last["credit"]["W1"]["angle"])
@@ -184,21 +183,14 @@ def test_the_depth_study_draws_what_its_runs_hold(tmp_path, capsys):
 
 
 def test_the_depth_study_hands_on_what_its_run_says(tmp_path, monkeypatch):
-    """ "the run ended with code 1", and of which loss the log alone knows."""
+    """A run that ended with code 1, and only its log knows why."""
     if find_spec("torch") is None:
         pytest.skip("the study trains with torch")
-    from lra_e import depth
+    from lra_e.deep.study import Case, train
 
-    study = tmp_path / "study"
-    words = ["--data", "digits", "--depth", "1", "--seeds", "1", "--epochs", "1", "--rule", "lra_e",
-             "--limit-train", "200", "--out", str(study)]  # fmt: skip
-    monkeypatch.setattr(depth.Case, "layers", lambda _: "784-8-10 --lr 1e18")
-    whole = depth.subprocess.run
-    monkeypatch.setattr(
-        depth.subprocess, "run", lambda words, **more: whole(" ".join(words).split(), **more)
-    )
+    diverging = ["--limit-train", "200", "--epochs", "1", "--lr", "1e18"]
     with pytest.raises(UserError) as caught:
-        depth.main.main(words, standalone_mode=False)
+        train(Case("digits", 1, "lra_e", 1), tmp_path, ["--threads", "1"], diverging)
     line = str(caught.value)
     assert re.search(r"seed-1: the run ended with code 1: error: training stopped: the loss is "
                      r"(nan|inf) .*epoch 1.*seed-1\.log\)$", line), line  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 from common.cli import Options, argument, command, option
 from common.cli.params import choice, layers, positive
 from common.cli.switches import switch, switch_options
-from common.cli.training_options import training_options
+from common.cli.training_options import TrainingOptions, training_options
 from common.errors import UsageError
 
 
@@ -28,23 +28,32 @@ class Fidelity:
     )
 
 
-@command(paper="p", name="main")
 @training_options(dataset="mnist", datasets=("mnist", "cifar10"), epochs=10, resume_file=True)
-@argument("problem", type=choice("mnist", "cifar10"), same_as="dataset")
-@argument("directory", same_as="out")
-@option("--beta", type=positive, default=0.1)
-@option("--layers", type=layers, default=[784, 10])
-@option("--aug", is_flag=True)
-@option("--note", default="", numbers=False)
-@switch_options(Fidelity)
-def main(options: Options) -> Options:
+class MainOptions(TrainingOptions):
+    """What `main` takes."""
+
+    problem: str | None = argument(type=choice("mnist", "cifar10"), same_as="dataset")
+    directory: Path | None = argument(same_as="out")
+    beta: float = option(type=positive, default=0.1)
+    layers: list[int] = option(type=layers, default=[784, 10])
+    aug: bool = option(is_flag=True)
+    note: str = option(default="", numbers=False)
+    switches: Fidelity = switch_options(Fidelity)
+
+
+@command(MainOptions, paper="p", name="main")
+def main(options: MainOptions) -> Options:
     """A script with positionals, switches and options of all kinds."""
     return options
 
 
-@command(paper="p", name="scheduled")
 @training_options(epochs=10, epochs_alter_numbers=True)
-def scheduled(options: Options) -> Options:
+class ScheduledOptions(TrainingOptions):
+    """What `scheduled` takes."""
+
+
+@command(ScheduledOptions, paper="p", name="scheduled")
+def scheduled(options: ScheduledOptions) -> Options:
     """A script whose learning rate depends on the number of epochs."""
     return options
 
@@ -61,7 +70,11 @@ def refused(*words: object, script=main) -> str:
 
 def record(directory: Path, options: Options) -> None:
     directory.mkdir(exist_ok=True)
-    config = {"script": options.script, "paper": options.paper, "options": options.as_dict()}
+    config = {
+        "script": options.call.script,
+        "paper": options.call.paper,
+        "options": options.record(),
+    }
     (directory / "config.json").write_text(json.dumps(config))
 
 
@@ -83,9 +96,9 @@ def test_resume_alone_restores_every_value(old: Path, monkeypatch) -> None:
     assert (str(options.data_dir), options.audit, options.audit_every) == ("d", True, 4)
     assert options.switches == Fidelity(transposed=True)
     assert (options.out, options.resume) == (old, old)
-    assert options.typed == {"resume"}
-    assert options.changes == {}
-    assert options.as_dict() == json.loads((old / "config.json").read_text())["options"]
+    assert options.call.typed == {"resume"}
+    assert options.call.changes == {}
+    assert options.record() == json.loads((old / "config.json").read_text())["options"]
 
 
 def test_a_moved_run_goes_on_where_it_is_now(old: Path, tmp_path: Path) -> None:
@@ -113,7 +126,7 @@ def test_a_change_of_the_numbers_needs_its_name(old, words, shown, before, name)
     message = refused("--resume", old, *words.split())
     assert message.startswith(f"{shown} is {before} in the resumed run")
     assert f"add --allow-change {name} if" in message
-    changed = run("--resume", old, "--allow-change", name, *words.split()).changes
+    changed = run("--resume", old, "--allow-change", name, *words.split()).call.changes
     assert list(changed) == [name.replace("-", "_")]
     other = "layers" if name == "beta" else "beta"
     assert f"add --allow-change {name} if" in refused(
@@ -125,7 +138,7 @@ def test_changes_without_effect_on_the_numbers_are_free(old: Path) -> None:
     """More epochs, another device or another data folder are refused."""
     words = "--epochs 20 --device cpu --threads 2 --data-dir e --note n --quiet --no-audit"
     options = run("--resume", old, "--beta", "0.5", *words.split())
-    assert options.changes["epochs"] == (10, 20)
+    assert options.call.changes["epochs"] == (10, 20)
     assert (options.beta, options.note, str(options.data_dir)) == (0.5, "n", "e")
     assert (options.audit, options.audit_every) == (False, None)
 
@@ -266,6 +279,6 @@ def test_an_originals_checkpoint_file_is_passed_through(tmp_path: Path) -> None:
     file.write_text("")
     options = run("mnist", tmp_path, "--resume", file)
     assert (options.resume, options.out, options.beta) == (file, tmp_path, 0.1)
-    assert options.as_dict()["resume"] == str(file)
+    assert options.record()["resume"] == str(file)
     assert run("mnist", tmp_path, "--resume=").resume is None
     assert "must be the directory" in refused("--resume", file, script=scheduled)

@@ -3,7 +3,6 @@
 import json
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +14,8 @@ from common.errors import UsageError, UserError  # noqa: E402
 from s3net.imagenet import folder2lmdb  # noqa: E402
 from s3net.imagenet.train import main as train  # noqa: E402
 from s3net.imagenet.validate_10crop import main as ten_crops  # noqa: E402
+from tests.helpers.commands import start  # noqa: E402
+from tests.helpers.records import steady_lines  # noqa: E402
 
 SMALL = ["-a", "s3net_small", "--image-size", 32, "-j", 0, "--threads", 1, "--quiet"]
 
@@ -44,15 +45,6 @@ def lmdbs(folder, tmp_path_factory) -> Path:
     return out
 
 
-def start(command, *words: object):
-    return command.main([str(w) for w in words], standalone_mode=False)
-
-
-def epochs(run: Path) -> list[dict]:
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if "second" not in k} for line in lines]
-
-
 def test_a_folder_and_its_lmdb_train_the_same_network(folder, lmdbs, tmp_path, capsys) -> None:
     """Other images, another order or other crops from the one than from the other; a file of the
     original that is missing, or holds other numbers than the run's."""
@@ -61,10 +53,10 @@ def test_a_folder_and_its_lmdb_train_the_same_network(folder, lmdbs, tmp_path, c
     said = capsys.readouterr().out
     start(train, "-t", lmdbs / "train.lmdb", "-v", lmdbs / "val.lmdb", *words, "--out",
           tmp_path / "b")  # fmt: skip
-    assert epochs(tmp_path / "a") == epochs(tmp_path / "b")
+    assert steady_lines(tmp_path / "a") == steady_lines(tmp_path / "b")
     for name in ("checkpoint.pth.tar", "model_best.pth.tar"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-    lines = epochs(tmp_path / "a")
+    lines = steady_lines(tmp_path / "a")
     assert [line["lr"] for line in lines] == pytest.approx([0.02] * 3)
     assert lines[-1]["train_loss"] < lines[0]["train_loss"]
     for line in lines:
@@ -94,7 +86,7 @@ def test_ten_crops_are_averaged_before_they_are_judged(folder, tmp_path, capsys)
     from torch.nn import functional
     from torchvision.transforms import v2
 
-    from s3net.networks import build
+    from s3net.networks import make_network
 
     words = [*SMALL, "--epochs", 1, "-b", 9, "--lr", 0.02, "--out", tmp_path / "r"]
     start(train, folder, *words)
@@ -102,7 +94,7 @@ def test_ten_crops_are_averaged_before_they_are_judged(folder, tmp_path, capsys)
     file = tmp_path / "r/checkpoint.pth.tar"
     start(ten_crops, folder, *SMALL, "-b", 4, "--resume", file)
     said = capsys.readouterr().out
-    net = build("s3net_small", 6)
+    net = make_network("s3net_small", 6)
     net.load_state_dict(torch.load(file, weights_only=True)["state_dict"])
     net.eval()
     see = v2.Compose([v2.Resize(37), v2.TenCrop(32)])
@@ -128,7 +120,7 @@ def test_ten_crops_are_averaged_before_they_are_judged(folder, tmp_path, capsys)
 def test_validation_alone_says_what_training_said(folder, lmdbs, tmp_path, capsys) -> None:
     """A checkpoint that is another network than the one that was tested."""
     start(train, folder, *SMALL, "--epochs", 2, "-b", 9, "--out", tmp_path / "r", "--seed", 4)
-    line = epochs(tmp_path / "r")[-1]
+    line = steady_lines(tmp_path / "r")[-1]
     prefixed = torch.load(tmp_path / "r/checkpoint.pth.tar", weights_only=True)
     prefixed["state_dict"] = {f"module.{n}": t for n, t in prefixed["state_dict"].items()}
     torch.save(prefixed, tmp_path / "parallel.pth.tar")
@@ -177,7 +169,7 @@ def test_lines_are_printed_as_often_as_asked(folder, tmp_path, capsys) -> None:
     lines = re.findall(r"Epoch: \[0\]\[(\d+)/6\]  Time .* Data .* Loss \S+ \((\S+)\)  Acc@1 \S+ "
                        r"\((\S+)\)  Acc@5 \S+ \((\S+)\)", said)  # fmt: skip
     assert [int(line[0]) for line in lines] == [3, 6]
-    (epoch,) = epochs(tmp_path / "r")
+    (epoch,) = steady_lines(tmp_path / "r")
     expected = [epoch[f"train_{n}"] for n in ("loss", "accuracy", "top5_accuracy")]
     assert [float(x) for x in lines[-1][1:]] == pytest.approx(expected, abs=1e-3)
     assert "S3Net(" in said and "GMac an image of 32 x 32" in said
@@ -185,23 +177,24 @@ def test_lines_are_printed_as_often_as_asked(folder, tmp_path, capsys) -> None:
 
 def test_every_network_has_its_published_size() -> None:
     """An --arch that trains another network."""
-    from s3net.imagenet.models import arch_of, make
+    from s3net.imagenet.fidelity import Fidelity
+    from s3net.imagenet.options import TenCropsOptions, TrainOptions
+    from s3net.imagenet.program import network
 
     sizes = {"s3net_new1": 9405560, "s3net_new2": 8962182, "s3net_new_big": 22213032,
              "s3net_new_big2": 27855232, "s3net65": 7051080, "resnet18": 11689512,
              "googlenet": 6624904}  # fmt: skip
     for name, count in sizes.items():
         with torch.device("meta"):
-            net = make(name, 1000)
+            net = network(name, 1000)
         assert sum(p.numel() for p in net.parameters()) == count
-    for name, switch, expected in (
-        ("train", True, "s3net_new_big2"),
-        ("validate_10crop", True, "s3net_new1"),
-        ("train", False, "resnet18"),
+    for script, switch, expected in (
+        (TrainOptions, True, "s3net_new_big2"),
+        (TenCropsOptions, True, "s3net_new1"),
+        (TrainOptions, False, "resnet18"),
     ):
-        options = SimpleNamespace(name=name, arch="resnet18")
-        options.switches = SimpleNamespace(ignore_arch=switch)
-        assert arch_of(options) == expected
+        options = script(arch="resnet18", switches=Fidelity(ignore_arch=switch))
+        assert options.network == expected
     assert {p.name: p.default for p in train.params}["batch_size"] == 156
     assert {p.name: p.default for p in ten_crops.params}["batch_size"] == 64
 
@@ -217,7 +210,7 @@ def test_digits_stand_in_for_the_images(tmp_path, capsys) -> None:
     """A look at the program that needs a download first."""
     start(train, "--data", "digits", *SMALL, "--limit-train", 64, "--limit-test", 32, "-b", 32,
           "--epochs", 1, "--out", tmp_path)  # fmt: skip
-    assert epochs(tmp_path)[0]["step"] == 2
+    assert steady_lines(tmp_path)[0]["step"] == 2
 
 
 @pytest.mark.parametrize(

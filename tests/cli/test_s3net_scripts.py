@@ -12,12 +12,10 @@ from PIL import Image
 from common.errors import UsageError, UserError
 from s3net.expressibility.compare import main as compare
 from s3net.expressibility.universality import main as universality
+from tests.helpers.commands import start
+from tests.helpers.records import metrics
 
 NOTEBOOK = Path(__file__).parents[2] / "s3net/expressibility/topology_NTK_comparison.ipynb"
-
-
-def start(command, *words: object):
-    return command.main([str(w) for w in words], standalone_mode=False)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -50,7 +48,7 @@ def test_every_wiring_learns_digits(model: str, tmp_path: Path, capsys) -> None:
 
     start(main, "--data", "digits", "--model", model, "--image-size", 32, "--epochs", 4, "--quiet",
           "--threads", 1, "--lr-step", 3, "--no-augmentation", "--out", tmp_path)  # fmt: skip
-    lines = [json.loads(x) for x in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    lines = metrics(tmp_path)
     assert lines[-1]["test_accuracy"] > 85
     assert [line["lr"] for line in lines] == pytest.approx([0.1, 0.1, 0.1, 0.01])
     assert "Best validation accuracy" in capsys.readouterr().out
@@ -68,7 +66,7 @@ def test_the_cifar_net_learns_digits_in_every_wiring(wiring: str, tmp_path: Path
     from s3net.cifar100.train_S3Net import main
 
     start(main, *CIFAR, "--epochs", 8, "--wiring", wiring, "--no-augmentation", "--out", tmp_path)
-    lines = [json.loads(x) for x in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    lines = metrics(tmp_path)
     assert [line["lr"] for line in lines] == pytest.approx(
         [0.2, 0.2, 0.02, 0.02, 0.002, 0.002, 0.0002, 0.0002]
     )
@@ -104,7 +102,7 @@ def test_the_original_cifar_program_is_a_switch_away(tmp_path: Path, capsys) -> 
     few = ["--limit-train", 128, "--limit-test", 64, "--epochs", 1, "--dropout", 0.5]
     start(main, *CIFAR, *few, "--compat", "original", "--out", tmp_path / "a")
     said = capsys.readouterr().out
-    (line,) = [json.loads(x) for x in (tmp_path / "a/metrics.jsonl").read_text().splitlines()]
+    (line,) = metrics(tmp_path / "a")
     assert f"loss: {line['train_loss'] / 64:.4f}" in said  # two batches of 64
     assert json.loads((tmp_path / "a/config.json").read_text())["name"].endswith("d40")
     start(main, *CIFAR, *few, "--out", tmp_path / "b")
@@ -121,12 +119,12 @@ def test_the_original_cifar_program_is_a_switch_away(tmp_path: Path, capsys) -> 
 def test_a_run_its_export_and_the_network_are_one(tmp_path: Path, capsys) -> None:
     """Names or statistics that are lost on the way to a file."""
     pytest.importorskip("torch")
-    from s3net.tinyimagenet.eval import main as evaluate
+    from s3net.tinyimagenet.evaluate import main as evaluate
     from s3net.tinyimagenet.train import main as train
 
     start(train, "--data", "digits", "--model", "s3net_small", "--image-size", 32, "--epochs", 1,
           "--quiet", "--limit-train", 300, "--out", tmp_path / "run")  # fmt: skip
-    (line,) = [json.loads(x) for x in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    (line,) = metrics(tmp_path / "run")
     file = tmp_path / "net.safetensors"
     start(evaluate, "--model-path", tmp_path / "run", "--data", "digits", "--export", file)
     start(evaluate, "--model-path", file, "--data", "digits")
@@ -142,7 +140,7 @@ def test_a_run_its_export_and_the_network_are_one(tmp_path: Path, capsys) -> Non
 def test_stored_networks_know_their_ten_classes(tmp_path: Path) -> None:
     """Weights in the repository that no network takes, or that say nothing of themselves."""
     pytest.importorskip("torch")
-    from s3net.tinyimagenet.models import SMALL, open_network
+    from s3net.tinyimagenet.networks import SMALL, open_network
 
     for name in SMALL:
         found = open_network(name, None)
@@ -154,7 +152,7 @@ def test_maps_are_drawn_and_complete(folders, tmp_path: Path, capsys) -> None:
     """A map that is not of the class the network predicts, or whose sum was never checked."""
     torch = pytest.importorskip("torch")
     from s3net.interpretability.Interpret_fullgradient import main as fullgrad
-    from s3net.tinyimagenet.models import open_network
+    from s3net.tinyimagenet.networks import open_network
 
     start(fullgrad, "--images", folders[0], "--out", tmp_path / "o", "--batch-size", 2)
     found = rows(tmp_path / "o/fullgrad.csv")
@@ -248,7 +246,7 @@ def test_the_comparison_writes_what_it_prints(tmp_path: Path, capsys) -> None:
 @pytest.mark.parametrize(
     "words, message",
     [
-        (("--depths", "0:3"), r"option --depths \(=0:3\) must be blocks such as 2:8"),
+        (("--depths", "0:3"), r"option --depths \(=0:3\) must be such as 2:8"),
         (("--depths", "x"), r"option --depths \(=x\)"),
         (("--dataset", "boston"), "option --boston is missing"),
         (("--wiring", "full"), r"option --wiring \(=full\) must be one of"),

@@ -1,6 +1,7 @@
 """Defects as named switches: presets, options, the README's table."""
 
 import dataclasses
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -31,9 +32,15 @@ class Fidelity:
     )
 
 
-@command(paper="p", name="toy")
-@switch_options(Fidelity)
-def main(options: Options) -> Options:
+@dataclass(frozen=True, kw_only=True)
+class ToyOptions(Options):
+    """What `toy` takes."""
+
+    switches: Fidelity = switch_options(Fidelity)
+
+
+@command(ToyOptions, paper="p", name="toy")
+def main(options: ToyOptions) -> Options:
     """A script with nothing but switches."""
     return options
 
@@ -67,9 +74,9 @@ def test_the_record_holds_the_preset_and_every_resolved_switch() -> None:
     """A later change of a preset changes the runs that were recorded before."""
     options = run("--compat original --error-form exact")
     resolved = dataclasses.asdict(dataclasses.replace(ORIGINAL, error_form="exact"))
-    assert options.as_dict() == {"compat": "original", **resolved}
-    assert options.typed == {"compat", "error_form"}
-    assert options.transposed_e is True
+    assert options.record() == {"compat": "original", **resolved}
+    assert options.call.typed == {"compat", "error_form"}
+    assert options.switches.transposed_e is True
 
 
 def test_wrong_presets_switches_and_values_are_refused() -> None:

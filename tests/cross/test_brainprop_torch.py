@@ -23,12 +23,12 @@ DRAWN = np.random.default_rng
 
 def both(architecture: str, algorithm: str, variance: str):
     """The TensorFlow learner and the torch network, from the same weights."""
-    net = networks.build(
+    net = networks.make_network(
         architecture, SHAPES[architecture], CLASSES, algorithm, std=0.3, widths=WIDTHS,
         variance=variance, epsilon=EPSILON, dtype="float64", seed=3,
     )  # fmt: skip
     learner = Learner(net, algorithm, batch_size=BATCH, lr=LR, epsilon=EPSILON)
-    twin = torch_networks.build(
+    twin = torch_networks.make_network(
         architecture, SHAPES[architecture], CLASSES, widths=WIDTHS, variance=variance
     ).double()
     random = DRAWN(4)

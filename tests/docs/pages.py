@@ -15,8 +15,10 @@ from typing import Any
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
+from common.files import paper_folders
+
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("common", "asap", "brainprop", "burstprop", "lra_e", "s3net")
+PACKAGES = ("common", *(path.name for path in paper_folders.folders()))
 PAGES = [ROOT / "README.md", *(ROOT / name / "README.md" for name in PACKAGES[1:])]
 FRAMEWORKS = ("torch", "torchvision", "tensorflow", "keras", "jax", "neural_tangents")
 

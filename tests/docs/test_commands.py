@@ -118,11 +118,19 @@ NOX = [(page, line) for page, line in LINES if line.startswith("nox")]
 def test_a_pages_session_exists_and_takes_its_words(page: str, line: str, place: Path) -> None:
     """`nox -s demos` builds nothing and says so after the reader has installed nox."""
     tree = ast.parse((ROOT / "noxfile.py").read_text(encoding="utf-8"))
-    known = {n.name for n in tree.body if isinstance(n, ast.FunctionDef) and n.decorator_list}
+    functions = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.decorator_list]
+    known = {*PACKAGES[1:], *map(session_name, functions)}
     _, _, name, *more = words(line)
     assert name in known
     if more and name in PROGRAM:
         parse([*PROGRAM[name], *more[1:]], place)
+
+
+def session_name(function: ast.FunctionDef) -> str:
+    """What nox calls it: @nox.session(name="new-paper"), else the function's own name."""
+    given = [w for call in function.decorator_list for w in getattr(call, "keywords", ())]
+    named = [ast.literal_eval(word.value) for word in given if word.arg == "name"]
+    return named[0] if named else function.name
 
 
 def test_a_script_that_a_page_starts_as_a_file_is_there() -> None:

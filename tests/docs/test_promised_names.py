@@ -1,13 +1,13 @@
 """Every file that the originals' pages told their users to run is here under that name."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from common.errors import UsageError
 from tests.docs.pages import ROOT
+from tests.helpers.processes import run_script
 
 # Section 2 of every docs/papers/PAPER.md, and of S3Net's parts.
 PROMISED = {
@@ -58,8 +58,7 @@ def test_a_promised_file_is_there(paper: str, name: str) -> None:
 
 def run(folder: str, *words: str) -> subprocess.CompletedProcess:
     """As the pages have it: in the paper's folder, by the file's name."""
-    command = [sys.executable, *words]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT / folder, check=False)
+    return run_script(*words, cwd=ROOT / folder)
 
 
 def test_brainprops_eval_py_tests_the_network_that_the_seeds_command_names() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from tests.docs.pages import PACKAGES, ROOT
 
-PAPERS = PACKAGES[1:]
+# A rule of one's own has no original page that promised this.
+PAPERS = [paper for paper in PACKAGES[1:] if (ROOT / paper / "requirements.txt").is_file()]
 FILES = [f"{paper}/requirements.txt" for paper in PAPERS] + ["brainprop/Requirements.txt"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 

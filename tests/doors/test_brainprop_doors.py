@@ -30,20 +30,18 @@ def test_a_rate_of_exploration_that_is_none_is_refused(epsilon):
 
 @pytest.mark.parametrize("epsilon", [5, -1, math.nan])
 def test_a_rate_of_exploration_that_is_none_is_refused_in_tensorflow(epsilon):
-    """The twin of it, wherever epsilon enters."""
+    """The same in TensorFlow, wherever epsilon enters."""
     tf = tensorflow()
     from brainprop import rule
-    from brainprop.gain import rule as gain_rule
     from brainprop.gain.learner import Learner as GainLearner
     from brainprop.layers.output import BrainPropLayer
     from brainprop.learner import Learner
-    from brainprop.networks import build
+    from brainprop.networks import make_network
 
     q, u, drawn = tf.zeros((2, 3)), tf.zeros(2), tf.zeros(2, tf.int64)
-    net = build("dense", (2, 2, 1), 3, widths={1500: 3, 1000: 3, 500: 3})
+    net = make_network("dense", (2, 2, 1), 3, widths={1500: 3, 1000: 3, 500: 3})
     for enter in (
-        lambda: rule.select(q, u, lambda: drawn, epsilon),
-        lambda: gain_rule.select(q, u, lambda _: drawn, epsilon),
+        lambda: rule.select(q, u, drawn, epsilon=epsilon),
         lambda: BrainPropLayer(3, epsilon=epsilon),
         lambda: Learner(net, batch_size=2, epsilon=epsilon),
         lambda: GainLearner([], [], [], epsilon=epsilon),
@@ -81,20 +79,20 @@ def test_both_builds_refuse_the_same_values(framework, named, name):
     pytest.importorskip(framework)
     from importlib import import_module
 
-    build = import_module(
+    make_network = import_module(
         "brainprop." + {"torch": "pytorch.networks"}.get(framework, "networks")
-    ).build
+    ).make_network
     given = {"architecture": "conv", "input_shape": (8, 8, 1), "classes": 3} | named
     with pytest.raises(ArgumentError, match=f"^{name} "):
-        build(**given)
+        make_network(**given)
 
 
 def test_images_enter_the_torch_networks_in_any_floating_type():
     """A NumPy array has no `permute`."""
     torch = pytest.importorskip("torch")
-    from brainprop.pytorch.networks import build
+    from brainprop.pytorch.networks import make_network
 
-    net = build("conv", (8, 8, 1), 3, widths={32: 4, 500: 5}).eval()
+    net = make_network("conv", (8, 8, 1), 3, widths={32: 4, 500: 5}).eval()
     images = np.random.RandomState(0).rand(2, 8, 8, 1)
     assert net(images).equal(net(torch.tensor(images, dtype=torch.float32)))
     for wrong in (images.astype(np.uint8), images[0]):
@@ -106,10 +104,10 @@ def test_images_enter_the_torch_networks_in_any_floating_type():
 def test_a_torch_network_is_copied_and_pickled(architecture):
     """A module that neither `torch.save` nor a process pool takes."""
     torch = pytest.importorskip("torch")
-    from brainprop.pytorch.networks import build
+    from brainprop.pytorch.networks import make_network
 
     widths = {n: 3 for n in (32, 64, 128, 500, 1000, 1500)}
-    net = build(architecture, (16, 16, 1), 3, widths=widths).eval()
+    net = make_network(architecture, (16, 16, 1), 3, widths=widths).eval()
     images = torch.rand(2, 16, 16, 1)
     for again in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
         assert again(images).equal(net(images))
@@ -132,7 +130,7 @@ def shown(n: int, classes: int = 4):
 def test_the_loss_gives_one_value_a_sample(n):
     """(n, C) looks like n losses of a sequence: weights of samples act on actions instead."""
     pytest.importorskip("tensorflow")
-    from brainprop.loss import BrainPropLoss
+    from brainprop.layers.loss import BrainPropLoss
 
     labels, y = shown(n)
     loss = BrainPropLoss(8)
@@ -152,8 +150,8 @@ def test_weights_of_samples_and_classes_train(n):
     tensorflow()
     import keras
 
+    from brainprop.layers.loss import BrainPropLoss
     from brainprop.layers.output import BrainPropLayer
-    from brainprop.loss import BrainPropLoss
 
     images = np.random.RandomState(3).rand(n, 5).astype(np.float32)
     labels = np.arange(n) % 4
@@ -178,7 +176,7 @@ def test_weights_of_samples_and_classes_train(n):
 def test_the_loss_says_what_reduction_it_is_saved_with():
     """A model that was saved before and divides by the batch twice afterwards."""
     tensorflow()
-    from brainprop.loss import BrainPropLoss
+    from brainprop.layers.loss import BrainPropLoss
 
     size: Any = np.int64(8)
     config = BrainPropLoss(size).get_config()
@@ -289,9 +287,9 @@ def test_frozen_layers_keep_their_bits(frozen, feedback):
     """A layer with trainable=False whose kernel, feedback weights or statistics move."""
     tf = tensorflow()
     from brainprop.learner import Learner
-    from brainprop.networks import build
+    from brainprop.networks import make_network
 
-    net = build("conv", (6, 6, 1), 3, widths={32: 3, 500: 4}, std=0.3, l2=0.01)
+    net = make_network("conv", (6, 6, 1), 3, widths={32: 3, 500: 4}, std=0.3, l2=0.01)
     net.get_layer(frozen).trainable = False
     learner = Learner(net, batch_size=4, lr=0.5, feedback=feedback)
     draw = np.random.RandomState(0)
@@ -310,9 +308,9 @@ def test_a_frozen_batch_norm_normalises_by_its_moving_statistics():
     """Keras' meaning of frozen: the step and `net(x, training=True)` agree."""
     tensorflow()
     from brainprop.layers.forward import forward
-    from brainprop.networks import build
+    from brainprop.networks import make_network
 
-    net = build("conv", (6, 6, 1), 3, widths={32: 3, 500: 4}, std=0.3, dropout=[0.0, 0.0])
+    net = make_network("conv", (6, 6, 1), 3, widths={32: 3, 500: 4}, std=0.3, dropout=[0.0, 0.0])
     norm = net.get_layer("bn1")
     norm.moving_mean.assign([0.3, -0.2, 0.1])
     norm.trainable = False

@@ -56,11 +56,8 @@ def test_an_unknown_variable_of_any_kind_is_refused(tmp_path):
 @pytest.mark.parametrize("value", ["np.float64('nan')", "True", "np.float32(0.5)"])
 def test_numbers_of_an_input_file_have_their_ranges(tmp_path, value):
     """A count of half an image."""
-    from types import SimpleNamespace
-
-    from brainprop.options import _take_file
+    from brainprop.options import from_file
 
     read(tmp_path, batch_dim=value)
-    options = SimpleNamespace(typed=set())
     with pytest.raises(UsageError, match="variable batch_(dim|size) .*must be an integer"):
-        _take_file(options, tmp_path / "mine.py")  # type: ignore[arg-type]
+        from_file(tmp_path / "mine.py", ())

@@ -10,7 +10,6 @@ import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,7 @@ from common.errors import UserError
 from common.files import documents
 from common.files.writing import write_table
 from common.runs import checkpoint
-from lra_e import evaluate
+from lra_e import evaluate, stored
 from tests.runs.toy_numpy import Killed, death, train
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -195,9 +194,9 @@ def test_weights_that_are_no_numbers_are_refused(value, tmp_path):
             torch.save({"net": state} if read is asap else state, tmp_path / "w.pth")
             with pytest.raises(UserError, match=f"{name} holds NaN or infinity"):
                 read(tmp_path / "w.pth")
-    evaluate.export(CHAIN | {"W2": CHAIN["W2"] * value}, {}, tmp_path / "w.safetensors")
+    stored.export(CHAIN | {"W2": CHAIN["W2"] * value}, {}, tmp_path / "w.safetensors")
     with pytest.raises(UserError, match="W2 holds NaN or infinity"):
-        evaluate.read_model(tmp_path / "w.safetensors")
+        stored.read(tmp_path / "w.safetensors")
 
 
 # -- LRA-E's networks ----------------------------------------------------------------------------
@@ -209,8 +208,8 @@ CHAIN = {"W1": np.ones((4, 3), np.float32), "W2": np.ones((3, 2), np.float32),
 
 def test_a_layer_that_is_missing_or_does_not_fit_is_named(tmp_path):
     """The classes taken for those of a hidden layer; numpy's words about a gufunc."""
-    read = evaluate.read_model
-    evaluate.export(CHAIN, {}, tmp_path / "w.safetensors")
+    read = stored.read
+    stored.export(CHAIN, {}, tmp_path / "w.safetensors")
     assert read(tmp_path / "w.safetensors")[0].keys() == CHAIN.keys()
     without = {name: array for name, array in CHAIN.items() if name != "W1"}
     for weights, words in (
@@ -220,7 +219,7 @@ def test_a_layer_that_is_missing_or_does_not_fit_is_named(tmp_path):
         (CHAIN | {"W1": np.ones(4, np.float32)}, "W1 is float32 .4,., which continues no"),
         (CHAIN | {"b1": np.ones(4, np.float32)}, "b1 is float32 .4,., not of 3 units"),
     ):
-        evaluate.export(weights, {}, tmp_path / "w.safetensors")
+        stored.export(weights, {}, tmp_path / "w.safetensors")
         with pytest.raises(UserError, match=words):
             read(tmp_path / "w.safetensors")
 
@@ -235,7 +234,7 @@ def test_a_layer_that_is_missing_or_does_not_fit_is_named(tmp_path):
 def test_what_fits_no_digits_is_refused(about, weights, words, tmp_path):
     """`KeyError: 'tahn'`; an accuracy of 0 for a network of other classes."""
     file = tmp_path / "w.safetensors"
-    evaluate.export(weights or {"W1": np.ones((784, 10), np.float32)}, about, file)
+    stored.export(weights or {"W1": np.ones((784, 10), np.float32)}, about, file)
     call = [str(file), "--data", "digits", "--limit-test", "5"]
     with pytest.raises(UserError, match=words):
         evaluate.main.main(call, standalone_mode=False)
@@ -285,7 +284,7 @@ def test_labels_of_cifar_that_are_no_whole_numbers_are_refused(mark, tmp_path):
 def test_images_that_vanish_on_their_way_are_refused_in_a_test_too():
     """`RuntimeError: Output size is too small`, where training says it in one line."""
     pytest.importorskip("torch")
-    from s3net.tinyimagenet.models import open_network
+    from s3net.tinyimagenet.networks import open_network
 
     assert open_network(None, None, 32).size == 32
     with pytest.raises(UserError, match=r"image_size \(=1\): images of 1 x 1 vanish"):
@@ -359,15 +358,12 @@ def test_an_empty_path_is_none_where_there_may_be_none():
 def test_images_of_another_size_than_the_networks_are_told(monkeypatch):
     """`mat1 and mat2 shapes cannot be multiplied`: MNIST's files that hold images of 1 x 1."""
     pytest.importorskip("torch")
-    from asap import recipes
+    from asap import tasks
     from common.data.datasets import load
 
-    monkeypatch.setattr(recipes, "load", lambda *_, **__: load("digits"))
-    asked = SimpleNamespace(
-        dataset="mnist", model="convnet", data_dir=None, no_download=True, limit_test=None
-    )
+    monkeypatch.setattr(tasks, "load", lambda *_, **__: load("digits"))
     with pytest.raises(UserError, match="mnist: its images are 8 x 8, and convnet takes 28 x 28"):
-        recipes.load_task(asked)
+        tasks.load_task("mnist", None, "convnet")
 
 
 def test_what_an_environment_says_of_unverified_files_is_a_list_of_names():

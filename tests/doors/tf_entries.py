@@ -60,10 +60,12 @@ def _lra_e_learner() -> Any:
 
 def _brainprop_learner() -> Any:
     from brainprop.learner import Learner
-    from brainprop.networks import build
+    from brainprop.networks import make_network
 
     widths = {1500: 6, 1000: 5, 500: 4}
-    return Learner(build("dense", (2, 2, 1), C, widths=widths, dtype="float64"), batch_size=8)
+    return Learner(
+        make_network("dense", (2, 2, 1), C, widths=widths, dtype="float64"), batch_size=8
+    )
 
 
 def _gain_learner() -> Any:
@@ -97,7 +99,7 @@ def _rule(name: str, *before: Any, after: tuple = (), module: str = "rule") -> E
 
 def _shown(labels: Any, what: str) -> list[np.ndarray]:
     """Keras' citizens take labels first, and the output of the layer: values of actions taken."""
-    from brainprop import loss
+    from brainprop.layers import loss
 
     shown = tf.one_hot(ACTIONS, C, dtype=tf.float64) * (images(C) + 0.1)
     if what == "reward_rate":
@@ -116,7 +118,7 @@ ENTRIES: dict[str, Entry] = {
     "brainprop.rule.prediction_error": _rule("prediction_error", ACTIONS),
     "brainprop.rule.backprop_signal": _rule("backprop_signal", after=(0.1,)),
     "brainprop.rule.cross_entropy": _rule("cross_entropy"),
-    "brainprop.rule.accuracy_as_the_original": _rule("accuracy_as_the_original", ACTIONS),
+    "brainprop.rule.correct_as_the_original": _rule("correct_as_the_original", ACTIONS),
     "brainprop.gain.rule.prediction_error": _rule(
         "prediction_error", ACTIONS, after=(0.7,), module="gain.rule"
     ),
@@ -129,7 +131,7 @@ ENTRIES: dict[str, Entry] = {
     "brainprop.gain.learner.Learner.eval_step": _learner(_gain_learner, "eval_step", 2, 2, 1),
     "brainprop.gain.learner.Learner.compute": _learner(_gain_learner, "compute", 2, 2, 1),
     "brainprop.gain.learner.Learner.credit": _learner(_gain_learner, "credit", 2, 2, 1),
-    "brainprop.loss.BrainPropLoss.call": lambda labels: _shown(labels, "call"),
-    "brainprop.loss.BrainPropLoss.elementwise": lambda labels: _shown(labels, "elementwise"),
-    "brainprop.loss.reward_rate": lambda labels: _shown(labels, "reward_rate"),
+    "brainprop.layers.loss.BrainPropLoss.call": lambda labels: _shown(labels, "call"),
+    "brainprop.layers.loss.BrainPropLoss.elementwise": lambda labels: _shown(labels, "elementwise"),
+    "brainprop.layers.loss.reward_rate": lambda labels: _shown(labels, "reward_rate"),
 }

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tests.papers import told
+
 B, C = 5, 5  # equal: where a row and a column could be taken for one another
 DOUBLE: dict[str, Any] = {"dtype": torch.float64}
 Entry = Callable[[Any], list[Tensor]]
@@ -18,16 +20,16 @@ def images(*shape: int) -> Tensor:
     return torch.rand(B, *shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
 
 
-def _flat(*found: Any) -> list[Tensor]:
+def flat(*found: Any) -> list[Tensor]:
     """All tensors in nested results."""
     out: list[Tensor] = []
     for each in found:
         if isinstance(each, Tensor):
             out.append(each.detach().clone())
         elif isinstance(each, dict):
-            out += _flat(*each.values())
+            out += flat(*each.values())
         elif isinstance(each, list | tuple):
-            out += _flat(*each)
+            out += flat(*each)
     return out
 
 
@@ -41,7 +43,7 @@ def _mlp() -> Any:
 def _lra_e(method: str) -> Entry:
     def enter(labels: Any) -> list[Tensor]:
         model = _mlp()
-        return _flat(getattr(model, method)(images(6), labels), list(model.parameters()))
+        return flat(getattr(model, method)(images(6), labels), list(model.parameters()))
 
     return enter
 
@@ -52,7 +54,7 @@ def _learner(make: Callable[[], Any], method: str, *shape: int) -> Entry:
     def enter(labels: Any) -> list[Tensor]:
         learner = make()
         learner.watch = True
-        return _flat(getattr(learner, method)(images(*shape), labels), learner.state())
+        return flat(getattr(learner, method)(images(*shape), labels), learner.state())
 
     return enter
 
@@ -69,7 +71,7 @@ def _brainprop(name: str, *more: Any, **named: Any) -> Entry:
 
         q = images(C).sub_(0.5).requires_grad_()
         found = getattr(rule, name)(q, *more, labels, **named)
-        return _flat(found, torch.autograd.grad(found.sum(), q) if found.requires_grad else ())
+        return flat(found, torch.autograd.grad(found.sum(), q) if found.requires_grad else ())
 
     return enter
 
@@ -83,7 +85,7 @@ def _burst_net() -> Any:
 
 def _burst(method: str, **named: Any) -> Entry:
     def enter(labels: Any) -> list[Tensor]:
-        return _flat(getattr(_burst_net(), method)(images(6), labels, **named))
+        return flat(getattr(_burst_net(), method)(images(6), labels, **named))
 
     return enter
 
@@ -93,7 +95,7 @@ def _units(module: str, name: str, **how: Any) -> Entry:
         from importlib import import_module
 
         units = getattr(import_module(f"burstprop.{module}"), name)(**how)
-        return _flat(units.bursts(images(C), labels))
+        return flat(units.bursts(images(C), labels))
 
     return enter
 
@@ -102,7 +104,7 @@ def _rectified(name: str) -> Entry:
     def enter(labels: Any) -> list[Tensor]:
         from burstprop.imagenet import rule
 
-        return _flat(getattr(rule, name)(images(C), labels, 0.2, 1e-5))
+        return flat(getattr(rule, name)(images(C), labels, 0.2, 1e-5))
 
     return enter
 
@@ -116,7 +118,7 @@ def _perturbed(module: str, name: str) -> Entry:
         net = _burst_net()
         kind = getattr(import_module(f"burstprop.{module}"), name)
         output, updates = kind(net, "all", Noise(), 0.001).updates(images(6), labels)
-        return _flat(output, [list(each) for each in updates])
+        return flat(output, [list(each) for each in updates])
 
     return enter
 
@@ -132,13 +134,43 @@ def _burst_learner() -> Any:
 def _looked(labels: Any) -> list[Tensor]:
     learner = _burst_learner()
     learner.look(images(6), labels)
-    return _flat(learner.delta_angles)
+    return flat(learner.delta_angles)
 
 
 def _burst_backprop() -> Any:
     from burstprop.learner import BackpropLearner
 
     return BackpropLearner(_burst_net(), 0.1, 0.9)
+
+
+def _burst_matched() -> Any:
+    from burstprop.learner import MatchedBackpropLearner
+    from burstprop.update import BurstUpdate
+
+    net = _burst_net()
+    return MatchedBackpropLearner(net, BurstUpdate(net, [0.1, 0.1, 0.01]), 0.2)
+
+
+def _burst_noise() -> Any:
+    from burstprop.learner import PerturbationLearner
+    from burstprop.perturbation.rule import Noise, Perturbation
+    from burstprop.update import BurstUpdate
+
+    net = _burst_net()
+    noise = Perturbation(net, "all", Noise(), 0.001)
+    return PerturbationLearner(net, BurstUpdate(net, [0.1, 0.1, 0.01]), noise)
+
+
+def _burst_target(labels: Any) -> list[Tensor]:
+    from burstprop.learner import target
+
+    return [target(_burst_net(), images(6), labels)]
+
+
+def _loss(labels: Any) -> list[Tensor]:
+    from common.backends.torch_learner import cross_entropy
+
+    return [cross_entropy(images(C), labels)]
 
 
 def _burst_images() -> Any:
@@ -152,10 +184,10 @@ def _burst_images() -> Any:
 
 def _asap() -> Any:
     from asap.learner import Learner, sgd
-    from asap.networks import build
+    from asap.networks import make_network
 
     torch.manual_seed(1)
-    net = build("convnet", "asap", width=0.04, size=16, classes=C, fa_feedback="independent")
+    net = make_network("convnet", "asap", width=0.04, size=16, classes=C, fa_feedback="independent")
     return Learner(net.double(), sgd(0.05))
 
 
@@ -175,7 +207,7 @@ def _explained(labels: Any) -> list[Tensor]:
     from s3net.interpretability.rule import fullgrad
 
     found = fullgrad(_plain_net(), images(3, 7, 7), labels)
-    return _flat(found.saliency, found.targets)
+    return flat(found.saliency, found.targets)
 
 
 def _s3net_images() -> Any:
@@ -195,14 +227,14 @@ ENTRIES: dict[str, Entry] = {
     "brainprop.pytorch.rule.prediction_error": _brainprop("prediction_error", ACTIONS),
     "brainprop.pytorch.rule.brainprop_loss": _brainprop("brainprop_loss", ACTIONS, batch_size=8),
     "brainprop.pytorch.rule.evaluation_loss": _brainprop("evaluation_loss", batch_size=8),
-    "brainprop.pytorch.rule.accuracy_as_the_original": _brainprop(
-        "accuracy_as_the_original", ACTIONS
+    "brainprop.pytorch.rule.correct_as_the_original": _brainprop(
+        "correct_as_the_original", ACTIONS
     ),
     "burstprop.rule.SigmoidOutput.bursts": _units("rule", "SigmoidOutput"),
     "burstprop.imagenet.rule.SoftmaxOutput.bursts": _units("imagenet.rule", "SoftmaxOutput"),
     "burstprop.imagenet.rule.output_original": _rectified("output_original"),
     "burstprop.imagenet.rule.output_exact": _rectified("output_exact"),
-    "burstprop.networks.BurstNetwork.teach": _burst("teach", reference=True),
+    "burstprop.networks.BurstNetwork.two_phase_pass": _burst("two_phase_pass", reference=True),
     "burstprop.networks.BurstNetwork.backprop": _burst("backprop"),
     "burstprop.perturbation.rule.Perturbation.updates": _perturbed(
         "perturbation.rule", "Perturbation"
@@ -210,22 +242,45 @@ ENTRIES: dict[str, Entry] = {
     "burstprop.perturbation.original.OriginalPerturbation.updates": _perturbed(
         "perturbation.original", "OriginalPerturbation"
     ),
-    "burstprop.learner.Learner.train_step": _learner(_burst_learner, "train_step", 6),
-    "burstprop.learner.Learner.train_step (backprop)": _learner(_burst_backprop, "train_step", 6),
-    "burstprop.learner.Learner.eval_step": _learner(_burst_learner, "eval_step", 6),
-    "burstprop.learner.Learner.credit": _learner(_burst_learner, "credit", 6),
+    "burstprop.learner.BurstLearner.train_step": _learner(_burst_learner, "train_step", 6),
+    "burstprop.learner.BackpropLearner.train_step": _learner(_burst_backprop, "train_step", 6),
+    "burstprop.learner.BurstLearner.eval_step": _learner(_burst_learner, "eval_step", 6),
+    **{
+        f"burstprop.learner.{kind}.{method}": _learner(make, method, 6)
+        for method in ("update", "credit")
+        for kind, make in (
+            ("BurstLearner", _burst_learner),
+            ("BackpropLearner", _burst_backprop),
+            ("MatchedBackpropLearner", _burst_matched),
+            ("PerturbationLearner", _burst_noise),
+        )
+    },
     "burstprop.learner.BurstLearner.look": _looked,
+    "burstprop.learner.target": _burst_target,
     "burstprop.imagenet.learner.Learner.train_step": _learner(_burst_images, "train_step", 3, 7, 7),
+    "burstprop.imagenet.learner.Learner.update": _learner(_burst_images, "update", 3, 7, 7),
     "burstprop.imagenet.learner.Learner.eval_step": _learner(_burst_images, "eval_step", 3, 7, 7),
     "burstprop.imagenet.learner.Learner.gradients": _learner(_burst_images, "gradients", 3, 7, 7),
     "burstprop.imagenet.learner.Learner.credit": _learner(_burst_images, "credit", 3, 7, 7),
     "asap.learner.Learner.train_step": _learner(_asap, "train_step", 3, 16, 16),
+    "asap.learner.Learner.update": _learner(_asap, "update", 3, 16, 16),
+    "asap.learner.Learner.differentiate": _learner(_asap, "differentiate", 3, 16, 16),
     "asap.learner.Learner.eval_step": _learner(_asap, "eval_step", 3, 16, 16),
     "asap.learner.Learner.credit": _learner(_asap, "credit", 3, 16, 16),
-    "s3net.learner.Learner.train_step": _learner(_s3net, "train_step", 3, 7, 7),
-    "s3net.learner.Learner.eval_step": _learner(_s3net, "eval_step", 3, 7, 7),
-    "s3net.learner.Learner.credit": _learner(_s3net, "credit", 3, 7, 7),
+    **{
+        f"common.backends.torch_learner.TorchLearner.{method}": _learner(_s3net, method, 3, 7, 7)
+        for method in (
+            "train_step",
+            "update",
+            "eval_step",
+            "differentiate",
+            "backprop_gradients",
+            "credit",
+        )
+    },
+    "common.backends.torch_learner.cross_entropy": _loss,
     "s3net.interpretability.rule.fullgrad": _explained,
     "s3net.imagenet.learner.Learner.train_step": _learner(_s3net_images, "train_step", 3, 7, 7),
     "s3net.imagenet.learner.Learner.eval_step": _learner(_s3net_images, "eval_step", 2, 3, 7, 7),
+    **told("LABELS"),
 }

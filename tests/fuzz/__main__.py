@@ -14,11 +14,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from tests.architecture.test_arrows import ROOT
 from tests.fuzz import __doc__ as ABOUT
 from tests.fuzz.case import KINDS, faults, plan
 from tests.fuzz.programs import PROGRAMS
 from tests.fuzz.stock import images, needed, runs
-from tests.house.test_arrows import ROOT
 
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1",
                "TF_CPP_MIN_LOG_LEVEL": "3", "MPLBACKEND": "agg", "PYTHONHASHSEED": "0",

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tests.house.test_arrows import MODULES, ROOT, name_of
+from tests.architecture.test_arrows import MODULES, ROOT, name_of
 
 TEST = "--data digits --limit-test 5"
 FAST = "--data digits --limit-train 20 --limit-test 10 --epochs 1 --quiet --device cpu"

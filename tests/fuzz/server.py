@@ -20,8 +20,8 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from tests.architecture.test_arrows import MODULES, imported, name_of
 from tests.fuzz.case import Case, build
-from tests.house.test_arrows import MODULES, imported, name_of
 
 SEVERAL = ["matplotlib.pyplot", "sklearn.datasets", "scipy.stats", "PIL.Image", "h5py"]
 FRAMEWORKS = {

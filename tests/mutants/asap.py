@@ -3,6 +3,7 @@
 from tests.mutants import Mutation, Suite
 
 RULE, LAYERS, NETWORKS = "asap/rule.py", "asap/layers.py", "asap/networks.py"
+MODES, SHARING = "asap/modes.py", "asap/sharing.py"
 LEARNER = "asap/learner.py"
 MUTATIONS = (
     Mutation(
@@ -37,15 +38,15 @@ MUTATIONS = (
     ),
     Mutation(
         "a derivative of one at zero",
-        RULE,
+        SHARING,
         "return x.clamp_min(0), x > 0",
         "return x.clamp_min(0), x >= 0",
     ),
     Mutation(
         "take the new activation one block too late",
-        NETWORKS,
-        "if self.every and j % self.every == 0:",
-        "if self.every and (j + 1) % self.every == 0:",
+        SHARING,
+        "return x if every and j % every == 0 else shared",
+        "return x if every and (j + 1) % every == 0 else shared",
     ),
     Mutation(
         "the shortcut learns from the new activation",
@@ -55,13 +56,13 @@ MUTATIONS = (
     ),
     Mutation(
         "train the stem that the original detaches",
-        NETWORKS,
+        MODES,
         "self.frozen_stem = self.shares and frozen_stem",
         "self.frozen_stem = False",
     ),
     Mutation(
         "tie the copied feedback to the weights",
-        NETWORKS,
+        MODES,
         "conv.B.data.copy_(conv.weight.data)",
         "conv.B.data = conv.weight.data",
     ),
@@ -78,22 +79,18 @@ MUTATIONS = (
         "if B is not None:",
     ),
     Mutation(
-        "undo with the next step what was loaded",
+        "leave learned feedback where it was",
         LEARNER,
-        "if self._written() != self._versions:",
-        "if False:",
+        "            B.grad = W.grad\n",
+        "            B.grad = None\n",
     ),
     Mutation(
-        "forget the momentum of W - B",
+        "move feedback with the gradient of the step before",
         LEARNER,
-        'self._u = group.get("momentum", 0.0) * self._u + group["weight_decay"] * self._c',
-        'self._u = group["weight_decay"] * self._c',
-    ),
-    Mutation(
-        "lose the recursion at a resume",
-        LEARNER,
-        'self._c, self._u = state["feedback.c"], state["feedback.u"]',
-        'self._c = state["feedback.c"]',
+        "        logits = super().differentiate(images, labels)\n"
+        "        for W, B in self._pairs.values():\n            B.grad = W.grad\n",
+        "        for W, B in self._pairs.values():\n            B.grad = W.grad\n"
+        "        logits = super().differentiate(images, labels)\n",
     ),
 )
 SUITE = Suite(

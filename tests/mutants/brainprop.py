@@ -4,7 +4,11 @@ from tests.mutants import Mutation, Suite
 
 RULE, LEARNER, PASSES = "brainprop/rule.py", "brainprop/learner.py", "brainprop/layers/forward.py"
 STEP = "brainprop/step.py"
-LAYERS, LOSS, BUILD = "brainprop/layers/output.py", "brainprop/loss.py", "brainprop/networks.py"
+LAYERS, LOSS, BUILD = (
+    "brainprop/layers/output.py",
+    "brainprop/layers/loss.py",
+    "brainprop/networks.py",
+)
 UNSHARED, GAIN = "brainprop/layers/locally_connected.py", "brainprop/gain/rule.py"
 TORCH, NETWORKS = "brainprop/pytorch/rule.py", "brainprop/pytorch/networks.py"
 MUTATIONS = (
@@ -17,8 +21,8 @@ MUTATIONS = (
     Mutation(
         "reward every action but the right one",
         RULE,
-        "delta = tf.cast(s == labels, q.dtype) - q_s",
-        "delta = tf.cast(s != labels, q.dtype) - q_s",
+        "delta = tf.cast(selected == labels, q.dtype) - q_s",
+        "delta = tf.cast(selected != labels, q.dtype) - q_s",
     ),
     Mutation(
         "explore also just above epsilon's edge",
@@ -35,8 +39,8 @@ MUTATIONS = (
     Mutation(
         "divide a small batch by its own size, not by the nominal one",
         STEP,
-        'n if self.partial_batch == "mean" else self.batch_size',
-        'n if self.partial_batch == "nominal" else self.batch_size',
+        'tf.shape(q)[0] if self.partial_batch == "mean" else',
+        'tf.shape(q)[0] if self.partial_batch == "nominal" else',
     ),
     Mutation(
         "decay half as fast as l2 says",
@@ -47,7 +51,7 @@ MUTATIONS = (
     Mutation(
         "forget weight decay on feedback weights",
         STEP,
-        '(found[f"{name}.kernel"] for name in self._taught_B)',
+        '(rates[f"{name}.kernel"] for name in self._learning_B)',
         "(0.0 for name in self.B)",
     ),
     Mutation(
@@ -83,8 +87,8 @@ MUTATIONS = (
     Mutation(
         "the error of all units where that of one is meant",
         RULE,
-        "return tf.one_hot(s, classes, dtype=delta.dtype) *",
-        "return tf.ones_like(tf.one_hot(s, classes, dtype=delta.dtype)) *",
+        "return tf.one_hot(selected, classes, dtype=delta.dtype) *",
+        "return tf.ones_like(tf.one_hot(selected, classes, dtype=delta.dtype)) *",
     ),
     Mutation(
         "a value of zero teaches nothing",
@@ -93,10 +97,10 @@ MUTATIONS = (
         "return tf.where(q_s == 0, tf.zeros_like(delta), delta)",
     ),
     Mutation(
-        "backprop's twin divided by the nominal batch",
+        "backprop, the baseline, divided by the nominal batch",
         STEP,
-        "scale = 1 / tf.cast(n, q.dtype)",
-        "scale = 1 / tf.cast(self.batch_size, q.dtype)",
+        "1 / tf.cast(tf.shape(q)[0], q.dtype), tf.argmax",
+        "1 / tf.cast(self.batch_size, q.dtype), tf.argmax",
     ),
     Mutation(
         "the feedback weights get no update",
@@ -107,8 +111,8 @@ MUTATIONS = (
     Mutation(
         "moving statistics at another pace",
         LEARNER,
-        "1 - self._momentum, variable.dtype",
-        "self._momentum, variable.dtype",
+        "1 - self._momentum, v.dtype",
+        "self._momentum, v.dtype",
     ),
     Mutation(
         "one initialiser for all layers",

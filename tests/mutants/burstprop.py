@@ -20,8 +20,8 @@ MUTATIONS = (
     Mutation(
         "leave what was in memory where no part of a small transport falls",
         RULE,
-        "found[:, h:], found[:, :h, :, w:] = 0, 0",
-        "found[:, h:] = 0",
+        "spread[:, h:], spread[:, :h, :, w:] = 0, 0",
+        "spread[:, h:] = 0",
     ),
     Mutation(
         "give the recurrent input that factor too",
@@ -49,7 +49,7 @@ MUTATIONS = (
     ),
     Mutation(
         "let every scale pass",
-        "burstprop/fit.py",
+        "burstprop/inspection/compatibility.py",
         "if not math.isclose(below.kappa, scale, rel_tol=1e-6):",
         "if False:",
     ),
@@ -60,21 +60,15 @@ MUTATIONS = (
         "",
     ),
     Mutation(
-        "let the clock of W - Y run while the first layer is frozen",
-        UPDATE,
-        "self._difference = None\n        elif",
-        "pass\n        elif",
-    ),
-    Mutation(
         "lose the rows that a stride leaves over",
         RULE,
-        "whole = found.view(n, high * stride, wide * stride, channels)[:, : size[0], : size[1]]",
-        "whole = found.view(n, high * stride, wide * stride, channels)[:, -size[0] :, -size[1] :]",
+        "whole = spread.view(n, high * stride, wide * stride, channels)[:, : size[0], : size[1]]",
+        "whole = spread.view(n, high * stride, wide * stride, channels)[:, -size[0] :, -size[1] :]",
     ),
     Mutation(
         "forget the decay of feedback weights",
         UPDATE,
-        "return [layer.weight, layer.weight_fa] if i and layer.learns_feedback else [layer.weight]",
+        "return [layer.weight, layer.weight_fa] if layer.learns_feedback else [layer.weight]",
         "return [layer.weight]",
     ),
     Mutation(
@@ -86,8 +80,8 @@ MUTATIONS = (
     Mutation(
         "swap the rates of first and last layer",
         UPDATE,
-        "rate, delta = -self.lr[i] * scale, taught.delta",
-        "rate, delta = -self.lr[-1 - i] * scale, taught.delta",
+        "rate, delta = -self.lr[i] * scale, result.delta",
+        "rate, delta = -self.lr[-1 - i] * scale, result.delta",
     ),
     Mutation(
         "drive u away from zero",
@@ -98,8 +92,8 @@ MUTATIONS = (
     Mutation(
         "leave the first layer's Y where it was",
         UPDATE,
-        "torch.sub(first.weight, self._difference, alpha=self._kept, out=first.weight_fa)",
-        "pass",
+        "return [layer.weight, layer.weight_fa] if layer.learns_feedback else [layer.weight]",
+        "return [layer.weight, layer.weight_fa] if i and layer.learns_feedback else [layer.weight]",
     ),
     Mutation(
         "noise of a hidden layer that stays where it is",

@@ -90,7 +90,7 @@ RESUMES = (
     Mutation(
         "the sums of an epoch that has begun are lost",
         POSITION,
-        'self.sums.load_states(self.counting.own(remembered["sums"]))',
+        'self.metrics.load_states(self.counting.own(remembered["sums"]))',
         "pass",
     ),
     Mutation(
@@ -114,7 +114,7 @@ RESUMES = (
     Mutation(
         "what a checkpoint remembers is not checked",
         WRITER,
-        'at.check(remembered, f"{found}/state.json: run")',
+        'at.check(remembered, f"{last}/state.json: run")',
         "pass",
     ),
     Mutation(
@@ -194,8 +194,8 @@ RECORDS = (
     Mutation(
         "the third run takes the second one's directory",
         RUNDIR,
-        "while found.exists():\n        again += 1",
-        "if found.exists():\n        again += 1",
+        "while free.exists():\n        again += 1",
+        "if free.exists():\n        again += 1",
     ),
     Mutation(
         "the second resume forgets the first",
@@ -244,14 +244,14 @@ LOOP = (
     Mutation(
         "every test batch counts the same",
         ITERATORS,
-        "sums.add(self._learner.eval_step(images, labels), len(labels))",
-        "sums.add(self._learner.eval_step(images, labels), 1)",
+        "metrics.add(self._learner.eval_step(images, labels), len(labels))",
+        "metrics.add(self._learner.eval_step(images, labels), 1)",
     ),
     Mutation(
         "a loss that is not finite trains on",
         ITERATORS,
-        "if sums.images and not math.isfinite(sums.loss):",
-        "if not sums.images:",
+        "if metrics.images and not math.isfinite(metrics.loss):",
+        "if not metrics.images:",
     ),
     Mutation(
         "the summary tells the first epoch for the last",
@@ -337,7 +337,7 @@ NUMBERS = (
 
 SUITE = Suite(
     tests=(
-        "tests/runs/test_sums.py",
+        "tests/runs/test_running_metrics.py",
         "tests/reports/test_report.py::test_interval_is_the_t_interval_of_the_mean",
         "tests/reports/test_report.py::test_seeds_are_joined_and_other_recipes_are_not",
         "tests/reports/test_report.py::test_every_number_in_the_table_is_the_one_in_the_files",

@@ -67,14 +67,14 @@ MUTATIONS = (
     Mutation(
         "forget weight decay on the error weights",
         LEARNER,
-        'return 1 - group["lr"] * group["weight_decay"]',
-        "return 1.0",
+        'held(1 - group["lr"] * group["weight_decay"], self._flat)',
+        "held(1.0, self._flat)",
     ),
     Mutation(
         "the error weights get no update",
         RULE,
-        "(self.E, update.gE if self.gamma else None),",
-        "(self.E, None),",
+        "gE = update.gE if self.gamma else None",
+        "gE = None",
     ),
     Mutation(
         "ignore gamma",

@@ -21,10 +21,10 @@ MUTATIONS = (
         "join(kept) if len(kept) > 1 else kept[-1]",
     ),
     Mutation(
-        "count dense wires like sparse ones",
+        "let dense layers see two layers only",
         TOPOLOGY,
-        "for j in range(1, depth + 2) for i in range(j)]",
-        "for j in range(1, depth + 2) for i in range(max(0, j - 2), j)]",
+        "layer(join(kept) if",
+        "layer(join(kept[:1] + kept[-1:]) if",
     ),
     Mutation(
         "do not halve the width between blocks",
@@ -119,8 +119,8 @@ MUTATIONS = (
     Mutation(
         "edges that run from large to small",
         f"{TINY}/comparison/graphs.py",
-        "found[b].append(a)",
-        "found[a].append(b)",
+        "feeding[b].append(a)",
+        "feeding[a].append(b)",
     ),
     Mutation(
         "draw a resumed run's graphs anew",
@@ -137,19 +137,19 @@ MUTATIONS = (
     Mutation(
         "the table's rate whatever was typed",
         f"{TINY}/options.py",
-        ' and "lr" not in options.typed',
+        ' and "lr" not in self.call.typed',
         "",
     ),
     Mutation(
-        "drop other units in the second route of an audit",
-        "s3net/learner.py",
-        "        torch_backend.load_rng_state(drawn)\n",
-        "",
+        "audit a network in evaluation",
+        "common/backends/torch_learner.py",
+        "        self.net.train()\n        with torch_backend.kept_buffers(self.net):",
+        "        self.net.eval()\n        with torch_backend.kept_buffers(self.net):",
     ),
     Mutation(
         "believe a cache of other pictures",
         "common/data/image_cache.py",
-        'if digest == found["files"] and',
+        'if digest == kept["files"] and',
         "if",
     ),
     Mutation(
@@ -167,8 +167,8 @@ MUTATIONS = (
     Mutation(
         "an equal network is a better one",
         f"{IMAGENET}/program.py",
-        "learner.best[by] > best[by]",
-        "learner.best[by] >= best[by]",
+        "learner.best[by] > before[by]",
+        "learner.best[by] >= before[by]",
     ),
     Mutation(
         "a part of an lmdb file keeps the labels of the whole",
@@ -183,10 +183,11 @@ SUITE = Suite(
         "tests/rules/test_s3net_ntk.py",
         "tests/rules/test_s3net_fullgrad.py",
         "tests/rules/test_s3net_wiring.py",
-        "tests/rules/test_s3net_rivals.py",
-        "tests/cli/test_s3net_rivals.py",
-        "tests/data/test_decoded.py",
-        "tests/data/test_s3net_lmdb.py",
+        "tests/rules/test_s3net_learner.py",
+        "tests/rules/test_s3net_comparison.py",
+        "tests/cli/test_s3net_tiny_programs.py",
+        "tests/datasets/test_decoded.py",
+        "tests/datasets/test_s3net_lmdb.py",
         "tests/cli/test_s3net_imagenet.py",
         "tests/golden/test_golden.py",
         "-k",

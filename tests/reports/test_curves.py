@@ -87,13 +87,15 @@ def test_a_run_given_twice_is_drawn_once(tmp_path, make_run):
 
 def test_where_a_run_lies_and_what_an_older_program_had_not_are_no_recipes(tmp_path, make_run):
     """Burstprop's RESULTS argument made every seed a recipe of its own: no mean, no interval."""
-    more = [{"directory": "x/1", "save": "a", "workers": 2}, {"directory": "x/2", "new": None}]
-    paths = [
-        make_run(tmp_path / str(i), lines(90.0), seed=i, options=each)
-        for i, each in enumerate(more)
-    ]
-    (one,) = group(read_runs(paths))
-    assert len(one.runs) == 2 and one.label == "lra_e"
+    more = [{"directory": "x/1", "workers": 2}, {"directory": "x/2", "new": None}]
+    for paper, alike in (("burstprop", True), ("lra_e", False)):  # who has no such options
+        paths = [
+            make_run(tmp_path / paper / str(i), lines(90.0), seed=i, options=each, paper=paper)
+            for i, each in enumerate(more)
+        ]
+        found = group(read_runs(paths))
+        assert len(found) == (1 if alike else 2)
+        assert (found[0].label == "lra_e") == alike
 
 
 def test_curves_of_run_directories(tmp_path, make_run, capsys):

@@ -13,7 +13,8 @@ from asap import alignment
 from burstprop import fig5
 from common.errors import UserError
 from common.runs.read_back import read_runs
-from lra_e import depth
+from lra_e.deep import figure as depth_figure
+from lra_e.deep import study
 from s3net.interpretability import plots
 from tests.reports.conftest import epoch
 
@@ -131,7 +132,9 @@ def test_depth_shows_angles_beyond_the_legend_and_gaps():
 
     for highest in (50.0, 170.0):
         axes = Figure().subplots()
-        depth._angles(axes, [record(highest), record(None)], {2: "black"}, "credit_angle", "")
+        depth_figure._angles(
+            axes, [record(highest), record(None)], {2: "black"}, "credit_angle", ""
+        )
         assert hidden(axes) == []
         assert axes.get_ylim()[1] >= max(120.0, highest) + 26  # the legend's room is above
         gap = np.asarray(axes.get_lines()[1].get_ydata(), float)
@@ -148,7 +151,7 @@ def test_depth_refuses_runs_of_two_recipes_in_one_point(tmp_path, make_run):
         with (folder / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
     with pytest.raises(UserError, match=r"h2-lra_e: .*several recipes: epochs differ"):
-        depth.collect(tmp_path)
+        study.collect(tmp_path)
 
 
 def test_dice_shows_what_lies_below_zero(tmp_path: Path, monkeypatch):

@@ -1,15 +1,20 @@
 """Which folders are papers: all of a checkout; of site-packages, those that came with `common`."""
 
+import importlib
 import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
 from common.errors import UserError
 from common.reports import papers
+from common.runs.directory import rule_of
+from common.runs.read_back import read_run
 
 ASK = "from common.reports import papers; print(*[paper.name for paper in papers.{}])"
 
@@ -66,3 +71,62 @@ def test_what_a_paper_calls_backprop_is_a_list_of_texts(tmp_path):
         (folder / "paper.toml").write_text(text + f"backprop = {wrong}\n")
         with pytest.raises(UserError, match="sixth.paper.toml: 'backprop' must be a list of texts"):
             papers.read_paper(folder)
+
+
+def options_of(paper: papers.Paper) -> set[str]:
+    """Names of the options of all the paper's scripts."""
+    modules = [
+        ".".join(path.relative_to(papers.root()).with_suffix("").parts)
+        for path in sorted(paper.folder.rglob("*.py"))
+        if '__name__ == "__main__"' in path.read_text(encoding="utf-8")
+    ]
+    commands = [
+        value
+        for module in modules
+        for value in vars(importlib.import_module(module)).values()
+        if isinstance(value, click.Command)
+    ]
+    return {param.name or "" for command in commands for param in command.params}
+
+
+@pytest.mark.parametrize("paper", papers.find_papers(), ids=lambda paper: paper.name)
+def test_the_options_that_a_paper_names_in_its_paper_toml_are_its_own(paper):
+    """An option that was renamed: every unfinished run's rule is "?", every seed a recipe."""
+    said = tomllib.loads((paper.folder / "paper.toml").read_text(encoding="utf-8"))
+    named = {*said.get("housekeeping", ()), said.get("rule_option", "rule")}
+    named -= set() if "rule_option" in said else {"rule"}
+    assert named <= options_of(paper)
+
+
+@pytest.mark.parametrize(
+    ("paper", "options", "rule"),
+    [
+        ("asap", {"feedback": "KP"}, "kp"),
+        ("brainprop", {"learning_algorithm": "EBP", "feedback": "shared"}, "ebp"),
+        ("lra_e", {"rule": "bp", "feedback": "no option of LRA-E"}, "bp"),
+        ("burstprop", {"feedback": "its learner says the rule"}, None),
+        ("toy", {"rule": "gd"}, "gd"),
+    ],
+)
+def test_a_runs_rule_is_what_its_paper_says_it_is_called_by(paper, options, rule):
+    """A list of option names in `common`: the first one of another paper's names the rule."""
+    assert rule_of(paper, options) == rule
+
+
+def test_every_stored_run_says_the_rule_that_its_options_name():
+    """Runs of years ago, read by their paper's word for a rule of today."""
+    kept = sorted(papers.root().glob("*/results/**/config.json"))
+    for path in kept if (papers.root() / ".git").exists() else []:
+        run = read_run(path.parent)
+        named = rule_of(run.paper, run.options)
+        assert named is None or run.rule == named
+    assert kept or not (papers.root() / ".git").exists()
+
+
+@pytest.mark.parametrize("value", ["3", '["rule"]'])
+def test_a_rule_option_is_a_text(value, tmp_path):
+    """Said where the file is read, not where a run of the paper ends."""
+    text = 'title = "A"\nrule = "a"\nframework = "PyTorch"\ncommand = "python -m a"\n'
+    (tmp_path / "paper.toml").write_text(f"{text}rule_option = {value}\n")
+    with pytest.raises(UserError, match="'rule_option' must be a text"):
+        papers.read_paper(tmp_path)

@@ -19,7 +19,7 @@ class Cells(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()
         self.rows: list[list[dict]] = []
-        self.inside = False
+        self.inside = self.cell = False
         self.feed(html)
 
     def handle_starttag(self, tag, attrs):
@@ -28,15 +28,17 @@ class Cells(HTMLParser):
         if self.inside and tag == "tr":
             self.rows.append([])
         elif self.inside and tag in ("td", "th"):
+            self.cell = True
             self.rows[-1].append({"text": "", "data": None})
         elif self.inside and tag == "data":
             self.rows[-1][-1]["data"] = attrs["value"]
 
     def handle_endtag(self, tag):
         self.inside = self.inside and tag != "table"
+        self.cell = self.cell and tag not in ("td", "th")
 
     def handle_data(self, data):
-        if self.inside and self.rows and self.rows[-1]:
+        if self.cell:
             self.rows[-1][-1]["text"] += data
 
 
@@ -172,5 +174,7 @@ def test_the_command_writes_page_and_figures(tmp_path, make_run, capsys):
 def test_an_unfinished_run_has_the_rule_that_its_options_name(tmp_path, make_run):
     """BrainProp's runs, whose feedback option says "shared", shown as that until they end."""
     named = {"rule": None, "learning_algorithm": "BrainProp", "feedback": "shared"}
-    run = read_run(make_run(tmp_path / "r", [epoch(1, 90.0)], status=None, options=named))
+    run = read_run(
+        make_run(tmp_path / "r", [epoch(1, 90.0)], status=None, paper="brainprop", options=named)
+    )
     assert run.rule == "brainprop"

@@ -9,7 +9,13 @@ import pytest
 from common.errors import UsageError, UserError
 from common.reports import papers, targets
 from common.reports.measured import measure, recompute
-from common.reports.target_rows import COLUMNS, read_targets
+from common.reports.target_rows import (
+    COLUMNS,
+    EXPLAINED,
+    OPTIONAL,
+    format_targets,
+    read_targets,
+)
 from common.runs.read_back import read_run
 from tests.reports.conftest import epoch
 
@@ -278,3 +284,28 @@ def test_the_tables_of_this_repository_are_up_to_date():
     root = papers.root()
     stale = targets.stale_files(targets.expected_files(root))
     assert [str(path.relative_to(root)) for path in stale] == []
+
+
+def test_only_the_columns_that_a_person_knows_must_be_there(tmp_path):
+    """Seven empty columns to be filled in by runs, and an error for each one left out."""
+    known = ("id", "source", "dataset", "network", "rule", "metric", "paper", "recipe", "command",
+             "seeds")  # fmt: skip
+    cells = dict(zip(COLUMNS, csv().splitlines()[1].split(","), strict=True))
+    path = tmp_path / "targets.csv"
+    path.write_text(",".join(known) + "\n" + ",".join(cells[name] for name in known) + "\n")
+    (row,) = read_targets(path)
+    assert (row.paper, row.seeds, row.paper_spread) == (92.0, (1, 2, 3), None)
+    assert (row.ours, row.n, row.verdict, row.cost) == (None, 0, "not run", "")
+    path.write_text(format_targets([row]))
+    assert path.read_text().splitlines()[0].split(",") == list(COLUMNS)
+    assert read_targets(path) == [row]
+
+
+@pytest.mark.parametrize("column", [name for name in COLUMNS if name not in OPTIONAL])
+def test_a_column_that_is_missing_is_explained_where_it_is_asked_for(column, tmp_path):
+    """ "The column recipe is missing", and no word of what to write there."""
+    path = tmp_path / "targets.csv"
+    path.write_text(",".join(name for name in COLUMNS if name != column) + "\n")
+    with pytest.raises(UserError, match=f"the column {column} is missing: ") as error:
+        read_targets(path)
+    assert EXPLAINED[column] in str(error.value)

@@ -21,11 +21,6 @@ from asap.layers import (  # noqa: E402
 from common.errors import UsageError  # noqa: E402
 
 
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
-
 def storages(module: nn.Module) -> list[int]:
     return [t.untyped_storage().data_ptr() for t in module.state_dict().values()]
 

@@ -6,16 +6,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from asap.learner import Learner, adam, sgd  # noqa: E402
-from asap.networks import MODELS, MODES, SHARING, build, sharing  # noqa: E402
-from asap.program import cosine  # noqa: E402
+from asap.modes import MODES  # noqa: E402
+from asap.networks import MODELS, make_network  # noqa: E402
+from asap.sharing import SHARING, sources  # noqa: E402
 from benchmarks.asap_steps import memory  # noqa: E402
 from common.errors import UsageError  # noqa: E402
-
-
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
+from common.runs.schedules import cosine  # noqa: E402
 
 # Trained (asap, 4.5): model, channels, classes -> bp, fa and dfa, asap (None: not recorded).
 TRAINED = [
@@ -41,7 +37,7 @@ def test_as_many_numbers_learn_as_in_the_original(
         if (model, mode) == ("convnet", "asap_k4"):
             continue
         with torch.device("meta"):
-            net = build(
+            net = make_network(
                 model, mode, channels=channels, classes=classes,
                 size=28 if channels == 1 else 32, shortcut_slip=True,
             )  # fmt: skip
@@ -52,8 +48,8 @@ def test_as_many_numbers_learn_as_in_the_original(
 def test_which_layer_learns_from_which_activation() -> None:
     """The wiring (asap, 5), in its own words: x_j is the input of block j (from 1)."""
     for mode, served in (("asap", lambda j: j), ("asap_k4", lambda j: j - (j + 1) % 2)):
-        net = build("resnet18", mode, width=0.04)
-        rows = {r["layer"]: r for r in sharing(net, torch.zeros(1, 3, 32, 32))}
+        net = make_network("resnet18", mode, width=0.04)
+        rows = {r["layer"]: r for r in sources(net, torch.zeros(1, 3, 32, 32))}
         assert rows.pop("stem")["learns from"] == "nothing (fixed)"
         for layer, row in rows.items():
             j, part = int(layer.split(".")[1]) + 1, layer.split(".")[2]
@@ -61,9 +57,9 @@ def test_which_layer_learns_from_which_activation() -> None:
             assert row["learns from"] == f"input of blocks.{source - 1}.conv1", (mode, layer)
             ratio = 2 ** sum(source <= b < j + (part == "conv2") for b in (3, 5, 7))
             assert (row["tiled"], row["pooled"]) == (ratio, ratio), (mode, layer)
-    convnet = sharing(build("convnet", "asap", width=0.04), torch.zeros(1, 3, 32, 32))
+    convnet = sources(make_network("convnet", "asap", width=0.04), torch.zeros(1, 3, 32, 32))
     assert [r["learns from"] for r in convnet[1:]] == ["input of convs.1"] * 2
-    own = sharing(build("resnet18", "kp", width=0.04), torch.zeros(1, 3, 32, 32))
+    own = sources(make_network("resnet18", "kp", width=0.04), torch.zeros(1, 3, 32, 32))
     assert all(r["tiled"] == r["pooled"] == 1 for r in own)
 
 
@@ -81,7 +77,7 @@ def test_a_step_keeps_what_the_paper_promises() -> None:
 
 
 def made(*words: Any, **options: Any) -> Any:
-    return build(*words, **options)
+    return make_network(*words, **options)
 
 
 def test_initial_weights_are_drawn_as_the_original_draws_them() -> None:
@@ -120,11 +116,11 @@ PAIRS = [("convnet", "asap"), ("resnet18", "asap_k4"), ("resnet18", "kp")]
 def test_b_follows_its_exact_recursion(model: str, mode: str) -> None:
     """W - B against B trained as a parameter of its own, and against its scalars (asap, 5)."""
     torch.manual_seed(1)
-    net = build(model, mode, width=0.04, size=16).double()
+    net = make_network(model, mode, width=0.04, size=16).double()
     start = {n: (W - B).detach().clone() for n, (W, B) in net.learned_feedback().items()}
     learner = Learner(net, sgd(0.1))
     torch.manual_seed(1)
-    other = build(model, mode, width=0.04, size=16).double().train()
+    other = make_network(model, mode, width=0.04, size=16).double().train()
     pairs = other.learned_feedback()
     for bias in other.cancelled_biases():
         bias.grad = torch.zeros_like(bias)
@@ -155,7 +151,7 @@ def test_b_follows_its_exact_recursion(model: str, mode: str) -> None:
 
 def test_under_adam_b_stays_as_far_as_it_was() -> None:
     """Defect (asap, D18): no decay, no alignment."""
-    net = build("convnet", "asap", width=0.04, size=16).double()
+    net = make_network("convnet", "asap", width=0.04, size=16).double()
     start = [(W - B).detach().clone() for W, B in net.learned_feedback().values()]
     learner = Learner(net, adam(0.003))
     for i in range(4):
@@ -170,10 +166,10 @@ def test_every_network_in_every_mode_and_size(model: str, mode: str) -> None:
     """MNIST in a ResNet included; what learns moves, what is fixed does not."""
     if (model, mode) == ("convnet", "asap_k4"):
         with pytest.raises(UsageError, match=r"feedback \(=asap_k4\)"):
-            build(model, mode)
+            make_network(model, mode)
         return
     for channels, size in ((1, 28), (3, 64)):
-        net = build(model, mode, width=0.04, channels=channels, size=size)
+        net = make_network(model, mode, width=0.04, channels=channels, size=size)
         before = {n: t.clone() for n, t in net.state_dict().items()}
         learning = {n for n, p in net.named_parameters() if p.requires_grad}
         learner = Learner(net, sgd(0.1))
@@ -190,7 +186,7 @@ def test_the_audit_of_backprop_finds_no_angle() -> None:
     """And that of the rules finds one, but for the layers that backprop reaches as well."""
     images, labels = torch.randn(6, 3, 16, 16), torch.tensor([0, 1, 2, 3, 4, 5])
     for mode in ("bp", "fa", "asap"):
-        learner = Learner(build("convnet", mode, width=0.04, size=16), sgd(0.1))
+        learner = Learner(make_network("convnet", mode, width=0.04, size=16), sgd(0.1))
         before = {n: t.clone() for n, t in learner.net.state_dict().items()}
         pairs = learner.credit(images, labels)
         exact = {n for n, (a, b) in pairs.items() if torch.allclose(a, b, rtol=1e-4, atol=1e-7)}
@@ -211,7 +207,7 @@ def test_original_slip_and_its_correction() -> None:
         nets = []
         for model, slip in (("resnet18", False), ("resnet18_not", True), ("resnet18_not", False)):
             torch.manual_seed(3)
-            nets.append(build(model, mode, width=0.04, shortcut_slip=slip).eval())
+            nets.append(make_network(model, mode, width=0.04, shortcut_slip=slip).eval())
         with torch.no_grad():
             full, slipped, corrected = (net(images) for net in nets)
         assert torch.equal(full, slipped) == (mode != "asap")

@@ -9,11 +9,7 @@ torch = pytest.importorskip("torch")
 from torch.nn import functional, grad  # noqa: E402
 
 from asap import rule  # noqa: E402
-
-
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
+from asap.sharing import MaskReLU  # noqa: E402
 
 
 def randn(*shape: int, **words: Any) -> Any:
@@ -120,7 +116,7 @@ def test_the_rule_is_the_gradient_where_feedback_equals_the_weights() -> None:
     B = W.detach().clone()
     assert torch.autograd.gradcheck(lambda x: rule.linear(x, W, B, b), x)
     assert torch.autograd.gradcheck(lambda W, b: rule.linear(x, W, B, b), (W, b))
-    assert torch.autograd.gradcheck(rule.relu, x)
+    assert torch.autograd.gradcheck(MaskReLU(), x)
 
 
 @pytest.mark.parametrize("shape", [(3, 7), (3, 4, 2, 5)])
@@ -141,7 +137,7 @@ def test_a_receiver_replaces_what_comes_from_above(shape: Any) -> None:
 def test_relu_keeps_a_mask_and_has_relus_derivative() -> None:
     """Zeros included."""
     x = torch.tensor([-1.0, 0.0, 2.0], requires_grad=True)
-    y = rule.relu(x)
+    y = MaskReLU()(x)
     node: Any = y.grad_fn
     saved = node.saved_tensors
     assert [t.dtype for t in saved] == [torch.bool]
@@ -151,8 +147,8 @@ def test_relu_keeps_a_mask_and_has_relus_derivative() -> None:
 
 def together(x: Any, W: Any, B: Any, F: Any, s: Any, U: Any) -> Any:
     """All functions in one small network; a scalar."""
-    y = rule.relu(rule.conv2d(x, W, B, None, s, padding=(1, 1)))
-    y = rule.relu(rule.conv2d(y, W, B, None, padding=(1, 1)))
+    y = MaskReLU()(rule.conv2d(x, W, B, None, s, padding=(1, 1)))
+    y = MaskReLU()(rule.conv2d(y, W, B, None, padding=(1, 1)))
     y, carry = rule.receive(y, F)
     logits = rule.linear(y.flatten(1), U, U.detach() * 0.5) + carry
     return logits.square().sum()

@@ -193,9 +193,9 @@ def test_tracing_does_not_unroll_the_positions():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"filters": 0}, "filters (=0) must be a positive integer"),
+        ({"filters": 0}, "filters (=0) must be >= 1"),
         ({"kernel_size": (3, 3, 3)}, "kernel_size (=(3, 3, 3)) must be one integer or two"),
-        ({"strides": (1, -1)}, "strides (=-1) must be a positive integer"),
+        ({"strides": (1, -1)}, "strides (=-1) must be >= 1"),
         ({"padding": "full"}, "padding (='full') must be one of valid, same"),
     ],
 )

@@ -7,16 +7,16 @@ tf = pytest.importorskip("tensorflow")
 keras = pytest.importorskip("keras")
 
 from brainprop.learner import Learner  # noqa: E402
-from brainprop.networks import build  # noqa: E402
+from brainprop.networks import make_network  # noqa: E402
 from brainprop.recipes import (  # noqa: E402
     INPUTS,
     PAIRS,
-    configuration,
     input_shape,
-    rate,
+    recipe,
     stalled,
 )
 from common.errors import UsageError  # noqa: E402
+from common.runs.schedules import steps  # noqa: E402
 from tests.rules.narrow import skip_where_tensorflow_dies  # noqa: E402
 
 COUNTS = {
@@ -38,14 +38,12 @@ CLASSES = {"mnist": 10, "cifar10": 10, "cifar100": 100, "tiny_imagenet": 200}
 @pytest.mark.parametrize("pair", COUNTS, ids="-".join)
 def test_every_pair_has_as_many_numbers_as_the_original(pair, algorithm):
     """A layer, a bias or a stride too many: another network than the published one."""
-    net = build(pair[1], INPUTS[pair[0]], CLASSES[pair[0]], algorithm)
+    net = make_network(pair[1], INPUTS[pair[0]], CLASSES[pair[0]], algorithm)
     total, moving = COUNTS[pair]
     learning = sum(int(np.prod(v.shape)) for v in net.trainable_variables)
     assert (net.count_params(), learning) == (total, total - moving)
     assert Learner(net, algorithm, batch_size=8).parameters() == total - moving
-    assert configuration(pair[0], pair[1], algorithm).batch_size == (
-        32 if pair[1] == "loccon" else 128
-    )
+    assert recipe(pair[0], pair[1], algorithm).batch_size == (32 if pair[1] == "loccon" else 128)
 
 
 def test_all_pairs_are_counted():
@@ -56,22 +54,22 @@ def test_all_pairs_are_counted():
 
 def test_kernels_of_equal_shape_start_different_and_from_the_seed():
     """(brainprop, D3): one initialiser makes twins of equal layers, which then learn the same."""
-    net = build("deep", (16, 16, 3), 10, seed=4, widths={128: 64})
+    net = make_network("deep", (16, 16, 3), 10, seed=4, widths={128: 64})
     kernels = [np.asarray(x.kernel) for x in net.layers if x.name.startswith("conv")][1:]
     assert len({k.tobytes() for k in kernels}) == 6
     assert np.std(kernels) == pytest.approx(0.005, rel=0.02) and abs(np.mean(kernels)) < 1e-4
-    again = build("deep", (16, 16, 3), 10, seed=4, widths={128: 64})
+    again = make_network("deep", (16, 16, 3), 10, seed=4, widths={128: 64})
     np.testing.assert_array_equal(again.layers[2].kernel, net.layers[2].kernel)
-    twins = build("deep", (16, 16, 3), 10, shared_initialiser=True, widths={128: 64})
+    twins = make_network("deep", (16, 16, 3), 10, shared_initialiser=True, widths={128: 64})
     first, second = (np.asarray(x.kernel) for x in twins.layers if x.name in ("conv2", "conv3"))
     np.testing.assert_array_equal(first, second)
-    other = build("deep", (16, 16, 3), 10, seed=5, widths={128: 64})
+    other = make_network("deep", (16, 16, 3), 10, seed=5, widths={128: 64})
     assert np.abs(np.asarray(other.layers[2].kernel) - kernels[0]).max() > 0
 
 
 def test_deep_decays_every_kernel_and_nothing_else():
     """l2 on gamma, or none on the output."""
-    net = build("deep", (16, 16, 3), 10, widths={64: 4, 128: 4, 500: 4})
+    net = make_network("deep", (16, 16, 3), 10, widths={64: 4, 128: 4, 500: 4})
     assert len(net.losses) == 9
     learner = Learner(net, batch_size=4)
     decays = dict(zip(learner.names, learner.step.decays, strict=True))
@@ -83,7 +81,7 @@ def test_deep_decays_every_kernel_and_nothing_else():
 
 def test_dropout_keeps_its_share_and_every_step_draws_anew():
     """A mask that repeats: part of the net never learns."""
-    net = build("conv", (8, 8, 1), 10, widths={32: 16})
+    net = make_network("conv", (8, 8, 1), 10, widths={32: 16})
     learner = Learner(net, batch_size=64, seed=1)
     first, again, next_one = (learner.draw(64, step) for step in (0, 0, 1))
     for a, b, c, layer in zip(first.masks, again.masks, next_one.masks, learner.dropouts,
@@ -96,7 +94,7 @@ def test_dropout_keeps_its_share_and_every_step_draws_anew():
 
 def test_rates_halve_and_patience_counts_epochs_without_a_rise():
     """The recipe's schedule off by one epoch."""
-    assert [rate(0.1, e) for e in (0, 99, 100, 200)] == [0.1, 0.1, 0.05, 0.025]
+    assert [steps(0.1, e, 100, 0.5) for e in (0, 99, 100, 200)] == [0.1, 0.1, 0.05, 0.025]
     assert not stalled([0.5] * 45) and stalled([0.5] * 46)
     rising = [0.5 + 0.0011 * e for e in range(200)]
     creeping = [0.5 + 0.000009 * e for e in range(47)]
@@ -106,13 +104,15 @@ def test_rates_halve_and_patience_counts_epochs_without_a_rise():
 def test_a_wrong_pair_is_refused_with_what_goes():
     """Another network than the original ever trained on these data, without a word."""
     with pytest.raises(UsageError, match=r"\(=deep\) must be one of dense, loccon, conv for MNIST"):
-        configuration("mnist", "deep", "EBP")
+        recipe("mnist", "deep", "EBP")
 
 
 def test_the_step_trains_in_bfloat16_with_float32_weights():
     """Steps of 0.1 times a small gradient vanish in bfloat16 weights."""
     skip_where_tensorflow_dies()
-    net = build("conv", (8, 8, 1), 10, widths={32: 4, 500: 8}, dtype="mixed_bfloat16", std=0.3)
+    net = make_network(
+        "conv", (8, 8, 1), 10, widths={32: 4, 500: 8}, dtype="mixed_bfloat16", std=0.3
+    )
     learner = Learner(net, batch_size=8)
     images, labels = tf.random.uniform((8, 8, 8, 1)), tf.range(8, dtype=tf.int64)
     before = np.asarray(net.layers[0].kernel)

@@ -10,10 +10,10 @@ keras = pytest.importorskip("keras")
 
 from brainprop import rule  # noqa: E402
 from brainprop.layers.forward import forward  # noqa: E402
+from brainprop.layers.loss import BrainPropLoss, reward_rate  # noqa: E402
 from brainprop.layers.output import BatchNormalization, BrainPropLayer, normalise  # noqa: E402
 from brainprop.learner import Draws, Learner  # noqa: E402
-from brainprop.loss import BrainPropLoss, reward_rate  # noqa: E402
-from brainprop.networks import build  # noqa: E402
+from brainprop.networks import make_network  # noqa: E402
 from brainprop.recipes import ARCHITECTURES  # noqa: E402
 from common.errors import UsageError  # noqa: E402
 from tests.oracles import brainprop_attention  # noqa: E402
@@ -30,7 +30,7 @@ def narrow(architecture: str, algorithm: str = "BrainProp", **more):
         "l2": 0.0,
     }
     side = 8 if architecture == "deep" else 9
-    return build(architecture, (side, side, 2), 4, algorithm, **settings | more)
+    return make_network(architecture, (side, side, 2), 4, algorithm, **settings | more)
 
 
 def examples(net, n: int = 6, seed: int = 0):
@@ -117,7 +117,7 @@ def test_selection_explores_at_epsilon_and_not_above():
     """`u >= epsilon` or the other way round: hardly ever seen in training, wrong in every trace."""
     q = tf.constant([[0.1, 0.9], [0.9, 0.1], [0.5, 0.5], [-1.0, -2.0]])
     u = np.array([0.02, np.nextafter(np.float32(0.02), np.float32(1)), 1, 1], np.float32)
-    chosen = rule.select(q, tf.constant(u), lambda: tf.constant([0, 1, 1, 1]))
+    chosen = rule.select(q, tf.constant(u), tf.constant([0, 1, 1, 1]))
     assert chosen.numpy().tolist() == [0, 0, 0, 0]
 
 
@@ -143,7 +143,7 @@ def test_an_action_of_value_zero_still_earns_its_error():
 
 
 def test_a_smaller_batch_is_divided_by_the_nominal_size_and_backprop_by_its_own():
-    """(brainprop, D10): the last batch of an epoch counts too much, or in the twin too little."""
+    """(brainprop, D10): the last batch of an epoch counts too much, or backprop's too little."""
     for algorithm, partial, divisor in (("BrainProp", "nominal", 8), ("BrainProp", "mean", 4),
                                         ("EBP", "nominal", 4)):  # fmt: skip
         net = narrow("dense", algorithm)
@@ -176,7 +176,7 @@ def test_rewards_are_counted_where_values_are_negative():
     """Defect (brainprop, D8): training accuracy of an untrained net is that of class 0."""
     q, labels = tf.constant([[-3.0, -1.0, -2.0]]), tf.constant([1], tf.int64)
     s = tf.argmax(q, 1)
-    assert int(rule.accuracy_as_the_original(q, s, labels)) == 0
+    assert int(rule.correct_as_the_original(q, s, labels)) == 0
     assert float(reward_rate(labels, tf.one_hot(s, 3) * q)[0]) == 1
 
 
@@ -285,11 +285,11 @@ def test_anybodys_model_learns_with_the_layer_and_the_loss():
         (lambda: BrainPropLayer(3, epsilon=1.5), "epsilon (=1.5) must be between 0 and 1"),
         (lambda: BrainPropLoss(0), "batch_size (=0) must be >= 1"),
         (lambda: BatchNormalization(variance="unbias"), "variance (=unbias)"),
-        (lambda: build("convv", (8, 8, 1), 10), "did you mean conv?"),
-        (lambda: build("deep", (4, 4, 1), 10), "too small for deep"),
-        (lambda: build("loccon", (3, 3, 1), 10), "too small for loccon"),
-        (lambda: build("conv", (8, 8, 1), 10, dropout=[0.5]), "must be 2 rates"),
-        (lambda: Learner(build("dense", (4, 4, 1), 3), "BP", batch_size=1), "BP"),
+        (lambda: make_network("convv", (8, 8, 1), 10), "did you mean conv?"),
+        (lambda: make_network("deep", (4, 4, 1), 10), "too small for deep"),
+        (lambda: make_network("loccon", (3, 3, 1), 10), "too small for loccon"),
+        (lambda: make_network("conv", (8, 8, 1), 10, dropout=[0.5]), "must be 2 rates"),
+        (lambda: Learner(make_network("dense", (4, 4, 1), 3), "BP", batch_size=1), "BP"),
     ],
 )
 def test_values_that_cannot_be_are_named(make, part):

@@ -12,13 +12,13 @@ from brainprop.pytorch.networks import (  # noqa: E402
     Conv2d,
     LocallyConnected2d,
     arrays,
-    build,
     load_arrays,
+    make_network,
     same_padding,
 )
 from brainprop.pytorch.rule import (  # noqa: E402
-    accuracy_as_the_original,
     brainprop_loss,
+    correct_as_the_original,
     evaluation_loss,
     select,
 )
@@ -68,12 +68,12 @@ def test_draws_follow_the_softmax_and_happen_at_the_rate_epsilon():
     assert greedy.double().mean().item() == pytest.approx(1 - 0.25 * (1 - 0.6652), abs=0.01)
 
 
-def test_training_accuracy_as_the_original_counts_the_first_zero():
+def test_training_correct_as_the_original_counts_the_first_zero():
     """(brainprop, D8): where the value taken is negative, its output's argmax is another class."""
     q = torch.tensor([[-2.0, -1.0, -3.0], [1.0, 2.0, 0.0]])
     selected = torch.tensor([1, 1])
-    assert accuracy_as_the_original(q, selected, torch.tensor([0, 1])) == 1.0
-    assert accuracy_as_the_original(q, selected, torch.tensor([1, 1])) == 0.5
+    assert correct_as_the_original(q, selected, torch.tensor([0, 1])) == 2
+    assert correct_as_the_original(q, selected, torch.tensor([1, 1])) == 1
 
 
 def test_a_short_last_batch_counts_less_in_the_evaluation_loss():
@@ -117,7 +117,7 @@ def test_every_position_multiplies_its_own_patch_by_its_own_kernel(padding, stri
 @pytest.mark.parametrize("variance", ["unbiased", "biased"])
 def test_the_running_variance_is_the_one_asked_for(variance):
     """Defect (brainprop, D4): N / (N - 1) apart, three digits that evaluation mode sees."""
-    net = build("conv", (4, 4, 1), 3, widths={32: 2, 500: 3}, variance=variance)
+    net = make_network("conv", (4, 4, 1), 3, widths={32: 2, 500: 3}, variance=variance)
     x = torch.randn(3, 4, 4, 1)
     kernel = arrays(net)["conv1.kernel"]
     net.train()(x)
@@ -140,7 +140,7 @@ def test_batch_norm_normalises_with_the_biased_variance_and_keras_epsilon(varian
 
 def test_weights_go_out_in_keras_layout_and_come_back():
     """A kernel transposed on the way trains from other weights and nobody sees it."""
-    net, other = (build("loccon", (9, 9, 2), 5, widths={32: 4, 500: 6}) for _ in range(2))
+    net, other = (make_network("loccon", (9, 9, 2), 5, widths={32: 4, 500: 6}) for _ in range(2))
     found = arrays(net)
     assert found["lc1.kernel"].shape == (49, 18, 4) and found["dense1.kernel"].shape == (36, 6)
     load_arrays(other, found)
@@ -151,7 +151,7 @@ def test_weights_go_out_in_keras_layout_and_come_back():
     with pytest.raises(ValueError, match="out1.kernel"):
         load_arrays(other, {k: v for k, v in found.items() if k != "out1.kernel"})
     with pytest.raises(ValueError, match="architecture"):
-        build("wide", (9, 9, 2), 5)
+        make_network("wide", (9, 9, 2), 5)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -160,7 +160,8 @@ def test_parameters_are_as_many_as_in_the_original(architecture):
     counts = {"dense": 3_181_000, "conv": 3_150_760, "loccon": 3_831_048, "deep": 1_734_216}
     shape = (32, 32, 3) if architecture == "deep" else (28, 28, 1)
     assert (
-        sum(a.size for a in arrays(build(architecture, shape, 10)).values()) == counts[architecture]
+        sum(a.size for a in arrays(make_network(architecture, shape, 10)).values())
+        == counts[architecture]
     )
 
 
@@ -182,11 +183,11 @@ def test_anybodys_model_learns_with_two_calls():
 
 def test_masks_stand_for_what_dropout_would_draw():
     """A mask in another layout, or not scaled, breaks every comparison across frameworks."""
-    net = build("conv", (4, 4, 1), 3, widths={32: 2, 500: 3}, dropout=(0.5, 0.5)).train()
+    net = make_network("conv", (4, 4, 1), 3, widths={32: 2, 500: 3}, dropout=(0.5, 0.5)).train()
     x = torch.randn(2, 4, 4, 1)
     none = [torch.zeros(2, 2, 2, 2), torch.ones(2, 3)]
     assert np.all(net(x, none).detach().numpy() == 0)
     all_kept = [torch.ones(2, 2, 2, 2), torch.ones(2, 3)]
-    plain = build("conv", (4, 4, 1), 3, widths={32: 2, 500: 3}, dropout=(0.0, 0.0)).train()
+    plain = make_network("conv", (4, 4, 1), 3, widths={32: 2, 500: 3}, dropout=(0.0, 0.0)).train()
     load_arrays(plain, arrays(net))
     assert torch.allclose(net(x, all_kept), 4 * plain(x))

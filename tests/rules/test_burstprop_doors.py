@@ -1,6 +1,7 @@
 """What Burstprop's doors refuse, in words, and what a step leaves alone."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,19 +25,18 @@ from burstprop.perturbation.original import OriginalPerturbation  # noqa: E402
 from burstprop.perturbation.rule import Noise, Perturbation  # noqa: E402
 from burstprop.rule import SigmoidOutput  # noqa: E402
 from burstprop.update import BurstUpdate  # noqa: E402
-from common.errors import ArgumentError  # noqa: E402
+from common.errors import ArgumentError, UserError  # noqa: E402
+from common.runs import checkpoint  # noqa: E402
 
 NAN, INF = math.nan, math.inf
 HOW: dict[str, Any] = {"momentum": 0.9, "weight_decay": 0.05, "recurrent_lr": 0.1}
 
 
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
-
 def small(**how: Any) -> Any:
     return networks.stack([], [5, 7, 6, 4], recurrent="learned", **how)
+
+
+imagenet_network = imagenet_networks.make_network
 
 
 def rectified(**how: Any) -> Any:
@@ -97,7 +97,6 @@ def test_what_is_frozen_keeps_its_bits(kind: str, frozen: str, still: set[str], 
     if when == "later":
         for _ in range(2):
             ours.train_step(*batch())
-        ours.state()
         part.requires_grad_(False)
     before = copies(net)
     for _ in range(3):
@@ -115,7 +114,7 @@ def test_what_is_frozen_keeps_its_bits(kind: str, frozen: str, still: set[str], 
 
 
 def test_what_thaws_goes_on_where_it_was() -> None:
-    """The first layer's Y follows W - Y, whose clock must stand still meanwhile."""
+    """A Y that decays while its layer is frozen, or makes up for it afterwards."""
     net = small()
     update = BurstUpdate(net, [0.3] * 3, **HOW)
     ours, first = BurstLearner(net, update), net.layers[0]
@@ -123,7 +122,6 @@ def test_what_thaws_goes_on_where_it_was() -> None:
     def steps(n: int) -> Any:
         for _ in range(n):
             ours.train_step(*batch())
-        ours.state()
         return (first.weight - first.weight_fa).detach()
 
     start = steps(2)
@@ -143,10 +141,10 @@ def test_frozen_layers_of_a_whole_step_stay_too() -> None:
     whole, single = (BurstUpdate(net, [0.3] * 3, **HOW) for net in nets)
     for _ in range(3):
         images, labels = batch()
-        lesson = nets[0].teach(images, torch.eye(4)[labels])
+        result = nets[0].two_phase_pass(images, torch.eye(4)[labels])
         with torch.no_grad():
-            whole._apply(whole._gradients(lesson.layers), 1.0)
-        single.step(nets[1].teach(images, torch.eye(4)[labels]).layers)
+            whole._apply(whole._gradients(result.layers), 1.0)
+        single.step(nets[1].two_phase_pass(images, torch.eye(4)[labels]).layers)
     one, two = whole.state() | nets[0].state_dict(), single.state() | nets[1].state_dict()
     for name, value in one.items():
         torch.testing.assert_close(value, two[name])
@@ -201,14 +199,14 @@ def test_a_network_of_another_type_is_noticed(change: str) -> None:
     """Momenta of the old type: torch's words, or none."""
     net = rectified(kappa=1e-2)
     update = BurstUpdate(net, [0.1] * 3)
-    lesson = net.teach(torch.randn(6, 1, 5, 5), torch.randint(4, (6,)))
+    result = net.two_phase_pass(torch.randn(6, 1, 5, 5), torch.randint(4, (6,)))
     getattr(net, change)()
     with pytest.raises(ArgumentError, match=r"^net has \w+.weight of .* make the update after"):
-        update.step(lesson.layers)
+        update.step(result.layers)
 
 
 def test_a_loaded_state_is_noticed() -> None:
-    """W - Y of the first layer, which the update follows, would be the old network's."""
+    """A Y that the update puts back from what it remembers of the old network."""
     net, other = small(), small()
     update = BurstUpdate(net, [0.3] * 3, weight_decay=0.05)
     ours = BurstLearner(net, update)
@@ -217,13 +215,23 @@ def test_a_loaded_state_is_noticed() -> None:
     before = [(layer.weight - layer.weight_fa).detach() for layer in net.layers]
     for _ in range(2):
         ours.train_step(*batch())
-    ours.state()
     for layer, first in zip(net.layers, before, strict=True):
         now = (layer.weight - layer.weight_fa).detach()
         torch.testing.assert_close(now, 0.95**2 * first, rtol=1e-4, atol=1e-6)
-    net.load_state_dict(other.state_dict())
-    update.settle()
-    assert not moved(net, other.state_dict())
+
+
+def test_a_checkpoint_that_holds_a_difference_is_refused_by_name(tmp_path: Any) -> None:
+    """A run of before 2026-12, whose first Y was worked out from what was left of W - Y."""
+    net = small()
+    ours = BurstLearner(net, BurstUpdate(net, [0.3] * 3, **HOW))
+    names = {f"{n}.weight_fa" for n in net.names}
+    assert names <= set(ours.state()) and not {"opt.kept", "opt.difference"} & set(ours.state())
+    state = ours.state() | {"opt.kept": 0.9, "opt.difference": net.layers[0].weight.detach() * 0.1}
+    before = SimpleNamespace(backend=ours.backend, state=lambda: state)
+    folder = checkpoint.save(tmp_path, 1, before, {}, ("last",))
+    with pytest.raises(UserError, match=r"opt\.difference is in the checkpoint") as error:
+        checkpoint.load(folder, ours)
+    assert str(folder) in str(error.value)
 
 
 def test_training_that_is_resumed_goes_on_bit_for_bit() -> None:
@@ -241,16 +249,15 @@ def test_training_that_is_resumed_goes_on_bit_for_bit() -> None:
     two.load_state(kept)
     for each in data[3:]:
         two.train_step(*each)
-    one.state(), two.state()
     assert not moved(nets[1], nets[0].state_dict())
 
 
 def test_what_is_no_lesson_is_refused() -> None:
-    """`step(lesson)`: a pair that has other layers."""
+    """`step(result)`: a pair that has other layers."""
     net = small()
     images, labels = batch()
-    with pytest.raises(ArgumentError, match=r"^taught must have 3 entries.*`layers`"):
-        BurstUpdate(net, [0.1] * 3).step(net.teach(images, torch.eye(4)[labels]))
+    with pytest.raises(ArgumentError, match=r"^results must have 3 entries.*`layers`"):
+        BurstUpdate(net, [0.1] * 3).step(net.two_phase_pass(images, torch.eye(4)[labels]))
 
 
 NO_RATES = [0.1, [0.1], [0.1, 0.1, -1], [0.1, 0.1, NAN], [0.1, 0.1, INF], "abc", None,
@@ -277,15 +284,15 @@ def test_rates_may_come_as_an_array() -> None:
 
 
 def test_arrays_and_other_floats_are_brought_to_the_networks_type() -> None:
-    """numpy arrays and float64 tensors given to a float32 network: the same lesson."""
+    """numpy arrays and float64 tensors given to a float32 network: the same result."""
     net = small()
     images, labels = batch()
     target = torch.eye(4)[labels]
-    wanted = net.teach(images, target)
+    wanted = net.two_phase_pass(images, target)
     reversed_twice = np.ascontiguousarray(images.numpy()[::-1])[::-1]  # negative strides
     for x in (images.numpy(), images.double(), images.double().numpy(), reversed_twice,
               images.tolist()):  # fmt: skip
-        found = net.teach(x, target)
+        found = net.two_phase_pass(x, target)
         for a, b in zip(found.layers, wanted.layers, strict=True):
             assert torch.equal(a.delta, b.delta) and a.delta.dtype == torch.float32
         assert torch.equal(net(x), wanted.output)
@@ -308,7 +315,7 @@ def test_inputs_that_do_not_fit_are_refused(x: Any, words: str) -> None:
     """In our words, from every door."""
     net = small()
     target, noisy = torch.zeros(8, 4), Perturbation(net, "all", Noise(), 0.001)
-    doors = [lambda x: net.teach(x, target), lambda x: net.backprop(x, target)]
+    doors = [lambda x: net.two_phase_pass(x, target), lambda x: net.backprop(x, target)]
     for door in (net, net.trace, *doors, lambda x: noisy.updates(x, target)):
         with pytest.raises(ArgumentError, match=f"^x {words}"):
             door(x)
@@ -329,16 +336,16 @@ def test_autocast_teaches_differences_and_refuses_rates() -> None:
         with pytest.raises(
             ArgumentError, match=r"^units of fc1 .*under autocast to torch.bfloat16"
         ):
-            small().teach(images, torch.eye(4)[labels])
+            small().two_phase_pass(images, torch.eye(4)[labels])
     with pytest.raises(ArgumentError, match=r"^net must not be taught in torch.float16"):
-        small().half().teach(images.half(), torch.eye(4)[labels].half())
+        small().half().two_phase_pass(images.half(), torch.eye(4)[labels].half())
     net = rectified(kappa=1e-2)
     update, x = BurstUpdate(net, [0.1] * 3, momentum=0.9), torch.randn(6, 1, 5, 5)
-    wanted = net.teach(x, labels[:6])
+    wanted = net.two_phase_pass(x, labels[:6])
     with torch.autocast("cpu", torch.bfloat16):
-        lesson = net.teach(x, labels[:6])
-        update.step(lesson.layers)
-    for a, b in zip(lesson.layers, wanted.layers, strict=True):
+        result = net.two_phase_pass(x, labels[:6])
+        update.step(result.layers)
+    for a, b in zip(result.layers, wanted.layers, strict=True):
         cosine = torch.nn.functional.cosine_similarity(a.delta.flatten(), b.delta.flatten(), 0)
         assert a.delta.dtype == torch.float32 and cosine > 0.99
     assert all(p.dtype == torch.float32 for p in net.parameters())
@@ -349,10 +356,10 @@ def test_no_feedback_inside_a_network_gets_a_sentence() -> None:
     net = networks.stack([], [5, 7, 4], feedback=None)
     images, labels = batch()
     with pytest.raises(ArgumentError, match=r"^feedback \(=None\) of fc2 must be"):
-        net.teach(images, torch.eye(4)[labels])
+        net.two_phase_pass(images, torch.eye(4)[labels])
     only_first = BurstNetwork([BurstLinear(5, 7, feedback=None),
                                BurstLinear(7, 4, units=SigmoidOutput())])  # fmt: skip
-    only_first.teach(images, torch.eye(4)[labels])  # nobody listens below the first
+    only_first.two_phase_pass(images, torch.eye(4)[labels])  # nobody listens below the first
 
 
 # -- numbers out of range -------------------------------------------------------------------------
@@ -362,8 +369,8 @@ RANGES: list[tuple[str, Any, list[Any]]] = [
     ("p_baseline", SoftmaxOutput, [2, -1, 0, NAN, INF, "a", None]),
     ("kappa", lambda v: SoftmaxOutput(kappa=v), [0, -1e-5, NAN, INF, "a"]),
     ("kappa", ReLUUnits, [0, -1.0, NAN, INF, None]),
-    ("p_baseline", lambda v: networks.mnist(1, p_baseline=v), [2, NAN]),
-    ("hidden", networks.mnist, [-1, 1.5, NAN, "a"]),
+    ("p_baseline", lambda v: networks.make_network("mnist", p_baseline=v), [2, NAN]),
+    ("hidden", lambda v: networks.make_network("mnist", hidden=v), [-1, 1.5, NAN, "a"]),
     ("sizes", lambda v: networks.stack([], v), [[], [5], 5]),
     ("n_in", lambda v: BurstLinear(v, 3), [0, -1, 2.5, NAN, "a", None, True]),
     ("n_out", lambda v: BurstLinear(3, v), [0, -1, 2.5, NAN]),
@@ -388,10 +395,10 @@ RANGES: list[tuple[str, Any, list[Any]]] = [
     ("xi_mean", Noise, [NAN, INF, "a"]),
     ("std", lambda v: Perturbation(small(), "all", Noise(), v), [0, -1, NAN]),
     ("std", lambda v: OriginalPerturbation(small(), "all", Noise(), v), [0, -1, NAN]),
-    ("width", lambda v: imagenet_networks.imagenet(4, width=v), [0, -1, NAN, INF]),
-    ("classes", imagenet_networks.imagenet, [0, -1, 2.5]),
-    ("image_size", lambda v: imagenet_networks.imagenet(4, image_size=v), [0, -1, 192, 224.5, NAN]),
-    ("weight_fa_std", lambda v: imagenet_networks.imagenet(4, weight_fa_std=v), [NAN, INF]),
+    ("width", lambda v: imagenet_network(4, width=v), [0, -1, NAN, INF]),
+    ("classes", imagenet_network, [0, -1, 2.5]),
+    ("image_size", lambda v: imagenet_network(4, image_size=v), [0, -1, 192, 224.5, NAN]),
+    ("weight_fa_std", lambda v: imagenet_network(4, weight_fa_std=v), [NAN, INF]),
     ("momentum", imagenet_learner.sgd, [-0.1, 2, NAN]),
     ("weight_decay", lambda v: imagenet_learner.sgd(0.9, v), [-0.1, NAN, INF]),
 ]  # fmt: skip

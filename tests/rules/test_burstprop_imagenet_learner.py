@@ -8,16 +8,16 @@ torch = pytest.importorskip("torch", reason="burstprop is a PyTorch paper")
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
-from burstprop.angles import weight_angles  # noqa: E402
 from burstprop.imagenet.learner import Learner, adam, sgd  # noqa: E402
-from burstprop.imagenet.networks import imagenet  # noqa: E402
+from burstprop.imagenet.networks import make_network  # noqa: E402
+from burstprop.inspection.angles import weight_angles  # noqa: E402
 
 RATES = [0.02] * 7 + [0.01]
 
 
 def small(feedback: str | None = "learned", **how):
     torch.manual_seed(3)
-    return imagenet(7, feedback=feedback, width=0.1, **{"weight_fa_std": 0.1} | how)
+    return make_network(7, feedback=feedback, width=0.1, **{"weight_fa_std": 0.1} | how)
 
 
 def batch(n: int = 4, dtype=torch.float64, seed: int = 1):
@@ -33,7 +33,7 @@ def batch(n: int = 4, dtype=torch.float64, seed: int = 1):
 )  # fmt: skip
 def test_the_published_nets_have_their_counts(feedback, forward, biases, trainable) -> None:
     """A width of the wrong net: what is compared is no longer equally large."""
-    net = imagenet(feedback=feedback)
+    net = make_network(feedback=feedback)
     assert sum(layer.weight.numel() for layer in net.layers) == forward
     assert sum(layer.bias.numel() for layer in net.layers) == biases
     assert sum(p.numel() for p in net.parameters()) == trainable
@@ -45,7 +45,7 @@ def test_the_published_nets_have_their_counts(feedback, forward, biases, trainab
 @pytest.mark.parametrize("std", [0.05, 0.0])
 def test_first_weights_have_the_published_spread(std: float) -> None:
     """Fan in for fan out: the signal of the low layers is another."""
-    net = imagenet(weight_fa_std=std)
+    net = make_network(weight_fa_std=std)
     for layer in net.layers:
         assert layer.weight_fa is not None
         W, Y = layer.weight.detach(), layer.weight_fa.detach()
@@ -56,10 +56,10 @@ def test_first_weights_have_the_published_spread(std: float) -> None:
 
 
 def test_an_image_must_leave_the_convolutions_something() -> None:
-    assert imagenet(image_size=193, width=0.1).layers[-1].weight.shape[1] == 38
-    assert imagenet(image_size=256, width=0.1).layers[-1].weight.shape[1] == 38 * 4
+    assert make_network(image_size=193, width=0.1).layers[-1].weight.shape[1] == 38
+    assert make_network(image_size=256, width=0.1).layers[-1].weight.shape[1] == 38 * 4
     with pytest.raises(ValueError, match=r"image_size \(=192\) must be >= 193"):
-        imagenet(image_size=192)
+        make_network(image_size=192)
 
 
 def test_backprop_is_that_of_the_same_net_in_the_librarys_modules() -> None:
@@ -154,7 +154,7 @@ def test_bfloat16_trains_like_float32(feedback: str | None) -> None:
 def test_top_5_of_few_classes_are_all_of_them() -> None:
     """topk(5) of three classes raises; and top-5 counts the class wherever it stands."""
     torch.manual_seed(0)
-    learner = Learner(imagenet(3, feedback=None, width=0.1), RATES, sgd())
+    learner = Learner(make_network(3, feedback=None, width=0.1), RATES, sgd())
     images, labels = batch(4, torch.float32)
     assert int(learner.eval_step(images, labels % 3)[2]) == 4
     logits = torch.arange(7.0).expand(2, -1)

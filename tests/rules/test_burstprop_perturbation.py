@@ -16,11 +16,6 @@ from burstprop.update import BurstUpdate  # noqa: E402
 STD = 1e-4
 
 
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
-
-
 def small(conv: bool = False) -> Any:
     net = (
         networks.stack([(1, 3, 3, 2), (3, 4, 2, 1)], [16, 5, 4], feedback=None)

@@ -9,18 +9,18 @@ torch = pytest.importorskip("torch")
 from torch.nn import functional, grad  # noqa: E402
 
 from burstprop import networks, rule  # noqa: E402
-from burstprop.angles import angles, delta_angles, weight_angles  # noqa: E402
+from burstprop.inspection.angles import angles, delta_angles, weight_angles  # noqa: E402
 from burstprop.layers import BurstConv2d, BurstLinear  # noqa: E402
-from burstprop.learner import BackpropLearner, BurstLearner, MatchedBackpropLearner  # noqa: E402
+from burstprop.learner import (  # noqa: E402
+    BackpropLearner,
+    BurstLearner,
+    MatchedBackpropLearner,
+    target,
+)
 from burstprop.networks import BurstNetwork  # noqa: E402
 from burstprop.rule import SigmoidOutput, SigmoidUnits  # noqa: E402
 from burstprop.update import BurstUpdate  # noqa: E402
 from tests.oracles import burstprop_numpy as oracle  # noqa: E402
-
-
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    torch.manual_seed(0)
 
 
 def randn(*shape: int) -> Any:
@@ -126,7 +126,7 @@ def test_the_output_learns_from_the_gradient_times_a_known_factor() -> None:
     images, labels = randn(n, 5), torch.randint(10, (n,))
     target = functional.one_hot(labels, 10).double()
     ((net(images) - target) ** 2).mean().backward()
-    taught = net.teach(images, target).layers[-1]
+    taught = net.two_phase_pass(images, target).layers[-1]
     G, G_bias = net.layers[-1].gradients(taught.delta, taught.x)
     torch.testing.assert_close(G, 5 * p * n * net.layers[-1].weight.grad)
     torch.testing.assert_close(G_bias, 5 * p * n * net.layers[-1].bias.grad)
@@ -139,8 +139,11 @@ def test_reference_is_autograds_gradient(conv: bool) -> None:
     images, labels = batch(conv)
     target = functional.one_hot(labels, 4).double()
     (0.5 * (net(images) - target) ** 2).sum().backward()
-    for lesson in (net.backprop(images, target), net.teach(images, target, reference=True)):
-        for layer, taught in zip(net.layers, lesson.layers, strict=True):
+    for result in (
+        net.backprop(images, target),
+        net.two_phase_pass(images, target, reference=True),
+    ):
+        for layer, taught in zip(net.layers, result.layers, strict=True):
             delta = taught.delta if taught.delta_bp is None else taught.delta_bp
             G, G_bias = layer.gradients(delta, taught.x)
             torch.testing.assert_close(G, layer.weight.grad)
@@ -152,8 +155,8 @@ def test_tiny_errors_with_Y_equal_to_W_give_backprops_direction() -> None:
     net = small(p_baseline=0.01)
     for layer in net.layers:
         layer.weight_fa.data.copy_(layer.weight)
-    lesson = net.teach(*_with_target(batch()), reference=True)
-    assert delta_angles(net, lesson).max() < 8
+    result = net.two_phase_pass(*_with_target(batch()), reference=True)
+    assert delta_angles(net, result).max() < 8
 
 
 def _with_target(pair: Any) -> Any:
@@ -165,11 +168,11 @@ def test_learning_Z_brings_bursts_to_the_linear_point() -> None:
     net = small(recurrent="learned", feedback="fixed")
     update = BurstUpdate(net, [0.0] * 3, recurrent_lr=0.05)
     images, target = _with_target(batch(n=8))
-    first = net.teach(images, target).layers
+    first = net.two_phase_pass(images, target).layers
     before = [float(t.u.pow(2).mean()) for t in first[:-1]]
     for _ in range(300):
-        update.step(net.teach(images, target).layers)
-    after = [float(t.u.pow(2).mean()) for t in net.teach(images, target).layers[:-1]]
+        update.step(net.two_phase_pass(images, target).layers)
+    after = [float(t.u.pow(2).mean()) for t in net.two_phase_pass(images, target).layers[:-1]]
     assert all(b < 0.05 * a for a, b in zip(before, after, strict=True)), (before, after)
 
 
@@ -177,7 +180,7 @@ def test_learning_Z_brings_bursts_to_the_linear_point() -> None:
 def test_both_phases_travel_together_as_each_alone(phase: int) -> None:
     """A stacked transport that mixes samples of the two phases."""
     net = small(conv=True)
-    taught = net.teach(*_with_target(batch(conv=True))).layers
+    taught = net.two_phase_pass(*_with_target(batch(conv=True))).layers
     for layer, above in zip(net.layers[1:], taught[1:], strict=True):
         shape = above.x.shape[1:]
         both = layer.transport(above.sent.flatten(0, 1), layer.weight_fa, shape).unflatten(
@@ -215,10 +218,10 @@ def test_updates_layer_by_layer_are_those_of_a_whole_step(recurrent: str | None)
     whole, single = (BurstUpdate(net, [0.5] * 3, **how) for net in nets)
     for _ in range(3):
         images, target = _with_target(batch())
-        lesson = nets[0].teach(images, target)
+        result = nets[0].two_phase_pass(images, target)
         with torch.no_grad():
-            whole._apply(whole._gradients(lesson.layers), 1.0)
-        nets[1].teach(images, target, then=single.learn)
+            whole._apply(whole._gradients(result.layers), 1.0)
+        nets[1].two_phase_pass(images, target, then=single.learn)
     one, two = whole.state() | nets[0].state_dict(), single.state() | nets[1].state_dict()
     assert one.keys() == two.keys()
     for name, value in one.items():
@@ -238,7 +241,7 @@ def test_angles_are_those_of_trigonometry() -> None:
     expected = np.degrees(np.arccos(W @ Y / np.linalg.norm(W) / np.linalg.norm(Y)))
     assert float(weight_angles(net)[0]) == pytest.approx(expected)
     with pytest.raises(ValueError, match="reference"):
-        delta_angles(net, net.teach(*_with_target(batch())))
+        delta_angles(net, net.two_phase_pass(*_with_target(batch())))
 
 
 def test_delta_angles_cost_no_bits_and_are_measured_before_the_update() -> None:
@@ -250,8 +253,8 @@ def test_delta_angles_cost_no_bits_and_are_measured_before_the_update() -> None:
     seen = []
     for _ in range(3):
         images, labels = batch()
-        lesson = nets[0].teach(images, plain.target(labels), reference=True)
-        seen.append(delta_angles(nets[0], lesson))
+        result = nets[0].two_phase_pass(images, target(nets[0], images, labels), reference=True)
+        seen.append(delta_angles(nets[0], result))
         plain.train_step(images, labels)
         watched.train_step(images, labels)
     for name, tensor in nets[0].state_dict().items():
@@ -282,7 +285,7 @@ def test_backprop_baseline_decays_biases_and_averages() -> None:
     images, labels = batch()
     learner = BackpropLearner(net, 0.1, 0.8, 0.01)
     before = {n: p.detach().clone() for n, p in net.named_parameters()}
-    loss = ((net(images) - learner.target(labels)) ** 2).mean()
+    loss = ((net(images) - target(net, images, labels)) ** 2).mean()
     gradients = torch.autograd.grad(loss, list(net.parameters()))
     learner.train_step(images, labels)
     for (name, p), g in zip(net.named_parameters(), gradients, strict=True):
@@ -296,7 +299,7 @@ def test_credit_is_the_rules_direction_and_the_losss_gradient() -> None:
     images, labels = batch()
     state = {n: t.clone() for n, t in net.state_dict().items()}
     found = learner.credit(images, labels)
-    ((net(images) - learner.target(labels)) ** 2).mean().backward()
+    ((net(images) - target(net, images, labels)) ** 2).mean().backward()
     for layer, (mine, theirs) in zip(net.layers, found.values(), strict=True):
         torch.testing.assert_close(theirs, layer.weight.grad)
         assert not torch.allclose(mine, theirs)
@@ -306,14 +309,14 @@ def test_credit_is_the_rules_direction_and_the_losss_gradient() -> None:
 def test_published_sizes() -> None:
     """The parameter counts (burstprop, 4)."""
     for hidden, trainable in enumerate((7_840, 397_000, 647_000, 897_000)):
-        net = networks.mnist(hidden, feedback=None)
+        net = networks.make_network("mnist", hidden=hidden, feedback=None)
         biases = sum(len(layer.bias) for layer in net.layers)
         assert sum(p.numel() for p in net.parameters()) == trainable + biases
     counts = {
-        "narrow": networks.cifar10(recurrent="learned"),
-        "wide": networks.cifar10(wide=True, feedback="fixed", recurrent="learned"),
-        "bp": networks.cifar10(feedback=None),
-        "conv": networks.mnist_conv(feedback="learned", recurrent="learned"),
+        "narrow": networks.make_network("cifar10", recurrent="learned"),
+        "wide": networks.make_network("cifar10_wide", feedback="fixed", recurrent="learned"),
+        "bp": networks.make_network("cifar10", feedback=None),
+        "conv": networks.make_network("mnist_conv", feedback="learned", recurrent="learned"),
     }
     found = {name: sum(p.numel() for p in net.parameters()) for name, net in counts.items()}
     assert found == {"narrow": 6_798_154, "wide": 6_621_410, "bp": 2_875_530,
@@ -344,7 +347,10 @@ def test_initial_weights_are_spread_as_section_4_5_says() -> None:
         (lambda: BurstConv2d(2, 3, 3, stride=0), r"stride \(=0\)"),
         (lambda: BurstNetwork([BurstLinear(2, 3)]), "output units"),
         (lambda: BurstNetwork([BurstLinear(2, 3, units=SigmoidOutput())] * 2), "output units"),
-        (lambda: BurstUpdate(networks.mnist(1), [0.1]), r"must have 2 entries"),
+        (
+            lambda: BurstUpdate(networks.make_network("mnist", hidden=1), [0.1]),
+            r"must have 2 entries",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(make: Any, words: str) -> None:

@@ -1,10 +1,12 @@
 """LRA-E in PyTorch: the rule against autograd and definitions, the learner against the rule."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 
-from common.errors import UsageError
+from common.errors import UsageError, UserError
+from common.runs import checkpoint
 
 torch = pytest.importorskip("torch", reason="this is the PyTorch rule")
 
@@ -168,6 +170,21 @@ def test_a_state_carried_to_another_learner_trains_on_with_the_same_bits(rule, g
     assert all(
         a.equal(b) for a, b in zip(one.model.parameters(), other.model.parameters(), strict=True)
     )
+
+
+def test_error_weights_are_plain_tensors_in_its_state(tmp_path):
+    """A checkpoint from which E must be worked out; one of before 2026-12 that is taken for it."""
+    learner = Learner(MLP(SIZES), adamw(0.01, 0.1))
+    learner.train_step(*(t.float() if t.is_floating_point() else t for t in batch()))
+    state = learner.state()
+    for i, E in enumerate(learner.model.E, 2):
+        assert state[f"E{i}"].data_ptr() == E.data_ptr()
+    before = {n: t for n, t in state.items() if n != "E2"} | {"E2.difference": state["E2"]}
+    old = SimpleNamespace(backend=learner.backend, state=lambda: before)
+    folder = checkpoint.save(tmp_path, 1, old, {}, ("last",))
+    with pytest.raises(UserError, match=r"E2 is in the learner only") as error:
+        checkpoint.load(folder, learner)
+    assert str(folder) in str(error.value)
 
 
 def test_backward_is_one_step_of_gradient_descent():

@@ -6,8 +6,9 @@ import pytest
 
 pytest.importorskip("torch", reason="S3's networks are torch's")
 from common.errors import UsageError  # noqa: E402
-from s3net.topology import WIRINGS, edges, widths  # noqa: E402
+from s3net.topology import WIRINGS, widths  # noqa: E402
 from s3net.wiring import drawn, main, open_block, seen, shortcuts  # noqa: E402
+from tests.rules.s3net_edges import edges  # noqa: E402
 
 PLANS = {"s3net_small": (24, 24, 4), "cifar": (24, 12, 12)}
 

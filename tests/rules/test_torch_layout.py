@@ -12,7 +12,7 @@ from torch.nn import functional  # noqa: E402
 
 from asap.learner import Learner as AsapLearner  # noqa: E402
 from asap.learner import sgd  # noqa: E402
-from asap.networks import build  # noqa: E402
+from asap.networks import make_network  # noqa: E402
 from burstprop import rule as burst_rule  # noqa: E402
 from burstprop.learner import BurstLearner  # noqa: E402
 from burstprop.networks import stack  # noqa: E402
@@ -167,7 +167,7 @@ def test_a_strided_1x1_of_few_channels_makes_a_network_contiguous() -> None:
 
 def learners(seed: int):
     torch.manual_seed(seed)
-    yield AsapLearner(build("resnet18", "bp", width=0.02, channels=1, size=8), sgd(0.1))
+    yield AsapLearner(make_network("resnet18", "bp", width=0.02, channels=1, size=8), sgd(0.1))
     net = stack([(1, 4, 3, 1)], [4 * 36, 10])
     yield BurstLearner(net, BurstUpdate(net, [0.1, 0.1]))
     deep: Any = S3Net(4, (1, 1), 8, classes=10)
@@ -189,8 +189,8 @@ def test_a_learner_learns_the_same_bits_from_either_strides_of_a_grey_image() ->
 def test_no_grey_network_whose_results_are_stored_has_a_kernel_that_corrupts(mode: str) -> None:
     """`mnist_convnet_*_small`, the demo's, Burstprop's: their runs need not be done anew."""
     nets = (
-        build("convnet", mode, width=0.2, channels=1, size=32),
-        build("convnet", mode, width=0.125, channels=1, size=32),
+        make_network("convnet", mode, width=0.2, channels=1, size=32),
+        make_network("convnet", mode, width=0.125, channels=1, size=32),
         stack([(1, 8, 4, 2), (8, 16, 3, 2)], [576, 500, 500, 10]),
     )
     assert all(torch_convolution.safe_format(net) == LAST for net in nets)

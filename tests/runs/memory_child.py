@@ -15,9 +15,9 @@ from asap.conversion import convert
 from asap.layers import backprop
 from asap.learner import Learner as AsapLearner
 from asap.learner import sgd
-from asap.networks import build as asap_network
+from asap.networks import make_network as asap_network
 from benchmarks.memory_sweep import forked
-from brainprop.pytorch.networks import build as brainprop_network
+from brainprop.pytorch.networks import make_network as brainprop_network
 from burstprop.imagenet import learner as imagenet_learner
 from burstprop.imagenet.networks import rectified
 from burstprop.learner import BackpropLearner, BurstLearner
@@ -92,7 +92,7 @@ def burstprop(channels: int) -> None:
 
 
 def s3net(channels: int) -> None:
-    """Narrow nets of the paper's, and one with the strided 1x1 convolutions that rivals have."""
+    """Narrow nets of the paper's, and one with the strided 1x1 convolutions of others."""
     for wiring in ("sparse", "dense", "residual"):
         net: Any = S3Net(4, (2, 2), 8, classes=CLASSES, wiring=wiring)
         net.features.conv0 = nn.Conv2d(channels, 8, 7, stride=2, padding=3, bias=False)

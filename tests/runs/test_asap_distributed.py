@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +11,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="torchrun is PyTorch's")
 from torch.nn import functional  # noqa: E402
 
-from tests.runs.conftest import (  # noqa: E402
-    free_port,
-    gloo,
-    of_two_processes,
-    steady_lines,
-    two_runs,
-)
+from tests.helpers.processes import gloo, of_two_processes, torchrun, two_runs  # noqa: E402
+from tests.helpers.records import metrics, steady_lines  # noqa: E402
 
 MODES = {
     "bp": {}, "fa": {}, "dfa": {}, "kp": {}, "asap": {}, "wt": {"wt": True}, "asap_k4": {},
@@ -28,12 +21,12 @@ STEPS, LR = 10, 0.03
 
 
 def network(label: str) -> Any:
-    from asap.networks import build
+    from asap.networks import make_network
 
     torch.manual_seed(5)
     mode = "asap" if label == "wt" else label
     model = "resnet18" if label == "asap_k4" else "convnet"
-    return build(model, mode, width=0.04, size=16, **MODES[label]).double()
+    return make_network(model, mode, width=0.04, size=16, **MODES[label]).double()
 
 
 def data() -> tuple[Any, Any]:
@@ -125,28 +118,17 @@ def test_a_signal_to_one_process_stops_both_and_they_resume_to_the_same_bits(
     assert whole.read_bytes() == cut.read_bytes()
 
 
-def torchrun(folder: Path, *words: object) -> subprocess.CompletedProcess:
-    place = ["--master-addr", "127.0.0.1", "--master-port", str(free_port())]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", *place]
-    command += ["-m", "asap.train", *map(str, words)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo",
-                                "CUDA_VISIBLE_DEVICES": "-1"}  # fmt: skip
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200
-    )
-
-
 def test_torchrun_trains_one_run(tmp_path: Path) -> None:
     """Two writers in one directory, or a test set that is counted wrongly."""
     words = ["--data", "digits", "--limit-train", 96, "--limit-test", 50, "--batch-size", 24,
              "--feedback", "asap", "--width", 0.05, "--epochs", 2, "--quiet"]  # fmt: skip
-    done = torchrun(tmp_path, *words, "--out", tmp_path / "run")
+    done = torchrun("asap.train", *words, "--out", tmp_path / "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
-    lines = [json.loads(x) for x in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    lines = metrics(tmp_path / "run")
     assert [line["step"] for line in lines] == [4, 8]
     assert all(round(line["test_accuracy"] * 50 / 100, 6) % 1 == 0 for line in lines)
     assert done.stdout.count("Epoch: 1") == 1
-    from asap.eval import main
+    from asap.evaluate import main
 
     # The file that the first process wrote is the network that both tested.
     best = max(line["test_accuracy"] for line in lines)
@@ -155,6 +137,6 @@ def test_torchrun_trains_one_run(tmp_path: Path) -> None:
         "--model_path", str(tmp_path / "run/checkpoint/digits_convnet_asap.pth"),
     ])  # fmt: skip
     assert f"test accuracy : {best:.2f}" in said.output
-    odd = torchrun(tmp_path, *words, "--batch-size", 25, "--out", tmp_path / "odd")
-    assert odd.returncode != 0
-    assert "option --batch-size (=25) must be a multiple of the 2 processes" in odd.stderr
+    codes, said = run_two(tmp_path / "log", *words, "--batch-size", 25, "--out", tmp_path / "odd")
+    assert 0 not in codes
+    assert "option --batch-size (=25) must be a multiple of the 2 processes" in "".join(said)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("torch", reason="asap trains with torch")
-from tests.runs.conftest import steady_lines, train_and_kill  # noqa: E402
+from tests.helpers import records  # noqa: E402
+from tests.helpers.processes import train_and_kill  # noqa: E402
 
 SMALL = ["--data", "digits", "--limit-train", "100", "--limit-test", "50", "--batch-size", "24",
          "--epochs", "2", "--width", "0.05", "--threads", "1", "--quiet", "--seed", "3",
@@ -29,9 +30,8 @@ def train(log: Path, *words: object, kill_at: int = 0) -> int | None:
 
 
 def left(run: Path) -> tuple[bytes, list[dict], bytes]:
-    """Tensors, lines without clocks, and the original's file."""
-    tensors = (run / "checkpoints/last/tensors.safetensors").read_bytes()
-    return tensors, steady_lines(run), next((run / "checkpoint").glob("*.pth")).read_bytes()
+    """What every run leaves, and the original's file."""
+    return *records.left(run), next((run / "checkpoint").glob("*.pth")).read_bytes()
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -1,6 +1,5 @@
 """What an audit is measured on, and what its line says."""
 
-import json
 import math
 from types import SimpleNamespace
 
@@ -11,6 +10,7 @@ from common.credit import audit as module
 from common.credit.audit import Audits, audit, named
 from common.data.batches import Batches
 from common.data.datasets import Split
+from tests.helpers.records import metrics
 
 torch = pytest.importorskip("torch", reason="batches of torch")
 
@@ -179,8 +179,7 @@ def test_a_runs_lines_say_on_how_many_images(toy, tmp_path):
     for words, images, batches in (((), 200, 5), (("--audit-images", 90), 80, 2)):
         done = toy("--audit", "--epochs", 2, "--out", f"run{images}", *words)
         assert done.returncode == 0, done.stderr
-        lines = (tmp_path / f"run{images}/metrics.jsonl").read_text().splitlines()
-        audits = [each for line in lines if (each := json.loads(line))["kind"] == "audit"]
+        audits = metrics(tmp_path / f"run{images}", "audit")
         assert [(line["images"], line["batches"]) for line in audits] == [(images, batches)] * 3
         assert {"angle", "angle_mean", "angle_spread"} <= set(audits[0]["credit"]["first"])
 

@@ -6,7 +6,6 @@ import struct
 import subprocess
 import sys
 from importlib import import_module
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -54,7 +53,7 @@ def test_tensors_come_back_with_their_bits_shapes_and_dtypes(backend, tmp_path):
 
 def test_generators_go_back_to_where_they_were(backend):
     """A resumed run with other dropout masks."""
-    backend.seed(3)
+    backend.seed_all(3)
     if backend.NAME == "torch":
         import torch
 
@@ -182,7 +181,7 @@ def test_the_environment_is_set_before_a_framework_is_imported(monkeypatch):
     for name in (*DEFAULTS, "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
-    prepare(SimpleNamespace(threads=3, device="auto"))
+    prepare(threads=3)
     assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
     assert os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
     assert os.environ["OMP_NUM_THREADS"] == "3"

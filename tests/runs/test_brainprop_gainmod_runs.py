@@ -1,6 +1,5 @@
 """The gain-modulation experiment as its user runs it: it learns, resumes and refuses."""
 
-import json
 import signal
 from pathlib import Path
 
@@ -9,7 +8,8 @@ import pytest
 pytest.importorskip("tensorflow", reason="brainprop trains with TensorFlow")
 from brainprop.gain_modulation import main  # noqa: E402
 from common.errors import UsageError  # noqa: E402
-from tests.runs.conftest import steady_lines, train_and_kill  # noqa: E402
+from tests.helpers.processes import train_and_kill  # noqa: E402
+from tests.helpers.records import metrics, steady_lines  # noqa: E402
 
 SCRIPT, LEARNER = "brainprop.gain_modulation", "brainprop.gain.learner"
 SMALL = ["--dataset", "digits", "--hidden", "64-32", "--std", "0.1", "--lr-a", "0.05",
@@ -17,8 +17,7 @@ SMALL = ["--dataset", "digits", "--hidden", "64-32", "--std", "0.1", "--lr-a", "
 
 
 def last(run: Path) -> dict:
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [line for line in lines if line["kind"] == "epoch"][-1]
+    return metrics(run, "epoch")[-1]
 
 
 @pytest.mark.parametrize("compat", ["corrected", "original"])

@@ -1,4 +1,4 @@
-"""BrainProp's runs: killed and resumed to the bit, stopped in time, divided among devices."""
+"""BrainProp's runs: killed and resumed to the bit, stopped in time."""
 
 import json
 
@@ -6,8 +6,8 @@ import pytest
 
 pytest.importorskip("tensorflow")
 
-from tests.runs.brainprop_devices import run  # noqa: E402
-from tests.runs.conftest import SERVER, left_by, steady_lines, train_and_kill  # noqa: E402
+from tests.helpers.processes import train_and_kill  # noqa: E402
+from tests.helpers.records import left_by, steady_lines  # noqa: E402
 
 SCRIPT = ("brainprop.main", "brainprop.learner")
 WORDS = ["MNIST", "conv", "BrainProp", "--data", "digits", "--width", "0.1", "--limit-train", "200",
@@ -41,14 +41,3 @@ def test_training_stops_when_patience_is_over(tmp_path):
     assert summary["epochs"] == 2 and "no improvement" in summary["reason"]
     assert summary["rule"] == "brainprop"
     assert [line["lr"] for line in steady_lines(tmp_path / "run")] == [0.1, 0.1]
-
-
-@pytest.mark.parametrize("what", ["dense_equals_one_device", "conv_equals_halves", "whole_command"])
-def test_two_devices_compute_what_one_does(what, tmp_path):
-    """Gradients averaged instead of summed; weights that drift apart; statistics of one half."""
-    words = [str(tmp_path / "run")] if what == "whole_command" else []
-    log = tmp_path / "log"
-    process = SERVER.Process(target=run, args=(what, str(log), *words))
-    process.start()
-    process.join(240)
-    assert process.exitcode == 0, log.read_text()[-3000:]

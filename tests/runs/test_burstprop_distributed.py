@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torchrun is PyTorch's")
 
-from tests.runs.conftest import gloo, of_two_processes  # noqa: E402
+from tests.helpers.processes import gloo, of_two_processes  # noqa: E402
 
 RULES = ("learned", "fixed", "conv", "by_batch", "backprop", "matched")
 STEPS = 4
@@ -31,8 +31,8 @@ def learner(rule: str, world: Any = None) -> Any:
     update = BurstUpdate(net, [0.5] * len(net.names), momentum=0.8, weight_decay=0.01,
                          recurrent_lr=0.1, by_batch=rule == "by_batch", world=world)  # fmt: skip
     if rule == "matched":
-        return MatchedBackpropLearner(net, update, 0.2, world)
-    return BurstLearner(net, update, world=world)
+        return MatchedBackpropLearner(net, update, 0.2)
+    return BurstLearner(net, update)
 
 
 def data(rule: str) -> tuple[Any, Any]:

@@ -8,7 +8,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torchrun is PyTorch's")
 
-from tests.runs.conftest import gloo, of_two_processes, steady_lines, two_runs  # noqa: E402
+from tests.helpers.processes import gloo, of_two_processes, two_runs  # noqa: E402
+from tests.helpers.records import steady_lines  # noqa: E402
 
 RULES: dict[str, str | None] = {"burstprop": "learned", "feedback": "fixed", "backprop": None}
 STEPS, RATES = 5, [0.05] * 7 + [0.02]
@@ -16,10 +17,10 @@ STEPS, RATES = 5, [0.05] * 7 + [0.02]
 
 def learner(rule: str, world: Any = None) -> Any:
     from burstprop.imagenet.learner import Learner, sgd
-    from burstprop.imagenet.networks import imagenet
+    from burstprop.imagenet.networks import make_network
 
     torch.manual_seed(5)
-    net = imagenet(5, feedback=RULES[rule], width=0.05, weight_fa_std=0.0).double()
+    net = make_network(5, feedback=RULES[rule], width=0.05, weight_fa_std=0.0).double()
     return Learner(net, RATES, sgd(0.9, 1e-3), world=world)
 
 

@@ -7,7 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="burstprop trains with torch")
 pytest.importorskip("torchvision", reason="its transforms")
-from tests.runs.conftest import steady_lines, train_and_kill  # noqa: E402
+from tests.helpers import records  # noqa: E402
+from tests.helpers.processes import train_and_kill  # noqa: E402
 
 SAMPLE = Path(__file__).parents[2].parent / "shared/data/imagenette_sample"
 SMALL = ["--limit-train", "20", "--limit-test", "6", "-batch_size", "4", "-n_epochs", "2",
@@ -28,11 +29,10 @@ def train(log: Path, *words: object, kill_at: int = 0) -> int | None:
 
 
 def left(run: Path) -> tuple:
-    """Tensors, lines without clocks, and the original's weights."""
+    """What every run leaves, and the original's weights."""
     saved = torch.load(run / "checkpoint.pth.tar", weights_only=True)
     weights = {name: t.numpy().tobytes() for name, t in saved["state_dict"].items()}
-    tensors = (run / "checkpoints/last/tensors.safetensors").read_bytes()
-    return tensors, steady_lines(run), weights, saved["best_acc1"]
+    return *records.left(run), weights, saved["best_acc1"]
 
 
 @pytest.mark.parametrize("rule", RULES)

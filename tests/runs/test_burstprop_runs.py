@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 torch = pytest.importorskip("torch", reason="burstprop trains with torch")
-from tests.runs.conftest import steady_lines, train_and_kill  # noqa: E402
+from tests.helpers import records  # noqa: E402
+from tests.helpers.processes import train_and_kill  # noqa: E402
 
 SMALL = ["--data", "digits", "--limit-train", "100", "--limit-test", "50", "-batch_size", "24",
          "--epochs", "2", "--threads", "1", "--quiet", "--seed", "3",
@@ -31,12 +32,11 @@ def train(log: Path, *words: object, kill_at: int = 0, script: str = "mnist") ->
 
 
 def left(run: Path) -> tuple[bytes, list[dict], list[list]]:
-    """Tensors, lines without clocks, and the original's files."""
-    tensors = (run / "checkpoints/last/tensors.safetensors").read_bytes()
+    """What every run leaves, and the original's files."""
     networks = [torch.load(run / f"{name}.pth", weights_only=True)
                 for name in ("initial_model", "model")]  # fmt: skip
     plain = [[(n, t.tolist()) for n, t in state.items()] for state in networks]
-    return tensors, steady_lines(run), plain
+    return *records.left(run), plain
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -1,11 +1,11 @@
 """The copies of its sources that a run of burstprop keeps."""
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.helpers.processes import run_script
 
 pytest.importorskip("torch")
 ROOT = Path(__file__).parents[2]
@@ -38,8 +38,7 @@ def imported(script: str) -> set[Path]:
 )
 def test_a_run_keeps_every_source_that_trained_it(script, words, wanted, tmp_path: Path) -> None:
     """Of two files called rule.py the run keeps one, or not the script that was called."""
-    line = [sys.executable, "-m", f"burstprop.{script}", str(tmp_path / "run"), *words]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    done = run_script(f"burstprop.{script}", tmp_path / "run", *words, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     sources = imported(f"{script}.py")
     assert {Path(name) for name in wanted | {f"{script}.py", "layers.py"}} <= sources

@@ -18,6 +18,7 @@ from common.data.image_folder import ImageFolder  # noqa: E402
 from common.errors import UserError  # noqa: E402
 from s3net.imagenet import program  # noqa: E402
 from s3net.imagenet.train import main as s3net  # noqa: E402
+from tests.helpers.records import left  # noqa: E402
 
 SMALL = ["--arch", "s3net_new1", "--image-size", "32", "--batch-size", "4", "--epochs", "2",
          "--workers", "0", "--threads", "1", "--quiet", "--print-freq", "0"]  # fmt: skip
@@ -60,24 +61,15 @@ def spoil(path: Path) -> bytes:
 def spoil_in_epoch(monkeypatch, number: int, path: Path) -> list[bytes]:
     """Spoil a file as soon as the epoch (from 1) begins; its bytes, in a list."""
     kept: list[bytes] = []
-    rate = program.step_rate
+    rate = program.steps
 
     def spoiling(lr: float, epoch: int) -> float:
         if epoch == number - 1:
             kept.append(spoil(path))
         return rate(lr, epoch)
 
-    monkeypatch.setattr(program, "step_rate", spoiling)
+    monkeypatch.setattr(program, "steps", spoiling)
     return kept
-
-
-def left(run: Path) -> tuple:
-    """Tensors and lines without clocks."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    for line in lines:
-        line.pop("seconds", None)
-        line.pop("images_per_second", None)
-    return (run / "checkpoints/last/tensors.safetensors").read_bytes(), lines
 
 
 @pytest.mark.parametrize("workers", [0, 2])

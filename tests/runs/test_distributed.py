@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torchrun is PyTorch's")
-from tests.runs.conftest import gloo, of_two_processes  # noqa: E402
+from common.backends.torch_distributed import World  # noqa: E402
+from common.errors import ArgumentError  # noqa: E402
+from tests.helpers.processes import gloo, of_two_processes  # noqa: E402
 
 
 def _member(rank, port, results):
@@ -54,3 +56,10 @@ def test_one_process_alone_changes_nothing():
     tensor = torch.ones(2)
     world.average_([tensor])
     assert world.main and world.gather([1.5]) == [[1.5]] and tensor.tolist() == [1, 1]
+
+
+def test_a_step_is_shared_out_whole():
+    """An image that no process sees."""
+    assert World(1, 4).share(12) == 3
+    with pytest.raises(ArgumentError, match=r"batch_size \(=13\) must be a multiple of the 4 proc"):
+        World(1, 4).share(13)

@@ -15,7 +15,7 @@ from common.files.documents import CONFIG, ENVIRONMENT, NUMBER, SUMMARY
 from common.reports.grouping import group
 from common.runs import directory, environment
 from common.runs.read_back import read_run
-from tests.runs.conftest import left_by
+from tests.helpers.records import left_by
 from tests.runs.toy_numpy import Killed, death, train
 
 ROOT = Path(__file__).resolve().parents[2]

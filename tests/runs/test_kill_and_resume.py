@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.runs.conftest import left_by
+from tests.helpers.records import left_by
 
 # 5 steps an epoch, 3 epochs; with --checkpoint-every 2 checkpoints are at steps 0 2 4 5 7 9 10 ...
 PLACES = [
@@ -83,12 +83,12 @@ def test_a_run_killed_from_outside_again_and_again_comes_to_the_same_end(toy, un
     for tries in range(4):  # noqa: B007
         started = toy.start(*options)
         deadline = time.monotonic() + 60
-        while not list(run.glob("checkpoints/step-*")) and started[0].is_alive():
+        while not list(run.glob("checkpoints/step-*")) and started.process.is_alive():
             assert time.monotonic() < deadline
             time.sleep(0.002)
         time.sleep(wait.uniform(0, 0.15))
-        started[0].kill()
-        toy.finish(started)
+        started.process.kill()
+        started.wait()
         options = ["--resume", run]
     final = toy("--resume", run)
     assert final.returncode == 0, final.stderr
@@ -106,10 +106,10 @@ def test_a_signal_ends_with_a_checkpoint_a_summary_and_its_code(
     run = tmp_path / "run"
     started = toy.start("--out", run, "--epochs", 2000)
     while not (run / "metrics.jsonl").exists() or (run / "metrics.jsonl").stat().st_size < 2000:
-        assert started[0].is_alive(), toy.finish(started)
+        assert started.process.is_alive(), started.wait()
         time.sleep(0.01)
-    os.kill(started[0].pid, number)
-    done = toy.finish(started)
+    os.kill(started.process.pid, number)
+    done = started.wait()
     assert done.returncode == code, done.stderr
     summary = json.loads((run / "summary.json").read_text())
     assert summary["status"] == "interrupted"
@@ -125,9 +125,9 @@ def test_a_run_interrupted_by_a_signal_resumes_to_the_same_bits(toy, unbroken, t
     run = tmp_path / "run"
     started = toy.start("--out", run, "--checkpoint-every", 2)
     while not (run / "checkpoints" / "last").exists():
-        assert started[0].is_alive(), toy.finish(started)
+        assert started.process.is_alive(), started.wait()
         time.sleep(0.001)
-    os.kill(started[0].pid, signal.SIGTERM)
-    toy.finish(started)
+    os.kill(started.process.pid, signal.SIGTERM)
+    started.wait()
     assert toy("--resume", run).returncode == 0
     assert left_by(run) == unbroken("torch", toy)

@@ -12,7 +12,7 @@ import pytest
 
 from common.errors import UserError
 from common.runs import checkpoint, environment
-from tests.runs.conftest import left_by
+from tests.helpers.records import left_by, metrics
 from tests.runs.toy_numpy import EPOCHS, STEPS, Batches, Killed, Learner, death, train
 
 # With a checkpoint every 2 steps they are written at steps 0, 2, 4, 5 (the epoch's end), 6, 8, ...
@@ -42,10 +42,6 @@ def unbroken(tmp_path_factory):
     folder = tmp_path_factory.mktemp("unbroken") / "run"
     train(folder)
     return left_by(folder)
-
-
-def lines_of(folder):
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 def remembered(folder):
@@ -106,7 +102,7 @@ def test_a_resume_remembers_the_time_before_it(tmp_path, monkeypatch):
     state["run"]["seconds"] = [1000.0, 500.0]  # of the epochs before; of this one so far
     path.write_text(json.dumps(state))
     train(run, resume=True)
-    second = next(line for line in lines_of(run) if line["epoch"] == 2)
+    second = next(line for line in metrics(run) if line["epoch"] == 2)
     assert 500 < second["seconds"] < 600
     assert 1500 < json.loads((run / "summary.json").read_text())["seconds"] < 1600
 
@@ -120,7 +116,7 @@ def test_the_figures_of_a_line_are_means_over_images(tmp_path):
     for pictures, labels in batches:
         loss, right, _ = learner.train_step(pictures, labels)
         losses, hits, images = losses + loss * len(labels), hits + right, images + len(labels)
-    line = lines_of(run)[-1]
+    line = metrics(run)[-1]
     assert line["train_loss"] == pytest.approx(losses / images, rel=1e-12)
     assert line["train_accuracy"] == pytest.approx(100 * hits / images, rel=1e-12)
     assert line["images_per_second"] == pytest.approx(images / line["seconds"], rel=0.5)

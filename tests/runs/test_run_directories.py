@@ -6,7 +6,7 @@ import os
 import pytest
 
 from common.runs import environment
-from tests.runs.conftest import left_by
+from tests.helpers.records import left_by, metrics
 
 torch = pytest.importorskip("torch", reason="the toy that these runs train is a torch network")
 
@@ -23,7 +23,7 @@ def test_a_run_leaves_every_file_that_the_house_promises(toy, tmp_path):
         "packages"
     ]["torch"].startswith(torch.__version__.split("+")[0])
     assert environment["data"] and environment["threads"] >= 1
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    lines = metrics(run)
     epochs = [line for line in lines if line["kind"] == "epoch"]
     assert [line["epoch"] for line in epochs] == [0, 1, 2, 3]
     assert [line["step"] for line in epochs] == [0, 5, 10, 15]
@@ -186,7 +186,7 @@ def test_early_stopping_stops_where_its_definition_says_also_after_a_kill(toy, t
     options = ("--epochs", 40, "--patience", 2)
     assert toy(*options, "--out", "run").returncode == 0
     summary = json.loads((tmp_path / "run/summary.json").read_text())
-    lines = [json.loads(x) for x in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    lines = metrics(tmp_path / "run")
     accuracies = [line["test_accuracy"] for line in lines]  # epoch 0 first
     stalled = [
         e

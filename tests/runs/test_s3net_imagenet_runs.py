@@ -1,10 +1,6 @@
 """ImageNet's trainer killed in the middle of an epoch, resumed, and on two processes."""
 
-import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +9,9 @@ from PIL import Image
 
 torch = pytest.importorskip("torch", reason="s3net trains with torch")
 pytest.importorskip("torchvision", reason="its transforms")
-from tests.runs.conftest import free_port, steady_lines, train_and_kill  # noqa: E402
+from tests.helpers import records  # noqa: E402
+from tests.helpers.processes import train_and_kill, two_runs  # noqa: E402
+from tests.helpers.records import metrics  # noqa: E402
 
 SCRIPT, LEARNER = "s3net.imagenet.train", "s3net.learner"
 SMALL = ["-a", "s3net_small", "--image-size", 32, "--threads", 1, "--quiet", "--seed", 3,
@@ -37,11 +35,10 @@ def train(log: Path, *words: object, kill_at: int = 0) -> int | None:
 
 
 def left(run: Path) -> tuple:
-    """Tensors, lines without clocks, and what the original would have left."""
+    """What every run leaves, and what the original would have left."""
     curves = sorted((run / "ImageNet").iterdir())
     return (
-        (run / "checkpoints/last/tensors.safetensors").read_bytes(),
-        steady_lines(run),
+        *records.left(run),
         [(run / f"{n}.pth.tar").read_bytes() for n in ("checkpoint", "model_best")],
         [(curve.name, curve.read_text()) for curve in curves],
     )
@@ -92,24 +89,15 @@ def test_an_original_checkpoint_goes_on_to_the_same_bits(folder, tmp_path) -> No
         assert message in said and said.startswith("error: ") and said.count("\n") == 1, said
 
 
-def torchrun(folder: Path, *words: object) -> subprocess.CompletedProcess:
-    """s3net.imagenet.train on two processes."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
-               "--master-port", str(free_port()), "-m", SCRIPT, *map(str, words)]  # fmt: skip
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240
-    )
-
-
 def test_two_processes_train_one_network_and_test_every_image_once(folder, tmp_path) -> None:
     """Two writers in one directory; images of an odd validation set counted twice or never; a
     process that waits for a test batch that the other has not."""
     words = [*SMALL, "-b", 10, "--epochs", 2, "-j", 0, "--out", tmp_path / "run"]
-    done = torchrun(Path(__file__).parents[2], folder, *words, "--world-size", 2)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.count(" * Acc@1") == 2
-    lines = [json.loads(x) for x in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    words = [folder, *words, "--world-size", 2]
+    codes, said = two_runs(tmp_path / "log", SCRIPT, LEARNER, *words)
+    assert codes == [0, 0], said
+    assert "".join(said).count(" * Acc@1") == 2
+    lines = metrics(tmp_path / "run")
     assert [line["step"] for line in lines] == [3, 6]
     for line in lines:
         for name in ("test_accuracy", "test_top5_accuracy"):

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("torch", reason="s3net trains with torch")
-from tests.runs.conftest import SERVER, run_with_signal, steady_lines, train_and_kill  # noqa: E402
+from tests.helpers.processes import SERVER, run_with_signal, train_and_kill  # noqa: E402
+from tests.helpers.records import left  # noqa: E402
 
 SMALL = ["--data", "digits", "--limit-train", "100", "--limit-test", "50", "--batch-size", "24",
          "--epochs", "2", "--image-size", "32", "--threads", "1", "--quiet", "--seed", "3",
@@ -26,10 +27,6 @@ def train(
     log: Path, *words: object, kill_at: int = 0, script: str = "s3net.tinyimagenet.train"
 ) -> int | None:
     return train_and_kill(log, script, LEARNER, *words, kill_at=kill_at)
-
-
-def left(run: Path) -> tuple[bytes, list[dict]]:
-    return (run / "checkpoints/last/tensors.safetensors").read_bytes(), steady_lines(run)
 
 
 @pytest.mark.parametrize("model", ["s3net_small", "resnet_small"])

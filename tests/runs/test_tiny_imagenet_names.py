@@ -10,14 +10,11 @@ from common.errors import UserError
 from common.reports.measured import check_run
 from common.reports.target_rows import read_targets
 from common.runs.read_back import read_run
-from tests.data.test_images import write_tiny
+from tests.datasets.test_images import write_tiny
+from tests.helpers.commands import start
 
 ROOT = Path(__file__).parents[2]
 COMMON = ["--no-download", "--epochs", "1", "--threads", "1", "--quiet", "--seed", "1"]
-
-
-def start(main, *words: object) -> None:
-    main(list(map(str, words)), standalone_mode=False)
 
 
 def assert_named(run: Path, said: str, folder: Path) -> None:
@@ -37,7 +34,7 @@ def assert_named(run: Path, said: str, folder: Path) -> None:
 def test_in_a_run_of_s3net_and_its_evaluation(tmp_path: Path, monkeypatch, capsys):
     """58 % of 200 classes and 84 % of ten stood in one table under one name."""
     pytest.importorskip("torch")
-    from s3net.tinyimagenet.eval import main as evaluate
+    from s3net.tinyimagenet.evaluate import main as evaluate
     from s3net.tinyimagenet.train import main
 
     monkeypatch.chdir(tmp_path)
@@ -70,22 +67,16 @@ def test_in_a_run_of_asap(tmp_path: Path, capsys):
 
 def test_in_the_files_and_figures_of_brainprop(tmp_path: Path, monkeypatch, capsys):
     """-s writes names of the original's: TinyImageNet means 200 classes there."""
-    pytest.importorskip("tensorflow")
-    from types import SimpleNamespace
-
+    from brainprop.evaluate import weights_of
     from brainprop.files import outputs
-    from brainprop.program import weights_of
+    from brainprop.options import MainOptions
     from brainprop.recipes import original_name
     from brainprop.tasks import data_name
 
     monkeypatch.chdir(tmp_path)
     write_tiny(tmp_path)
-    options = SimpleNamespace(
-        dataset="tiny_imagenet", data_dir=tmp_path, no_download=True, load=None,
-        input_weights=None, input_file=Path("mine.py"), architecture="deep",
-        learning_algorithm="BrainProp",
-    )  # fmt: skip
-    dataset = original_name(data_name(options))
+    options = MainOptions(architecture="deep", input_file=Path("mine.py"))
+    dataset = original_name(data_name("tiny_imagenet", tmp_path, download=False))
     mine = outputs.names(Path(), dataset, "deep", "BrainProp")["weights.h5"]
     assert mine.name == "TinyImageNet_3_deep_BrainProp_weights.h5"
     Path("TinyImageNet_deep_BrainProp_weights.h5").write_bytes(b"of 200 classes")

@@ -16,16 +16,21 @@ import signal
 from importlib import import_module
 
 from common.cli import command, option
-from common.cli.training_options import training_options
+from common.cli.training_options import TrainingOptions, training_options
 
 
-@command(paper="toy", name="toy")
 @training_options(epochs=3, seed=5)
-@option("--framework", type=["torch", "tensorflow"], default="torch")
-@option("--lr", type=float, default=0.01)
-@option("--size", type=int, default=40)
-@option("--patience", type=int, default=None)
-def main(options):
+class ToyOptions(TrainingOptions):
+    """What `toy` takes."""
+
+    framework: str = option(type=["torch", "tensorflow"], default="torch")
+    lr: float = option(type=float, default=0.01)
+    size: int = option(type=int, default=40)
+    patience: int | None = option(type=int)
+
+
+@command(ToyOptions, paper="toy", name="toy")
+def main(options: ToyOptions):
     """Train a toy."""
     run(options)
 
@@ -37,9 +42,10 @@ def run(options):
     Learner = import_module(f"tests.runs.toy_{prefix}").Learner
     from common.data import datasets
     from common.runs.run import Run
+    from common.runs.settings import RunSettings
 
     data = datasets.load("digits")
-    device = backend.set_up(options)
+    device = backend.set_up(options.device, options.seed, options.threads, options.deterministic)
     learner = Learner(options.lr)
     arm(backend, learner)
     train = Batches(
@@ -47,10 +53,11 @@ def run(options):
         pad=1, flip=True,
     )  # fmt: skip
     test = Batches(data.test.limit(100), 100, layout="flat")
-    with Run(options, learner, data=data, device=device) as run:
+    settings = RunSettings.of(options)
+    with Run(settings, options.record(), learner, data=data, device=device) as run:
         if run.step == 0:
             run.evaluate("test", test)
-        for _epoch in run.epochs(options.epochs):
+        for _epoch in run.epochs():
             for images, labels in run.batches(train):
                 run.add(learner.train_step(images, labels))
             run.evaluate("test", test)

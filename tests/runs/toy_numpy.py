@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 from common.errors import UserError
 from common.runs import checkpoint, metrics_file
 from common.runs.run import Run
+from common.runs.settings import RunSettings
 
 STEPS, EPOCHS, SIZE = 5, 3, 8
 
@@ -147,42 +148,41 @@ class Batches:
             yield images, images @ np.array([[1.0, 0.0], [0.5, -1.0], [0.0, 2.0]])
 
 
-class Options(SimpleNamespace):
+def settings(directory: Path, resume: bool = False, **more) -> RunSettings:
     """What the command line makes of `--out DIR` or `--resume DIR`."""
-
-    def as_dict(self):
-        given = dict(vars(self))
-        names = ("paper", "script", "name")
-        return {k: str(v) if isinstance(v, Path) else v for k, v in given.items() if k not in names}
-
-
-def options(directory: Path, resume: bool = False, **more) -> Options:
-    chosen = {
-        "paper": "toy", "script": "tests.toy", "name": "toy", "dataset": "made", "rule": "gd",
-        "seed": 3, "epochs": EPOCHS, "checkpoint_every": 2, "quiet": True, "audit": False,
-        "audit_every": None, "precision": "float64", "deterministic": True, "lr": 0.05,
-        "patience": None, "out": None if resume else directory,
-        "resume": directory if resume else None,
-    }  # fmt: skip
-    return Options(**(chosen | more))
+    place = {"resume": directory} if resume else {"out": directory}
+    about = {"paper": "toy", "script": "tests.toy", "name": "toy", "seed": 3, "epochs": EPOCHS}
+    how = {"checkpoint_every": 2, "quiet": True, "precision": "float64", "deterministic": True}
+    return RunSettings(**(about | how | place | more))
 
 
-def train(directory: Path, resume: bool = False, *, learner: Learner | None = None, **more) -> Run:
+def train(
+    directory: Path,
+    resume: bool = False,
+    *,
+    learner: Learner | None = None,
+    lr: float = 0.05,
+    patience: int | None = None,
+    **more,
+) -> Run:
     """A run from its start, or from its checkpoint, to its end."""
-    chosen = options(directory, resume, **more)
+    chosen = settings(directory, resume, **more)
+    given = {k: str(v) if isinstance(v, Path) else v for k, v in vars(chosen).items()}
+    given = {k: v for k, v in given.items() if k not in ("paper", "script", "name")}
+    given |= {"dataset": "made", "rule": "gd", "lr": lr, "patience": patience}
     learner = learner or Learner()
     train_set, test_set = Batches(chosen.seed), list(Batches(99).epoch())
     data = SimpleNamespace(checksums={"made": "0"})
-    run = Run(chosen, learner, data=data, device="cpu", best="-test_loss")
+    run = Run(chosen, given, learner, data=data, device="cpu", best="-test_loss")
     try:
         with run:
             if run.step == 0:
                 run.evaluate("test", test_set)
-            for _ in run.epochs(chosen.epochs):
+            for _ in run.epochs():
                 for images, labels in run.batches(train_set):
                     run.add(learner.train_step(images, labels))
                 run.evaluate("test", test_set)
-                if chosen.patience and run.stalled("-test_loss", chosen.patience):
+                if patience and run.stalled("-test_loss", patience):
                     run.stop("no better test loss")
     except Killed:
         # A dead process writes no summary: what leaving the run wrote is taken away again.

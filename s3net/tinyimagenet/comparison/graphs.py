@@ -29,10 +29,10 @@ class Graph:
     @property
     def sources(self) -> list[list[int]]:
         """For each node, those that feed it, in order; none for an input node."""
-        found: list[list[int]] = [[] for _ in range(self.count)]
+        feeding: list[list[int]] = [[] for _ in range(self.count)]
         for a, b in sorted(self.edges):
-            found[b].append(a)
-        return found
+            feeding[b].append(a)
+        return feeding
 
     @property
     def outputs(self) -> list[int]:
@@ -98,16 +98,16 @@ class Wiring:
 
     def text(self) -> str:
         """As JSON."""
-        edges = {str(n): [list(edge) for edge in found] for n, found in self.edges.items()}
+        edges = {str(n): [list(edge) for edge in drawn] for n, drawn in self.edges.items()}
         return json.dumps(asdict(self.settings) | {"edges": edges}) + "\n"
 
 
 def read(path: Path) -> Wiring:
     """What `Wiring.text` gave. UserError where a file is none or holds no such graphs."""
     try:
-        found = json.loads(home(path).read_text(encoding="utf-8"))
-        edges = {int(n): [(int(a), int(b)) for a, b in e] for n, e in found.pop("edges").items()}
-        wiring = Wiring(Settings(**found), edges)
+        held = json.loads(home(path).read_text(encoding="utf-8"))
+        edges = {int(n): [(int(a), int(b)) for a, b in e] for n, e in held.pop("edges").items()}
+        wiring = Wiring(Settings(**held), edges)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
         raise UserError(f"{path}: holds no graphs of RandWire ({error})") from None
     for nodes in set(wiring.stages):
@@ -124,12 +124,12 @@ def read_config(path: Path) -> Settings:
     import yaml
 
     try:
-        found = yaml.safe_load(home(path).read_text(encoding="utf-8"))
+        sections = yaml.safe_load(home(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
     except yaml.YAMLError as error:
         raise UserError(f"{path}: is no YAML ({' '.join(str(error).split())})") from None
-    values = _flat(found) if isinstance(found, dict) else None
+    values = _flat(sections) if isinstance(sections, dict) else None
     if values is None:
         raise UserError(f"{path}: holds no keys")
     known = {name: values[name] for name in Settings.__dataclass_fields__ if name in values}

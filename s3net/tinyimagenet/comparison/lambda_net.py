@@ -14,7 +14,7 @@ Positions cost n m^2 k v operations, most of this network; heads share keys and 
 import torch
 from torch import Tensor, nn
 
-from s3net.tinyimagenet.comparison.resnet import Place, ResNet
+from s3net.tinyimagenet.comparison.resnet import Place, ResNet, projection
 
 DROPOUT = 0.3
 
@@ -69,9 +69,7 @@ class Bottleneck(nn.Module):
         self.bn3 = nn.BatchNorm2d(out)
         self.shortcut: nn.Module = nn.Identity()
         if not place.index:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(place.channels, out, 1, place.stride), nn.BatchNorm2d(out)
-            )
+            self.shortcut = projection(place.channels, out, place.stride, bias=True)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv2(torch.relu(self.bn1(self.conv1(x))))
@@ -80,5 +78,5 @@ class Bottleneck(nn.Module):
 
 def lambda_resnet50(classes: int) -> ResNet:
     """15.00 million parameters with 1000 classes."""
-    return ResNet(Bottleneck, classes, head=nn.Sequential(nn.Dropout(DROPOUT),
-                                                          nn.Linear(2048, classes)))  # fmt: skip
+    head = nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(2048, classes))
+    return ResNet(Bottleneck, classes, head=head)

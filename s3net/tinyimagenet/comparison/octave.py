@@ -7,7 +7,7 @@ what goes up is repeated. As many parameters as ResNet-50, and fewer operations.
 
 from torch import Tensor, nn
 
-from s3net.tinyimagenet.comparison.resnet import PLAN, Place, ResNet, kaiming
+from s3net.tinyimagenet.comparison.resnet import PLAN, Place, ResNet, resnet50
 
 ALPHA = 0.5  # share of low channels, but for the network's input and its last stage
 LAST = len(PLAN) - 1
@@ -114,6 +114,4 @@ class Bottleneck(nn.Module):
 
 def oct_resnet50(classes: int) -> ResNet:
     """25.56 million parameters with 1000 classes."""
-    net = ResNet(Bottleneck, classes)
-    kaiming(net)
-    return net
+    return resnet50(Bottleneck, classes)

@@ -69,18 +69,18 @@ class Stage(nn.Module):
         super().__init__()
         self.sources = graph.sources
         self.outputs = graph.outputs
-        self.last_use = {source: i for i, found in enumerate(self.sources) for source in found}
+        self.last_use = {source: i for i, feeding in enumerate(self.sources) for source in feeding}
         self.nodeop = nn.ModuleList(
-            Node(len(found), out, out, 1) if found else Node(1, channels, out, 2)
-            for found in self.sources
+            Node(len(feeding), out, out, 1) if feeding else Node(1, channels, out, 2)
+            for feeding in self.sources
         )
 
     def forward(self, x: Tensor) -> Tensor:
         made: dict[int, Tensor] = {}
         for i, node in enumerate(self.nodeop):
-            found = self.sources[i]
-            made[i] = node([made[source] for source in found] if found else [x])
-            for source in found:
+            feeding = self.sources[i]
+            made[i] = node([made[source] for source in feeding] if feeding else [x])
+            for source in feeding:
                 if self.last_use[source] == i:
                     del made[source]  # only outputs are left in the end
         return torch.stack([made[i] for i in self.outputs]).mean(0)

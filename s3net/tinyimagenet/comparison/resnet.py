@@ -74,3 +74,15 @@ def kaiming(net: nn.Module) -> None:
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def resnet50(block: Callable[[Place], nn.Module], classes: int) -> ResNet:
+    """A ResNet-50 of such blocks, drawn by `kaiming`."""
+    net = ResNet(block, classes)
+    kaiming(net)
+    return net
+
+
+def projection(channels: int, out: int, stride: int = 1, bias: bool = False) -> nn.Sequential:
+    """The shortcut of a block that changes channels or resolution: 1x1 convolution, BN."""
+    return nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=bias), nn.BatchNorm2d(out))

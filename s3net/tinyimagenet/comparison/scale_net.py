@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from s3net.tinyimagenet.comparison.resnet import Place, ResNet, kaiming
+from s3net.tinyimagenet.comparison.resnet import Place, ResNet, projection, resnet50
 
 SCALES = (1, 2, 4, 7)
 STRUCTURE = (
@@ -43,9 +43,7 @@ class Bottleneck(nn.Module):
         self.stride = place.stride
         self.downsample = None
         if not place.index:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(place.channels, out, 1, bias=False), nn.BatchNorm2d(out)
-            )
+            self.downsample = projection(place.channels, out)
         self.conv1 = nn.Conv2d(place.channels, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2, self.bn2 = nn.ModuleDict(), nn.ModuleDict()
@@ -81,6 +79,4 @@ def _enlarged(x: Tensor, side: int) -> Tensor:
 
 def scalenet50(classes: int) -> ResNet:
     """31.48 million parameters with 1000 classes."""
-    net = ResNet(Bottleneck, classes)
-    kaiming(net)
-    return net
+    return resnet50(Bottleneck, classes)

@@ -6,7 +6,7 @@ parameters, and is otherwise the same network.
 
 from torch import Tensor, nn
 
-from s3net.tinyimagenet.comparison.resnet import Place, ResNet, kaiming
+from s3net.tinyimagenet.comparison.resnet import Place, ResNet, projection, resnet50
 
 REDUCTION = 16
 
@@ -44,9 +44,7 @@ class Bottleneck(nn.Module):
         self.se = Gate(out)
         self.downsample = None
         if stride != 1 or channels != out:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out)
-            )
+            self.downsample = projection(channels, out, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.relu(self.bn1(self.conv1(x)))
@@ -57,6 +55,4 @@ class Bottleneck(nn.Module):
 
 def se_resnet50(classes: int) -> ResNet:
     """28.07 million parameters with 1000 classes."""
-    net = ResNet(Bottleneck, classes)
-    kaiming(net)
-    return net
+    return resnet50(Bottleneck, classes)

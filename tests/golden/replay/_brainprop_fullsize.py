@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from brainprop.layers.forward import forward
 from brainprop.learner import Draws, Learner
-from brainprop.networks import build
+from brainprop.networks import make_network
 from tests.golden.trace import Trace
 
 SHAPES = {"MNIST": (28, 28, 1), "CIFAR10": (32, 32, 3), "CIFAR100": (32, 32, 3),
@@ -25,7 +25,7 @@ def replay(trace: Trace) -> None:
 def one(trace: Trace, pair: str, seed: int) -> None:
     dataset, architecture, algorithm = pair.split("-")
     shape, classes = SHAPES[dataset], CLASSES[dataset]
-    net = build(architecture, shape, classes, algorithm, zero_is_unselected=True)
+    net = make_network(architecture, shape, classes, algorithm, zero_is_unselected=True)
     learner = Learner(net, algorithm, batch_size=SAMPLES, lr=LR)
     ours = {f"{x.name}.{v.name}": v for x in net.layers for v in x.weights}
     trace.compare(f"{pair}/n_params", net.count_params(), 0)

@@ -29,11 +29,11 @@ def tolerance(cfg: dict[str, Any], gathered: bool) -> Tolerance:
     return Tolerance(2e-3, 2e-4, 2e-3) if cfg["arch"] == "deep" else Tolerance(3e-5, 3e-5, 3e-5)
 
 
-def build(cfg: dict[str, Any]) -> Any:
+def make_network(cfg: dict[str, Any]) -> Any:
     """The network of a trace."""
-    from brainprop.networks import build
+    from brainprop.networks import make_network
 
-    return build(
+    return make_network(
         cfg["arch"],
         cfg["input_shape"],
         cfg["n_classes"],
@@ -120,7 +120,7 @@ class Step:
     def __init__(self, cfg: dict[str, Any]) -> None:
         from brainprop.learner import Learner
 
-        self.cfg, self.net = cfg, build(cfg)
+        self.cfg, self.net = cfg, make_network(cfg)
         self.learner = Learner(
             self.net,
             cfg["algorithm"],
@@ -172,8 +172,8 @@ class Keras:
         import keras
         import tensorflow as tf
 
+        from brainprop.layers.loss import BrainPropLoss
         from brainprop.layers.output import BrainPropLayer
-        from brainprop.loss import BrainPropLoss
 
         given: dict[str, Any] = {}
         self.given = given
@@ -190,7 +190,7 @@ class Keras:
                 return inputs * tf.constant(mask, inputs.dtype) / (1 - self.rate)
 
         self.cfg, kind = cfg, cfg["algorithm"]
-        net = build(cfg)
+        net = make_network(cfg)
         layers = [Mask(x.rate, name=x.name, dtype=cfg["floatx"])
                   if isinstance(x, keras.layers.Dropout) else x for x in net.layers]  # fmt: skip
         if kind == "BrainProp":

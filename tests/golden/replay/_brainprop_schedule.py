@@ -1,12 +1,13 @@
 """Learning rates epoch by epoch, and how many epochs the originals' early stopping let run."""
 
-from brainprop.recipes import rate, stalled
+from brainprop.recipes import stalled
+from common.runs.schedules import steps
 from tests.golden.trace import Trace
 
 
 def replay(trace: Trace) -> None:
     lr = trace["lr"]
-    trace.compare("lr", [rate(lr[0], epoch) for epoch in range(len(lr))], 1e-7)
+    trace.compare("lr", [steps(lr[0], epoch, 100, 0.5) for epoch in range(len(lr))], 1e-7)
     rules = trace.integer("patience"), trace.number("best_so_far_min_delta")
     run = []
     for curve in trace["val_accuracy_curves"].tolist():

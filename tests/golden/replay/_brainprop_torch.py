@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from brainprop.pytorch.networks import arrays, build, load_arrays
+from brainprop.pytorch.networks import arrays, load_arrays, make_network
 from brainprop.pytorch.rule import (
-    accuracy_as_the_original,
     brainprop_loss,
+    correct_as_the_original,
     evaluation_loss,
     select,
 )
@@ -60,7 +60,7 @@ def replay_network(trace: Trace) -> None:
     outputs, parameters = (1e-11, 4e-9) if wide else (3e-5, 3e-5)
     if cfg["arch"] == "deep" and not wide:
         outputs, parameters = 2e-3, 2e-4
-    net = build(
+    net = make_network(
         cfg["arch"],
         tuple(cfg["input_shape"]),
         cfg["n_classes"],
@@ -82,16 +82,16 @@ def replay_network(trace: Trace) -> None:
             u, drawn = torch.as_tensor(trace[f"u{t}"]), torch.as_tensor(trace[f"boltz{t}"])
             s = select(q, u, drawn, epsilon=cfg["epsilon"])
             loss = brainprop_loss(q, s, y, batch_size=size, zero_is_unselected=True)
-            shown, accuracy = onehot(s, q) * q, accuracy_as_the_original(q, s, y)
+            shown, correct = onehot(s, q) * q, correct_as_the_original(q, s, y)
             trace.compare(f"selected{t}", s.numpy(), 0)
             trace.compare(f"act{t}", q.detach().numpy(), outputs, scale=1.0)
         else:
             loss, shown = F.cross_entropy(q, y), q.softmax(1)
-            accuracy = (q.argmax(1) == y).double().mean()
+            correct = (q.argmax(1) == y).sum()
         loss = loss + net.penalty(l2)
         trace.compare(f"out{t}", shown.detach().numpy(), outputs, scale=1.0)
         trace.compare(f"loss{t}", loss.item(), outputs)
-        trace.compare(f"acc{t}", accuracy.item(), 1e-6)
+        trace.compare(f"acc{t}", correct.item() / len(y), 1e-6)
         update(net, loss, cfg["lr"])
         if t == 1:
             for name, after in arrays(net).items():
@@ -125,7 +125,7 @@ def replay_output_layer(trace: Trace) -> None:
     trace.compare("loss_elementwise", (onehot(s, q) * each[:, None]).detach().numpy(), 1e-14)
     trace.compare("loss_total", loss.item(), 1e-14)
     trace.compare("dloss_dactivations", torch.autograd.grad(loss, q)[0].numpy(), 1e-14)
-    trace.compare("train_accuracy", accuracy_as_the_original(q, s, y).item(), 1e-14)
+    trace.compare("train_accuracy", correct_as_the_original(q, s, y).item() / len(y), 1e-14)
     best = select(q, torch.ones(len(q)), s)
     trace.compare("eval_output", onehot(best, q).numpy(), 1e-14)
     trace.compare("eval_loss", brainprop_loss(onehot(best, q), best, y, **settings).item(), 1e-14)
@@ -144,7 +144,7 @@ def replay_output_layer(trace: Trace) -> None:
 def replay_full_size(trace: Trace, pair: str) -> None:
     dataset, architecture, algorithm = pair.split("-")
     shape, classes, n = SHAPES[dataset], CLASSES[dataset], SAMPLES
-    net = build(architecture, shape, classes)
+    net = make_network(architecture, shape, classes)
     ours = arrays(net)
     trace.compare(f"{pair}/n_params", sum(array.size for array in ours.values()), 0)
     names = [str(name) for name in trace[f"{pair}/param_names"]]

@@ -4,8 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from brainprop import rule
+from brainprop.layers.loss import BrainPropLoss
 from brainprop.layers.output import BrainPropLayer
-from brainprop.loss import BrainPropLoss
 from tests.golden.trace import Trace
 
 
@@ -13,7 +13,7 @@ def replay(trace: Trace) -> None:
     values, u, labels = trace["activations"], trace["u"], trace["labels"]
     q, batch_size = tf.constant(values), trace.integer("batch_size")
     chosen = tf.constant(trace["selected"])
-    selected = rule.select(q, tf.constant(u), lambda: chosen)
+    selected = rule.select(q, tf.constant(u), chosen)
     trace.compare("selected", selected.numpy(), 0)
 
     class Given(BrainPropLayer):
@@ -38,7 +38,7 @@ def replay(trace: Trace) -> None:
     signal = rule.teaching_signal(delta, selected, values.shape[1], scale)
     trace.compare("dloss_dactivations", signal.numpy(), 1e-14)
     trace.compare("loss_total", rule.loss(delta, scale).numpy(), 1e-14)
-    correct = rule.accuracy_as_the_original(q, selected, tf.constant(labels))
+    correct = rule.correct_as_the_original(q, selected, tf.constant(labels))
     trace.compare("train_accuracy", correct.numpy() / len(labels), 1e-14)
     shown = layer(q, training=False)
     trace.compare("eval_output", shown.numpy(), 1e-14)

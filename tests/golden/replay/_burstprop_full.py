@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from burstprop import networks
-from burstprop.angles import weight_angles
-from burstprop.learner import BurstLearner
+from burstprop.inspection.angles import weight_angles
+from burstprop.learner import BurstLearner, target
 from burstprop.networks import BurstNetwork
 from burstprop.update import BurstUpdate
 from tests.golden.trace import Trace
@@ -24,11 +24,11 @@ def replay_full_size(trace: Trace) -> None:
             how = {"feedback": "learned" if learned == "1" else "fixed",
                    "recurrent": "learned" if recurrent == "1" else None}  # fmt: skip
             if family == "MNISTNet":
-                net = networks.mnist(int(hidden), **how)
+                net = networks.make_network("mnist", hidden=int(hidden), **how)
             elif family == "MNISTConvNet":
-                net = networks.mnist_conv(**how)
+                net = networks.make_network("mnist_conv", **how)
             else:
-                net = networks.cifar10(wide=learned == "0", **how)
+                net = networks.make_network("cifar10_wide" if learned == "0" else "cifar10", **how)
             replay_tag(trace, tag, net.double(), mnist=family.startswith("MNIST"))
 
 
@@ -50,9 +50,9 @@ def replay_tag(trace: Trace, tag: str, net: BurstNetwork, mnist: bool) -> None:
     learner = BurstLearner(net, update)
     y = torch.from_numpy(labels).long()
     trace.compare_each(f"{tag}.weight_angles_deg", weight_angles(net).numpy(), DEGREES)
-    lesson = net.teach(images, learner.target(y))
-    trace.compare(f"{tag}.output_step1", lesson.output.numpy(), RELATIVE)
-    for i, (layer, taught) in enumerate(zip(net.layers, lesson.layers, strict=True)):
+    result = net.two_phase_pass(images, target(net, images, y))
+    trace.compare(f"{tag}.output_step1", result.output.numpy(), RELATIVE)
+    for i, (layer, taught) in enumerate(zip(net.layers, result.layers, strict=True)):
         G, G_bias = layer.gradients(taught.delta, taught.x)
         ours = {"grad_weight": G, "grad_bias": G_bias}
         if layer.learns_feedback:
@@ -65,7 +65,6 @@ def replay_tag(trace: Trace, tag: str, net: BurstNetwork, mnist: bool) -> None:
     loss, _ = learner.train_step(images, y)
     trace.compare(f"{tag}.loss_step1", loss.numpy(), RELATIVE)
     trace.compare_each(f"{tag}.delta_angles_deg", learner.delta_angles.numpy(), DEGREES)
-    update.settle()
     for i, layer in enumerate(net.layers):
         for name, tensor in layer.state_dict().items():
             compare_statistics(trace, f"{tag}.L{i}.stats_{name}_after1", tensor)

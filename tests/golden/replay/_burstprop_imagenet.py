@@ -35,8 +35,8 @@ def replay_steps(trace: Trace) -> None:
 def _replay(trace: Trace, exact: bool, tolerance: float) -> None:
     import torch
 
-    from burstprop.angles import weight_angles
     from burstprop.imagenet.learner import Learner, adam, sgd
+    from burstprop.inspection.angles import weight_angles
     from burstprop.layers import BurstConv2d
 
     dtype = getattr(torch, trace.text("meta.dtype").removeprefix("torch."))
@@ -106,7 +106,7 @@ def _compare_lesson(trace: Trace, learner: Any, images: Any, labels: Any, tolera
     _, gradients = learner.gradients(images, labels)
     net = learner.net
     for i, (name, taught) in enumerate(
-        zip(net.names, net.teach(images, labels).layers, strict=True)
+        zip(net.names, net.two_phase_pass(images, labels).layers, strict=True)
     ):
         prefix = f"step1.L{i}."
         recorded = {key.removeprefix(prefix) for key in trace if key.startswith(prefix)}
@@ -134,8 +134,8 @@ def replay_full_size(trace: Trace) -> None:
 def _replay_tag(trace: Trace, tag: str, single: bool) -> None:
     import torch
 
-    from burstprop.angles import weight_angles
     from burstprop.imagenet.learner import Learner, sgd
+    from burstprop.inspection.angles import weight_angles
 
     dtype = torch.float32 if single else torch.float64
     net, images, labels = full_size(trace.integer("meta.seed"), "falearn1" in tag, exact=False)
@@ -169,11 +169,11 @@ def full_size(seed: int, learned: bool, exact: bool) -> tuple[Any, Any, Any]:
     """Network in float64, images (2, 3, 224, 224), labels (2,), drawn as told (burstprop, 11)."""
     import torch
 
-    from burstprop.imagenet.networks import imagenet
+    from burstprop.imagenet.networks import make_network
     from burstprop.layers import BurstConv2d
 
     r = np.random.RandomState(seed)
-    net = imagenet(feedback="learned" if learned else "fixed", exact=exact).double()
+    net = make_network(feedback="learned" if learned else "fixed", exact=exact).double()
     with torch.no_grad():
         for layer in net.layers:
             shape = tuple(layer.weight.shape)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from burstprop import networks
-from burstprop.angles import weight_angles
-from burstprop.learner import BackpropLearner, BurstLearner, PerturbationLearner
-from burstprop.networks import BurstNetwork, Taught
+from burstprop.inspection.angles import weight_angles
+from burstprop.learner import BackpropLearner, BurstLearner, PerturbationLearner, target
+from burstprop.networks import BurstNetwork, LayerResult
 from burstprop.perturbation.original import OriginalPerturbation
 from burstprop.perturbation.rule import clean_pass
 from burstprop.update import BurstUpdate
@@ -121,8 +121,8 @@ def replay_burstprop(trace: Trace) -> None:
     )
     learner = BurstLearner(net, update)
     first = next(batches(trace))
-    lesson = net.teach(first[0], learner.target(first[1]), reference=True)
-    for i, taught in enumerate(lesson.layers):
+    result = net.two_phase_pass(first[0], target(net, *first), reference=True)
+    for i, taught in enumerate(result.layers):
         compare_step(trace, i, net, taught, relative)
     of_weights, of_deltas = [], []
 
@@ -140,7 +140,9 @@ def replay_burstprop(trace: Trace) -> None:
     compare_momenta(trace, update, net, relative)
 
 
-def compare_step(trace: Trace, i: int, net: BurstNetwork, taught: Taught, relative: float) -> None:
+def compare_step(
+    trace: Trace, i: int, net: BurstNetwork, taught: LayerResult, relative: float
+) -> None:
     """Every quantity of layer i in the first step."""
     layer, key = net.layers[i], f"step1.L{i}"
     sent, delta_bp, u, b_pre = taught.sent, taught.delta_bp, taught.u, taught.b_pre

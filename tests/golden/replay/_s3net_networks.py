@@ -145,12 +145,12 @@ def _depths(names: list[str], layer: str) -> list[int]:
 def named(trace_name: str) -> Any:
     """The network that this repository has under a name of the trace; None where it has none."""
     from s3net.cifar100.s3model import CifarS3
-    from s3net.networks import PLANS, build
+    from s3net.networks import PLANS, make_network
 
     if match := re.fullmatch(r"cifar_k(\d+)_L(\d+)", trace_name):
         return CifarS3(int(match[1]), (int(match[2]),) * 3)
     constructor = re.sub(r"_\d+_[\dx]+$", "", trace_name.partition("_")[2])
-    return build(constructor, 1000) if constructor in PLANS else None
+    return make_network(constructor, 1000) if constructor in PLANS else None
 
 
 def replay_full_sizes(trace: Trace) -> None:

@@ -64,12 +64,13 @@ def _arrays(trace: Trace, data: str) -> list[np.ndarray]:
     names = ("x_train", "y_train", "x_test", "y_test")
     if f"{data}/x_train" in trace:
         return [trace[f"{data}/{name}"] for name in names]
-    from s3net.expressibility.data import load, split
+    from s3net.expressibility.data import indices, load
 
-    ours = split(load(data))
-    for name in names[2:]:
-        trace.compare(f"{data}/{name}", getattr(ours, name), 1e-12)
-    return [getattr(ours, name) for name in names]
+    ours = load(data)
+    halves = [values[rows] for rows in indices(len(ours.x)) for values in (ours.x, ours.y)]
+    for name, values in zip(names[2:], halves[2:], strict=True):
+        trace.compare(f"{data}/{name}", values, 1e-12)
+    return halves
 
 
 def _old_prints(trace: Trace, data: str, errors: dict) -> None:

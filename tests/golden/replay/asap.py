@@ -48,11 +48,11 @@ def _check_inputs(trace: Trace) -> None:
 def _make(config: dict[str, str], sizes: dict[str, Any]) -> Any:
     import torch
 
-    from asap.networks import build
+    from asap.networks import make_network
 
     mnist = config["dataset"] == "mnist"
     fa = config.get("fa_mode", "copy")
-    net = build(
+    net = make_network(
         config["arch"],
         config["feedback"],
         wt=config["wt"] == "True",
@@ -80,8 +80,8 @@ def _replay_steps(trace: Trace, config: dict[str, str]) -> None:
     import torch
 
     from asap.learner import Learner, adam, sgd
-    from asap.names import original_modules
     from asap.networks import ConvNet
+    from asap.stored import original_modules
 
     widths = tuple(int(w) for w in config["widths"].strip("()").split(","))
     sizes: dict[str, Any] = {"widths": widths}
@@ -234,7 +234,7 @@ def _replay_full(trace: Trace, config: dict[str, str]) -> None:
     import torch
 
     from asap.learner import Learner, sgd
-    from asap.names import original_modules
+    from asap.stored import original_modules
 
     net = _make(config, {})
     names = original_modules(net)
@@ -246,8 +246,8 @@ def _replay_full(trace: Trace, config: dict[str, str]) -> None:
                 layer.weight_fa.copy_(layer.weight)
     learner = Learner(net, sgd(0.0))
     images, labels = _batch(trace, config, 0)
-    loss, logits = learner._loss(net.train(), images[:4], labels[:4])
-    loss.backward()
+    logits = learner.differentiate(images[:4], labels[:4])
+    loss = learner.loss(logits, labels[:4])
     trace.compare("step1/loss", float(loss.detach()), 1e-11)
     trace.compare("step1/logits", logits.detach().numpy(), 1e-9)
     pairs = learner._pairs

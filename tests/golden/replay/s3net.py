@@ -31,10 +31,10 @@ def implementations(stem: str) -> dict[str, tuple[str, ...]]:
 
 def replay(trace: Trace, implementation: str) -> None:
     """AssertionError where a number differs."""
+    from tests.golden.replay._s3net_comparison import replay_comparison_models
     from tests.golden.replay._s3net_fullgrad import replay_fullgrad
     from tests.golden.replay._s3net_networks import replay_full_sizes, replay_steps
     from tests.golden.replay._s3net_ntk import replay_kernels
-    from tests.golden.replay._s3net_rivals import replay_rivals
 
     if trace.stem == "lr_schedules":
         replay_rates(trace)
@@ -45,21 +45,21 @@ def replay(trace: Trace, implementation: str) -> None:
     elif trace.stem.startswith("s3_fullsize"):
         replay_full_sizes(trace)
     elif trace.stem.startswith("comparison"):
-        replay_rivals(trace)
+        replay_comparison_models(trace)
     else:
         replay_steps(trace)
 
 
 def replay_rates(trace: Trace) -> None:
     """Of the three classification studies; the first rate is in the key where it is not CIFAR's."""
-    from s3net.optim import quarter_rate, step_rate
+    from common.runs.schedules import quarters, steps
 
     for key in trace:
         count = len(trace[key])
         first = re.search(r"_lr_(\d+)p(\d+)", key)
         lr = float(f"{first[1]}.{first[2]}") if first else 0.2 if key.startswith("cifar") else 0.1
         if key.startswith("cifar"):
-            ours = [quarter_rate(lr, epoch, count) for epoch in range(count)]
+            ours = [quarters(lr, epoch, count) for epoch in range(count)]
         else:
-            ours = [step_rate(lr, epoch) for epoch in range(count)]
+            ours = [steps(lr, epoch) for epoch in range(count)]
         trace.compare(key, ours, 1e-12)

@@ -1,0 +1,1 @@
+"""The study of depth that `lra_e.depth` starts: its runs, and their figure."""

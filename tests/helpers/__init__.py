@@ -1,0 +1,1 @@
+"""What more than one test file needs: commands in this process and in others, what runs left."""
