@@ -155,14 +155,14 @@ MUTATIONS = (
     Mutation(
         "the first of ten crops speaks for all",
         f"{IMAGENET}/learner.py",
-        "logits.view(n, crops, -1).mean(1)",
-        "logits.view(n, crops, -1)[:, 0]",
+        "view(*images.shape[:2], -1).mean(1)",
+        "view(*images.shape[:2], -1)[:, 0]",
     ),
     Mutation(
         "count top-1 as top-5",
-        f"{IMAGENET}/learner.py",
-        "return hits[:, 0].sum(), hits.sum()",
-        "return hits[:, 0].sum(), hits[:, 0].sum()",
+        "common/backends/torch_learner.py",
+        "return loss, hits[:, 0].sum(), hits.sum()",
+        "return loss, hits[:, 0].sum(), hits[:, 0].sum()",
     ),
     Mutation(
         "an equal network is a better one",
