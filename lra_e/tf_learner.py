@@ -159,7 +159,7 @@ class Learner:
     def _error_weights(self) -> list[tf.Tensor]:
         """E in its own layout; a compiled product takes the transpose in passing."""
         if not self._kept:
-            return [tf.convert_totf.convert_to_tensor(E) for E in self._model.E]
+            return [tf.convert_to_tensor(E) for E in self._model.E]
         return [tf.transpose(E) for E in self._kept]
 
     def _error_weight_updates(self, update: Update[tf.Tensor]) -> list[tf.Tensor]:
