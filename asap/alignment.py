@@ -102,7 +102,8 @@ def draw(runs: list[Record]) -> "Figure":
             if not column:
                 axis.set_ylabel(label)
             if row:
-                axis.set_xlabel(f"training steps\n{measured(run.audits)}", fontsize=8)
+                taken = measured(run.audits).replace("; ", ";\n")  # as wide as a column
+                axis.set_xlabel(f"training steps\n{taken}", fontsize=8)
             else:
                 axis.set_title(heads[column], fontsize=9)
             if layers:

@@ -87,11 +87,10 @@ def convert(folder: Path, file: Path, *, commit_every: int, check: bool, quiet: 
     held = sum(Path(each).stat().st_size for each in split.paths)
     # Each image's last page is half empty, and the tree takes a little more.
     with open_file(file, map_size=2 * held + 16384 * len(split) + (64 << 20)) as environment:
-        with environment.begin() as transaction:
-            try:
-                meta = read_meta(transaction)
-            except ValueError as error:
-                raise damaged(file, str(error)) from None
+        try:
+            meta = read_meta(environment)
+        except ValueError as error:
+            raise damaged(file, str(error)) from None
         about = {"images": len(split), "classes": list(classes), "listing": listing}
         if meta is not None and any(meta[name] != value for name, value in about.items()):
             raise UsageError(

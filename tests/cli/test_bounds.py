@@ -178,6 +178,7 @@ LARGE = ["--lr", "1e18"]
 BURST = (
     "--data digits --limit-train 96 --limit-test 20 --quiet --device cpu -batch_size 8 -n_epochs 2"
 ).split()
+NOISE = "-use_node_pertubation True -xi_std 1e-30".split()
 DIVERGING = {
     "asap": [*ASAP, "--batch-size", "43", "--feedback", "asap", *LARGE],
     "lra_e": ["lra_e.mnist.mnist_torch", *SMALL, "--batch-size", "8", *LARGE],
@@ -187,13 +188,11 @@ DIVERGING = {
         "-hidden_lr 1e18 -output_lr 1e18"
     ).split(),
     "burstprop bp": [
-        "burstprop.train_mnist",
-        *BURST,
-        "-use_backprop",
-        "True",
-        "-output_lr",
-        "1e18",
+        *("burstprop.train_mnist", *BURST, "-use_backprop", "True", "-output_lr", "1e18")
     ],
+    # Its rates saturate at any learning rate; a variance that is 0 in float32 divides by zero.
+    "perturbation": ["burstprop.train_mnist", *BURST, *NOISE],
+    "perturbation, original": ["burstprop.train_mnist", *BURST, *NOISE, "--compat", "original"],
     "cifar": [*CIFAR, "--batch-size", "43", *LARGE],
     "tiny": [*TINY, "--image-size", "32", "--model", "s3net_small", "--batch-size", "43", *LARGE],
     "imagenet": [*IMAGES, "--image-size", "32", "-b", "43", *LARGE],
