@@ -172,10 +172,10 @@ def test_a_broken_tree_is_one_line(folder, tmp_path) -> None:
     (place,) = [each.end() for each in re.finditer(rb"\x01\0\x01\x005(?=.\0{7})", whole, re.S)]
     file = tmp_path / "page.lmdb"
     file.write_bytes(whole[: place + 4] + b"\1" + whole[place + 5 :])
-    found = Records(file)
-    found.read(4)
+    records = Records(file)
+    records.read(4)
     with pytest.raises(UserError, match=r"page\.lmdb: image 5 is damaged: .*PAGE_NOTFOUND"):
-        found.read(5)
+        records.read(5)
     (root,) = [at for at in range(0, len(whole), 4096) if whole[at + 10 : at + 12] == b"\2\0"]
     file = tmp_path / "root.lmdb"
     file.write_bytes(whole[: root + 10] + b"\0" + whole[root + 11 :])
