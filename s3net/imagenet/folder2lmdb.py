@@ -20,7 +20,7 @@ class ConvertOptions(Options):
     dataset: Path | None = option(
         "-d", "--dataset", type=path, help="Folder with a folder a class."
     )
-    outpath: Path | None = option("-o", "--outpath", type=path, help="The lmdb file to write.")
+    outpath: Path | None = option("-o", "--outpath", type=path, help="File to write: an lmdb file.")
     commit_every: int = option(
         type=positive_int,
         default=5000,
@@ -35,7 +35,7 @@ class ConvertOptions(Options):
         help="Decode every image before it is stored (default: yes).",
     )
     quiet: bool = option(
-        "--quiet/--no-quiet", default=False, original=False, help="No progress bar."
+        "--quiet/--no-quiet", default=False, original=False, help="Show no progress bar."
     )
 
 

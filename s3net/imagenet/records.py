@@ -104,13 +104,13 @@ def value(environment: Any, key: bytes) -> bytes | None:
 
 def read_meta(environment: Any) -> dict[str, Any] | None:
     """What `__meta__` says; None where the file says nothing yet. ValueError for another format."""
-    found = value(environment, META)
-    if found is None:
+    packed = value(environment, META)
+    if packed is None:
         if environment.stat()["entries"]:
             raise ValueError("holds no __meta__: s3net.imagenet.folder2lmdb did not write it")
         return None
     try:
-        meta = json.loads(found)
+        meta = json.loads(packed)
     except ValueError:
         raise ValueError("has a __meta__ that is not JSON") from None
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:

@@ -26,13 +26,13 @@ def committed() -> list[Path]:
 @pytest.mark.parametrize(("what", "pattern"), [("a registry host", HOSTS), ("a path", MACHINE)])
 def test_no_committed_text_names(what, pattern):
     """Hosts and folders of one place do not exist in another."""
-    found = []
+    places = []
     for path in committed():
         data = path.read_bytes()
         if b"\0" not in data:
             text = data.decode(errors="replace")
-            found += [f"{path.relative_to(ROOT)}: {m.group()}" for m in re.finditer(pattern, text)]
-    assert not found, f"{what}: {found[:5]}"
+            places += [f"{path.relative_to(ROOT)}: {m.group()}" for m in re.finditer(pattern, text)]
+    assert not places, f"{what}: {places[:5]}"
 
 
 def test_every_large_file_is_meant_to_be_one():

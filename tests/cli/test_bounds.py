@@ -127,8 +127,8 @@ def test_memory_that_runs_out_is_one_line(error, line, capsys) -> None:
     with pytest.raises(SystemExit if line else RuntimeError) as end:
         toy.main([])
     if isinstance(end.value, SystemExit):
-        said = capsys.readouterr().err
-        assert end.value.code == 1 and line in said and said.count("\n") == 1
+        printed = capsys.readouterr().err
+        assert end.value.code == 1 and line in printed and printed.count("\n") == 1
 
 
 SMALL = "--data digits --limit-train 129 --limit-test 20 --quiet --epochs 1 --device cpu".split()

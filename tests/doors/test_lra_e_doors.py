@@ -119,8 +119,8 @@ def test_images_of_any_floating_type_become_the_networks(framework, form):
         given = given.tolist()
     elif form != "array":
         given = framework.tensor(given.astype(form))
-    found = model.compute_lra_update(given, LABELS)
-    for a, b in zip(found.gW, wanted.gW, strict=True):
+    update = model.compute_lra_update(given, LABELS)
+    for a, b in zip(update.gW, wanted.gW, strict=True):
         assert (framework.array(a) == framework.array(b)).all()
 
 
@@ -239,10 +239,10 @@ def test_autocast_changes_no_update(method):
     model, images, labels = MLP(SIZES, bias=True), torch.tensor(IMAGES), torch.tensor(LABELS)
     wanted = getattr(model, method)(images, labels)
     with torch.autocast("cpu", torch.bfloat16):
-        found = getattr(model, method)(images, labels)
+        result = getattr(model, method)(images, labels)
         assert model(images).dtype == torch.bfloat16  # a plain forward pass is autocast's
         half = getattr(model, method)(images.bfloat16(), labels)
-    assert all(a.equal(b) for a, b in zip(found.gW, wanted.gW, strict=True))
+    assert all(a.equal(b) for a, b in zip(result.gW, wanted.gW, strict=True))
     assert all(a.dtype == torch.float32 for a in half.gW)
 
 
@@ -257,9 +257,9 @@ def test_a_converted_network_computes_in_its_new_type(kind):
     wanted = model.compute_lra_update(IMAGES, LABELS)
     model = getattr(model, kind)()
     update = model.compute_lra_update(IMAGES, LABELS)
-    for found, true in zip(update.gW, wanted.gW, strict=True):
-        assert found.dtype == model.W[0].dtype
-        assert (found.double() - true.double()).norm() < 0.1 * true.double().norm()
+    for gradient, true in zip(update.gW, wanted.gW, strict=True):
+        assert gradient.dtype == model.W[0].dtype
+        assert (gradient.double() - true.double()).norm() < 0.1 * true.double().norm()
     model.apply_update(update, torch.optim.SGD(model.parameters(), lr=0.1))
     assert all(p.isfinite().all() for p in model.parameters())
 
