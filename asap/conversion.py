@@ -13,9 +13,12 @@ from common.doors.arguments import integer
 from common.errors import ArgumentError, unknown
 
 MODES = (*FEEDBACK, "asap", "dfa")
-TWINS: dict[type[nn.Module], type] = {nn.Linear: FeedbackLinear, nn.Conv2d: FeedbackConv2d}
+FEEDBACK_LAYERS: dict[type[nn.Module], type] = {
+    nn.Linear: FeedbackLinear,
+    nn.Conv2d: FeedbackConv2d,
+}
 _SHARING = {shared.SharingLinear: FeedbackLinear, shared.SharingConv2d: FeedbackConv2d}
-_OURS = (*TWINS, *TWINS.values(), *_SHARING)
+_OURS = (*FEEDBACK_LAYERS, *FEEDBACK_LAYERS.values(), *_SHARING)
 _HOOKS = (direct.Hook, shared.Empty)
 
 
@@ -102,7 +105,7 @@ def deconvert(model: nn.Module) -> None:
     """
     _release(model)
     for layer in model.modules():
-        if type(layer) in TWINS.values():
+        if type(layer) in FEEDBACK_LAYERS.values():
             _plain(layer)
 
 
@@ -111,7 +114,7 @@ def _chosen(layers: Mapping[str, Any], skip: Collection[str]) -> dict[str, Any]:
     for name in skip:
         if name not in layers:
             raise unknown("skip", name, layers)
-    plain = tuple[Any, ...](TWINS)
+    plain = tuple[Any, ...](FEEDBACK_LAYERS)
     chosen = {n: m for n, m in layers.items() if type(m) in _OURS and n not in skip}
     for name, layer in layers.items():
         if not isinstance(layer, plain) or name in skip:
@@ -121,12 +124,18 @@ def _chosen(layers: Mapping[str, Any], skip: Collection[str]) -> dict[str, Any]:
                 "model", f"has the lazy layer {name}: run the model once before converting it"
             )
         if parametrize.is_parametrized(layer) or _reparametrised(layer):
-            raise ArgumentError("model", f"has layer {name} with a computed weight: remove its "
-                                "parametrisation, or put it into `skip`")  # fmt: skip
+            raise ArgumentError(
+                "model",
+                f"has layer {name} with a computed weight: remove its "
+                "parametrisation, or put it into `skip`",
+            )
         W = layer.weight
         if name in chosen and not (W.dtype.is_floating_point and W.numel()):
-            raise ArgumentError("model", f"has layer {name} with weights {tuple(W.shape)} of "
-                                f"{W.dtype}: only real floating-point ones learn")  # fmt: skip
+            raise ArgumentError(
+                "model",
+                f"has layer {name} with weights {tuple(W.shape)} of "
+                f"{W.dtype}: only real floating-point ones learn",
+            )
     if not chosen:
         raise ArgumentError("model", "has no nn.Linear and no nn.Conv2d to convert")
     return chosen
@@ -134,15 +143,18 @@ def _chosen(layers: Mapping[str, Any], skip: Collection[str]) -> dict[str, Any]:
 
 def _reparametrised(layer: nn.Module) -> bool:
     """weight_norm's and spectral_norm's first versions keep the weight out of the parameters."""
-    return isinstance(layer, tuple(TWINS)) and "weight" not in layer._parameters
+    return isinstance(layer, tuple(FEEDBACK_LAYERS)) and "weight" not in layer._parameters
 
 
 def _watched(
     model: nn.Module, layers: Mapping[str, nn.Module], images: Any
 ) -> tuple[list[Call], Any]:
     if images is None:
-        raise ArgumentError("images", "must be one batch of the model's input: it shows the order "
-                            "and the sizes of the layers")  # fmt: skip
+        raise ArgumentError(
+            "images",
+            "must be one batch of the model's input: it shows the order "
+            "and the sizes of the layers",
+        )
     return watch(model, images, layers)
 
 
@@ -162,8 +174,11 @@ def _groups(
     k = integer("share", 2 if share is None else share)
     groups = shared.in_order(_watched(model, plain, images)[0], chosen, k, linears)
     if k > 1 and all(name == leader for name, leader in groups.items()):
-        raise ArgumentError("share", "finds no layer that could learn from another's input: there "
-                            "must be two convolutions behind the first, or `linears`")  # fmt: skip
+        raise ArgumentError(
+            "share",
+            "finds no layer that could learn from another's input: there "
+            "must be two convolutions behind the first, or `linears`",
+        )
     return groups
 
 
@@ -177,7 +192,7 @@ def _own(name: str, layer: nn.Module, feedback: str, groups: Mapping[str, str] |
 
 def _become(layer: Any, feedback: str) -> None:
     fan_in = layer.weight[0].numel()
-    layer.__class__ = TWINS.get(type(layer), type(layer))
+    layer.__class__ = FEEDBACK_LAYERS.get(type(layer), type(layer))
     layer._grow_feedback(feedback)
     if feedback in ("fixed", "kp"):
         layer.draw_feedback(fan_in**-0.5)
@@ -185,7 +200,9 @@ def _become(layer: Any, feedback: str) -> None:
 
 def _plain(layer: Any) -> None:
     """nn.Linear or nn.Conv2d again; W and b are not touched."""
-    layer.__class__ = {ours: plain for plain, ours in TWINS.items()}.get(type(layer), type(layer))
+    layer.__class__ = {ours: plain for plain, ours in FEEDBACK_LAYERS.items()}.get(
+        type(layer), type(layer)
+    )
     for held in (layer._parameters, layer._buffers):
         for name in ("weight_fa", "scale"):
             held.pop(name, None)
@@ -204,7 +221,7 @@ def _release(model: nn.Module) -> None:
                 handle.remove()
             for name in getattr(hook, "buffers", ()):
                 module._buffers.pop(name, None)
-            if isinstance(hook, direct.Receiver) and type(module) not in TWINS.values():
+            if isinstance(hook, direct.Receiver) and type(module) not in FEEDBACK_LAYERS.values():
                 module.__dict__.pop("exact", None)
         if type(module) in _SHARING:
             shared.unwire([module])

@@ -40,7 +40,7 @@ def linear(
     et al. 2016; Kolen & Pollack 1994. ArgumentError for a B unlike W and an s that does not fit.
     """
     _check(x, W, B)
-    if s is not None and not tiles(s.shape, x.shape):
+    if s is not None and (s.shape[:-1] != x.shape[:-1] or x.shape[-1] % s.shape[-1]):
         raise ArgumentError("s", f"(shape {tuple(s.shape)}) cannot be tiled to {tuple(x.shape)}")
     x, W, B, b, s = _as_autocast(x, W, B, b, s)
     return _Linear.apply(x, W, B, b, s if s is None else s.detach())
@@ -73,8 +73,10 @@ def conv2d(
         batch = x.unsqueeze(0)
         return conv2d(batch, W, B, b, batch if one is x else one, **given).squeeze(0)
     if s is not None and (s.dtype, s.device) != (x.dtype, x.device) and not _autocasts(x):
-        raise ArgumentError("s", f"({s.dtype} on {s.device}) must be of x's type and device, "
-                            f"{x.dtype} on {x.device}")  # fmt: skip
+        raise ArgumentError(
+            "s",
+            f"({s.dtype} on {s.device}) must be of x's type and device, {x.dtype} on {x.device}",
+        )
     x, W, B, b, s = _as_autocast(x, W, B, b, s)
     how = (tuple(stride), tuple(padding), tuple(dilation), groups)
     if s is None or s is x:
@@ -93,8 +95,11 @@ def receive(x: Tensor, F: Tensor) -> tuple[Tensor, Tensor]:
     """
     _tensor(x)
     if x.dim() != F.dim() or x.shape[1:] != F.shape[1:]:
-        raise ArgumentError("x", f"(shape {tuple(x.shape)}) must be (N, "
-                            f"{', '.join(map(str, F.shape[1:]))}), as F has it")  # fmt: skip
+        raise ArgumentError(
+            "x",
+            f"(shape {tuple(x.shape)}) must be (N, "
+            f"{', '.join(map(str, F.shape[1:]))}), as F has it",
+        )
     return _Receive.apply(x, F)
 
 
@@ -117,11 +122,6 @@ def check_match(s: Sequence[int], x: Sequence[int]) -> None:
         raise ArgumentError("s", f"(shape {tuple(s)}) cannot be tiled and pooled to {tuple(x)}")
 
 
-def tiles(s: Sequence[int], x: Sequence[int]) -> bool:
-    """Whether copies of a linear layer's `s` make an input of shape `x`."""
-    return tuple(s[:-1]) == tuple(x[:-1]) and s[-1] > 0 and x[-1] % s[-1] == 0
-
-
 def _tensor(x: Any) -> None:
     if not isinstance(x, Tensor):
         raise ArgumentError("x", f"(of type {type(x).__name__}) must be a torch tensor")
@@ -131,8 +131,9 @@ def _check(x: Any, W: Tensor, B: Tensor) -> None:
     """What torch would find out in the backward pass only."""
     _tensor(x)
     if B.shape != W.shape or B.dtype != W.dtype:
-        raise ArgumentError("B", f"({tuple(B.shape)}, {B.dtype}) must be like W, "
-                            f"({tuple(W.shape)}, {W.dtype})")  # fmt: skip
+        raise ArgumentError(
+            "B", f"({tuple(B.shape)}, {B.dtype}) must be like W, ({tuple(W.shape)}, {W.dtype})"
+        )
 
 
 def _pool(s: Tensor, shape: Sequence[int]) -> Tensor:

@@ -78,17 +78,26 @@ class Receiver(Hook):
         if module.exact or not torch.is_grad_enabled():
             return x
         if not self.carries.open:
-            raise ArgumentError("model", f"has {self.place}, which runs outside the model's "
-                                "forward pass (alone, or again under gradient checkpointing), "
-                                "where no error of its output arrives: call the model")  # fmt: skip
+            raise ArgumentError(
+                "model",
+                f"has {self.place}, which runs outside the model's "
+                "forward pass (alone, or again under gradient checkpointing), "
+                "where no error of its output arrives: call the model",
+            )
         turn = self.carries.turn(self.place)
         if turn >= len(self.buffers):
-            raise ArgumentError("at", f"has {self.place}, which runs more often than in the batch "
-                                "that the model was converted with: convert it anew")  # fmt: skip
+            raise ArgumentError(
+                "at",
+                f"has {self.place}, which runs more often than in the batch "
+                "that the model was converted with: convert it anew",
+            )
         F = getattr(module, self.buffers[turn])
         if not isinstance(x, Tensor) or x.shape[1:] != F.shape[1:]:
-            raise ArgumentError("at", f"has {self.place}, now of {_said(x)}, for which F is not "
-                                f"drawn ({tuple(F.shape)}): convert anew for it")  # fmt: skip
+            raise ArgumentError(
+                "at",
+                f"has {self.place}, now of {_said(x)}, for which F is not "
+                f"drawn ({tuple(F.shape)}): convert anew for it",
+            )
         x, carry = rule.receive(x, F)
         self.carries.waiting.append(carry)
         return x
@@ -107,8 +116,11 @@ class AtInput(Receiver):
 def classes_of(output: Any) -> int:
     """Width of a model's output. ArgumentError unless that is (N, classes)."""
     if not isinstance(output, Tensor) or output.dim() != 2:
-        raise ArgumentError("model", f"has an output of {_said(output)}: direct feedback needs one "
-                            "tensor (N, classes); convert the part that makes it")  # fmt: skip
+        raise ArgumentError(
+            "model",
+            f"has an output of {_said(output)}: direct feedback needs one "
+            "tensor (N, classes); convert the part that makes it",
+        )
     return output.shape[1]
 
 
@@ -143,8 +155,11 @@ def places(
         for call in runs:
             shape = call.y if place in modules else call.x
             if shape is None or len(shape) < 2 or shape[0] != rows:
-                raise ArgumentError("at", f"has {place} of shape {shape}, which has not one row an "
-                                    "image: name other modules in `at`")  # fmt: skip
+                raise ArgumentError(
+                    "at",
+                    f"has {place} of shape {shape}, which has not one row an "
+                    "image: name other modules in `at`",
+                )
             shapes[place].append(shape)
     return shapes
 

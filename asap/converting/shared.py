@@ -50,10 +50,13 @@ class _Sharing(nn.Module):
         if self.learns is None or self.learns is self.serves or not learning:
             return None
         if self.learns.x is None:
-            raise ArgumentError("model", f"has layer {self.called}, which learns from the input of "
-                                f"{self.learns.name}, and that has not run before it in this "
-                                "forward pass of the model (alone, or again under gradient "
-                                "checkpointing): call the model")  # fmt: skip
+            raise ArgumentError(
+                "model",
+                f"has layer {self.called}, which learns from the input of "
+                f"{self.learns.name}, and that has not run before it in this "
+                "forward pass of the model (alone, or again under gradient "
+                "checkpointing): call the model",
+            )
         return self.learns.x
 
 
@@ -118,8 +121,11 @@ def in_order(
         if not kept or call.name not in chosen or call.reads == stem:
             continue
         if call.name in groups:
-            raise ArgumentError("model", f"has layer {call.name}, which runs more than once in a "
-                                "forward pass, on several inputs: put it into `skip`")  # fmt: skip
+            raise ArgumentError(
+                "model",
+                f"has layer {call.name}, which runs more than once in a "
+                "forward pass, on several inputs: put it into `skip`",
+            )
         tensor = (call.reads, _linear(call.module))
         if tensor in readers and _ready(call):
             groups[call.name] = groups[readers[tensor]]
@@ -145,14 +151,23 @@ def by_name(
             if name not in chosen:
                 raise unknown("share", name, chosen)
             if sum(call.name == name for call in calls) > 1:
-                raise ArgumentError("share", f"has layer {name}, which runs more than once in a "
-                                    "forward pass, on several inputs: leave it out")  # fmt: skip
+                raise ArgumentError(
+                    "share",
+                    f"has layer {name}, which runs more than once in a "
+                    "forward pass, on several inputs: leave it out",
+                )
         if not _zeros(chosen[follower]):
-            raise ArgumentError("share", f"has layer {follower}, whose padding is not numbers of "
-                                "zeros, as a shared input needs it: leave it out")  # fmt: skip
+            raise ArgumentError(
+                "share",
+                f"has layer {follower}, whose padding is not numbers of "
+                "zeros, as a shared input needs it: leave it out",
+            )
         if _linear(chosen[follower]) != _linear(chosen[leader]):
-            raise ArgumentError("share", f"has layer {follower}, which cannot learn from the input "
-                                f"of {leader}: both must be convolutions or linear")  # fmt: skip
+            raise ArgumentError(
+                "share",
+                f"has layer {follower}, which cannot learn from the input "
+                f"of {leader}: both must be convolutions or linear",
+            )
         if not calls:
             continue
         for name in (follower, leader):
@@ -160,8 +175,11 @@ def by_name(
                 raise ArgumentError("share", f"has layer {name}, which does not run: leave it out")
         (later, call), (earlier, served) = seen[follower], seen[leader]
         if later < earlier:
-            raise ArgumentError("share", f"has layer {follower}, which runs before {leader}: "
-                                "choose a layer that has run by then")  # fmt: skip
+            raise ArgumentError(
+                "share",
+                f"has layer {follower}, which runs before {leader}: "
+                "choose a layer that has run by then",
+            )
         if served.x is None or call.x is None:
             continue
         _check(follower, call.x, Slot(leader), served.x, linear=_linear(chosen[follower]))
@@ -213,17 +231,24 @@ def _fits(served: Call, call: Call) -> bool:
     return True
 
 
+def _tiles(s: Sequence[int], x: Sequence[int]) -> bool:
+    """Whether copies of a linear layer's `s` make an input of shape `x`."""
+    return tuple(s[:-1]) == tuple(x[:-1]) and s[-1] > 0 and x[-1] % s[-1] == 0
+
+
 def _check(
     name: str, x: Sequence[int], slot: Slot | None, s: Sequence[int], *, linear: bool
 ) -> None:
     """ArgumentError, in the words of the model, unless s can stand in for x."""
     try:
-        if linear and not rule.tiles(s, x):
+        if linear and not _tiles(s, x):
             raise ArgumentError("s", f"(shape {tuple(s)}) cannot be tiled to {tuple(x)}")
         if not linear:
             rule.check_match(s, x)
     except ArgumentError as error:
         leader = "another layer" if slot is None else slot.name
-        raise ArgumentError("share", f"lets layer {name} learn from the input of {leader}, but s "
-                            f"{error.problem}: choose another layer for it, or leave it out"
-                            ) from None  # fmt: skip
+        raise ArgumentError(
+            "share",
+            f"lets layer {name} learn from the input of {leader}, but s "
+            f"{error.problem}: choose another layer for it, or leave it out",
+        ) from None

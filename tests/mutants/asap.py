@@ -5,7 +5,7 @@ from tests.mutants import Mutation, Suite
 RULE, LAYERS, NETWORKS = "asap/rule.py", "asap/layers.py", "asap/networks.py"
 MODES, SHARING = "asap/modes.py", "asap/sharing.py"
 LEARNER = "asap/learner.py"
-SHARED, DIRECT = "asap/converting/shared.py", "asap/converting/direct.py"
+SHARED = "asap/converting/shared.py"
 MUTATIONS = (
     Mutation(
         "use the forward weight where the feedback weight belongs",
@@ -104,12 +104,6 @@ MUTATIONS = (
         SHARED,
         "if tensor in readers and _ready(call):",
         "if False and _ready(call):",
-    ),
-    Mutation(
-        "receive at a converted model's first turn's feedback only",
-        DIRECT,
-        "F = getattr(module, self.buffers[turn])",
-        "F = getattr(module, self.buffers[0])",
     ),
 )
 SUITE = Suite(
