@@ -6,14 +6,13 @@
     e       gradient at the logits
 
 Only the two derivatives of linear and convolutional layers are replaced; all others stay exact.
+Every function works under autocast, torch.compile, torch.func and double precision.
 
     feedback alignment    x gets B^T delta        W learns from (x, delta)   B is fixed
     Kolen-Pollack         x gets B^T delta        W, B learn from (x, delta)
     activation sharing    x gets B^T delta        W, B learn from (s, delta)   Woo et al. 2021
     weight transport      x gets W^T delta        W learns from (s, delta)
     direct feedback       x gets F^T e            nothing arrives from above
-
-Every function works under autocast, torch.compile, torch.func and double precision.
 """
 
 from collections.abc import Sequence
