@@ -14,6 +14,7 @@ runpy.run_path(str(Path(__file__).parents[1] / "common" / "hidden.py"))
 
 if TYPE_CHECKING:  # what the names below are, for those who look without running
     from asap.conversion import convert as convert
+    from asap.conversion import deconvert as deconvert
     from asap.layers import DirectFeedback as DirectFeedback
     from asap.layers import FeedbackConv2d as FeedbackConv2d
     from asap.layers import FeedbackLinear as FeedbackLinear
