@@ -31,6 +31,9 @@ class _Separate:
     feedback_std, feedback_seed   of the draw
     """
 
+    kernel: Any
+    bias: Any
+
     def __init__(
         self, *args: Any, feedback_std: float = 0.05, feedback_seed: int | None = None, **named: Any
     ) -> None:
@@ -41,7 +44,8 @@ class _Separate:
 
     def build(self: Any, input_shape: Any) -> None:
         """The layer's own weights, and B."""
-        super().build(input_shape)
+        kind: Any = super()
+        kind.build(input_shape)
         # Keras locks a layer once it is built, which its own `build` has just said.
         self._tracker.unlock()
         self.B = self.add_weight(
@@ -69,8 +73,9 @@ class _Separate:
 
     def get_config(self: Any) -> dict[str, Any]:
         """What `from_config` needs."""
+        kind: Any = super()
         more = {"feedback_std": self.feedback_std, "feedback_seed": self.feedback_seed}
-        return super().get_config() | more
+        return kind.get_config() | more
 
 
 @keras.saving.register_keras_serializable(package="brainprop")
@@ -138,9 +143,9 @@ def convert(
     order = {name: place for place, name in enumerate(layers)}
 
     def clone(layer: Any) -> Any:
-        twin = None if layer.name in skip else TWINS.get(type(layer))
+        twin: Any = None if layer.name in skip else TWINS.get(type(layer))
         if twin is None:
-            return type(layer).from_config(layer.get_config())
+            return layer.__class__.from_config(layer.get_config())
         root = float(np.sqrt(np.mean(np.square(keras.ops.convert_to_numpy(layer.kernel)))))
         settings = {
             "feedback_std": std or root or 0.05,

@@ -1,6 +1,7 @@
 """BrainProp on plain models of torch's and Keras' own layers, beside our TensorFlow learner."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,27 +16,34 @@ from brainprop.layers.conversion import convert as keras_convert  # noqa: E402
 from brainprop.layers.values import ActionValueLoss  # noqa: E402
 from brainprop.learner import Draws, Learner  # noqa: E402
 from brainprop.pytorch import BrainPropLoss, convert, make_network, select  # noqa: E402
-from brainprop.pytorch.networks import Flatten, arrays, load_arrays  # noqa: E402
+from brainprop.pytorch.networks import Flatten, Network, arrays, load_arrays  # noqa: E402
 
 SHAPE, CLASSES, BATCH, LR, DECAY, EPSILON = (8, 8, 2), 5, 8, 0.05, 0.1, 0.3
 WIDTHS = {1500: 12, 1000: 11, 500: 10, 32: 4}
-KIND = {"widths": WIDTHS, "dropout": (0.0, 0.0)}
+KIND: dict[str, Any] = {"widths": WIDTHS, "dropout": (0.0, 0.0)}
 
 
 def learner(architecture: str, feedback: str) -> Learner:
     """Ours, exploring often enough to see it."""
-    more = {"std": 0.3, "dtype": "float64", "seed": 3, "l2": 0.0, "epsilon": EPSILON}
-    kind = KIND if architecture == "conv" else {"widths": WIDTHS}
+    more: dict[str, Any] = {
+        "std": 0.3,
+        "dtype": "float64",
+        "seed": 3,
+        "l2": 0.0,
+        "epsilon": EPSILON,
+    }
+    kind: dict[str, Any] = KIND if architecture == "conv" else {"widths": WIDTHS}
     net = networks.make_network(architecture, SHAPE, CLASSES, **kind | more)
-    settings = {"feedback": feedback, "feedback_decay": DECAY, "epsilon": EPSILON}
+    settings: dict[str, Any] = {"feedback": feedback, "feedback_decay": DECAY, "epsilon": EPSILON}
     return Learner(net, batch_size=BATCH, lr=LR, **settings)
 
 
-def plain(architecture: str) -> tuple[nn.Sequential, nn.Module]:
+def plain(architecture: str) -> tuple[nn.Sequential, Network]:
     """The network of torch's own layers under the same names, and ours."""
-    kind = KIND if architecture == "conv" else {"widths": WIDTHS}
+    kind: dict[str, Any] = KIND if architecture == "conv" else {"widths": WIDTHS}
     ours = make_network(architecture, SHAPE, CLASSES, **kind).double()
     net = nn.Sequential()
+    layer: Any
     for name, layer in ours.named_children():
         if name == "conv1":
             layer = nn.Conv2d(2, 4, 3, padding=1, bias=False)
@@ -84,9 +92,9 @@ def test_a_model_of_torchs_layers_takes_our_learners_steps(architecture, feedbac
             for name, B in teacher.B.items():
                 kernel = torch.as_tensor(B.numpy())
                 turned = kernel.permute(3, 2, 0, 1) if kernel.ndim == 4 else kernel.t()
-                model.get_submodule(name).B.copy_(turned)
+                model.get_parameter(f"{name}.B").copy_(turned)
     others = [p for p in model.parameters() if not any(p is d for d in decayed)]
-    groups = [{"params": others}]
+    groups: list[dict[str, Any]] = [{"params": others}]
     groups += [{"params": decayed, "weight_decay": DECAY}] if decayed else []
     optimiser = torch.optim.SGD(groups, LR)
     for images, labels, u, explore, masks in batches(teacher):
