@@ -139,8 +139,17 @@ def lra_e_tf(session: nox.Session) -> None:
     smoke(session, *LRA_E_TF)
 
 
-TINY = ("S3Net", "MobileNetV2", "EfficientNet", "GhostNet", "SEResNet", "OctResNet", "LambdaNet",
-        "ScaleNet", "RandomlyWired")  # fmt: skip
+TINY = (
+    "S3Net",
+    "MobileNetV2",
+    "EfficientNet",
+    "GhostNet",
+    "SEResNet",
+    "OctResNet",
+    "LambdaNet",
+    "ScaleNet",
+    "RandomlyWired",
+)
 
 
 @nox.session

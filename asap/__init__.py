@@ -7,10 +7,19 @@ The names are fetched when they are asked for, so that `import asap` needs no to
 import importlib
 import runpy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # By its path: a folder's own `common` may hide ours, which is what this looks for.
 runpy.run_path(str(Path(__file__).parents[1] / "common" / "hidden.py"))
+
+if TYPE_CHECKING:  # what the names below are, for those who look without running
+    from asap.conversion import convert as convert
+    from asap.layers import DirectFeedback as DirectFeedback
+    from asap.layers import FeedbackConv2d as FeedbackConv2d
+    from asap.layers import FeedbackLinear as FeedbackLinear
+    from asap.layers import SharedConv2d as SharedConv2d
+    from asap.layers import backprop as backprop
+    from asap.networks import make_network as make_network
 
 _HOME = {
     "FeedbackLinear": "asap.layers",

@@ -53,14 +53,14 @@ def titles(runs: list[Record]) -> list[str]:
 
     UserError where one is no run of asap's, or holds no audits.
     """
-    told, named = [], ("model", "dataset", "feedback", "feedback_init")
+    labels, named = [], ("model", "dataset", "feedback", "feedback_init")
     for run in runs:
         options = run_options(run.path, run.config, "asap", named)
         if not run.audits:
             raise UserError(f"{run.path}: no audits; train with --audit or --audit-every")
         first = f"{options['model']}, {options['dataset']}, {options['feedback']}"
-        told.append(f"{first}\nlinear feedback: {options['feedback_init']}")
-    return tell_apart(runs, told, between="\n")
+        labels.append(f"{first}\nlinear feedback: {options['feedback_init']}")
+    return tell_apart(runs, labels, between="\n")
 
 
 def draw(runs: list[Record]) -> "Figure":
@@ -81,8 +81,13 @@ def draw(runs: list[Record]) -> "Figure":
             for i, (layer, points) in enumerate(layers.items()):
                 colour = colours(0.9 * i / max(1, len(layers) - 1))
                 name = layer if len(layers) <= 6 or i in (0, len(layers) - 1) else None
-                axis.plot(*zip(*points, strict=True), color=colour, linewidth=1.4, label=name,
-                          marker="." if len(points) == 1 else "")  # fmt: skip
+                axis.plot(
+                    *zip(*points, strict=True),
+                    color=colour,
+                    linewidth=1.4,
+                    label=name,
+                    marker="." if len(points) == 1 else "",
+                )
                 bands = scatter(run.audits, what, layer)
                 if bands:
                     axis.fill_between(
@@ -97,7 +102,8 @@ def draw(runs: list[Record]) -> "Figure":
             if not column:
                 axis.set_ylabel(label)
             if row:
-                axis.set_xlabel(f"training steps\n{measured(run.audits)}", fontsize=8)
+                taken = measured(run.audits).replace("; ", ";\n")  # as wide as a column
+                axis.set_xlabel(f"training steps\n{taken}", fontsize=8)
             else:
                 axis.set_title(heads[column], fontsize=9)
             if layers:
@@ -112,7 +118,7 @@ class AlignmentOptions(Options):
     """What `alignment` takes."""
 
     runs: tuple[Path, ...] = argument(
-        type=path, nargs=-1, required=True, help="run directories with audits"
+        type=path, nargs=-1, required=True, help="Run directories with audits."
     )
     out: Path = option(type=path, default=Path("alignment.png"), help="Where the figure goes.")
 

@@ -9,7 +9,10 @@ from torch.nn.utils import parametrize
 from asap.layers import FEEDBACK, FeedbackConv2d, FeedbackLinear
 from common.errors import ArgumentError, unknown
 
-TWINS: dict[type[nn.Module], type] = {nn.Linear: FeedbackLinear, nn.Conv2d: FeedbackConv2d}
+FEEDBACK_LAYERS: dict[type[nn.Module], type] = {
+    nn.Linear: FeedbackLinear,
+    nn.Conv2d: FeedbackConv2d,
+}
 
 
 def convert(
@@ -40,7 +43,7 @@ def convert(
     for name in skip:
         if name not in layers:
             raise unknown("skip", name, layers)
-    ours, plain = (*TWINS, *TWINS.values()), tuple[Any, ...](TWINS)
+    ours, plain = (*FEEDBACK_LAYERS, *FEEDBACK_LAYERS.values()), tuple[Any, ...](FEEDBACK_LAYERS)
     chosen = {n: m for n, m in layers.items() if type(m) in ours and n not in skip}
     for name, layer in layers.items():
         if not isinstance(layer, plain) or name in skip:
@@ -50,12 +53,18 @@ def convert(
                 "model", f"has the lazy layer {name}: run the model once before converting it"
             )
         if parametrize.is_parametrized(layer) or _reparametrised(layer):
-            raise ArgumentError("model", f"has layer {name} with a computed weight: remove its "
-                                "parametrisation, or put it into `skip`")  # fmt: skip
+            raise ArgumentError(
+                "model",
+                f"has layer {name} with a computed weight: remove its "
+                "parametrisation, or put it into `skip`",
+            )
         W = layer.weight
         if name in chosen and not (W.dtype.is_floating_point and W.numel()):
-            raise ArgumentError("model", f"has layer {name} with weights {tuple(W.shape)} of "
-                                f"{W.dtype}: only real floating-point ones learn")  # fmt: skip
+            raise ArgumentError(
+                "model",
+                f"has layer {name} with weights {tuple(W.shape)} of "
+                f"{W.dtype}: only real floating-point ones learn",
+            )
     if not chosen:
         raise ArgumentError("model", "has no nn.Linear and no nn.Conv2d to convert")
     for layer in chosen.values():
@@ -67,12 +76,12 @@ def convert(
 
 def _reparametrised(layer: nn.Module) -> bool:
     """weight_norm's and spectral_norm's first versions keep the weight out of the parameters."""
-    return isinstance(layer, tuple(TWINS)) and "weight" not in layer._parameters
+    return isinstance(layer, tuple(FEEDBACK_LAYERS)) and "weight" not in layer._parameters
 
 
 def _become(layer: Any, feedback: str) -> None:
     fan_in = layer.weight[0].numel()
-    layer.__class__ = TWINS.get(type(layer), type(layer))
+    layer.__class__ = FEEDBACK_LAYERS.get(type(layer), type(layer))
     layer._grow_feedback(feedback)
     if feedback in ("fixed", "kp"):
         layer.draw_feedback(fan_in**-0.5)

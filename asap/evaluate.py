@@ -39,7 +39,9 @@ class EvalOptions(Options):
     )
     model: str | None = option(type=choice(*MODELS), help="Network (default: convnet).")
     feedback: str | None = option(type=choice(*MODES), help="Learning rule (default: bp).")
-    wt: bool | None = option(is_flag=True, help="It shared activations with weight transport.")
+    wt: bool | None = option(
+        is_flag=True, help="The network shared activations with weight transport."
+    )
     width: float | None = option(type=factor, original=False, help="Factor of the widths.")
     model_path: Path | None = option(
         "--model_path",
@@ -48,7 +50,9 @@ class EvalOptions(Options):
         help="A .pth, a run directory or a safetensors file.",
     )
     test_batch_size: int = option(type=batch, default=100, help="Images a batch.")
-    device: str | int = option(type=Device(), default="auto", help="cpu, cuda, cuda:1 or an index.")
+    device: str | int = option(
+        type=Device(), default="auto", help="Device: cpu, cuda, cuda:1 or an index."
+    )
     augmentation: bool = ignored_option(
         "--augmentation",
         "--aug",
@@ -64,7 +68,7 @@ class EvalOptions(Options):
         "--no-download/--download", default=False, help="Fail where data are missing."
     )
     limit_test: int | None = option(type=positive_int, help="Test on so many images only.")
-    export: Path | None = option(type=path, help="Also write the network to this safetensors.")
+    export: Path | None = option(type=path, help="Also write the network to this safetensors file.")
     switches: Fidelity = switch_options(Fidelity)
 
 
@@ -101,8 +105,9 @@ def settled(options: EvalOptions, about: dict[str, Any]) -> EvalOptions:
         if asked is None:
             values[name] = default if known is None else known
         elif known is not None and asked != known and name != "dataset":
-            raise UsageError(f"option --{name} (={asked}) does not match the model, whose {name} "
-                             f"is {known}")  # fmt: skip
+            raise UsageError(
+                f"option --{name} (={asked}) does not match the model, whose {name} is {known}"
+            )
     return replace(options, **values)
 
 

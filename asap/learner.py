@@ -60,8 +60,11 @@ class Learner(TorchLearner[Network]):
     def update(self, images: Tensor, labels: Tensor) -> Tensor:
         """One update; the logits (N, classes) before it."""
         if self._conditions() != self._begun_with:
-            raise ArgumentError("net", "was frozen, unfrozen, moved or given another type after "
-                                "its learner was made: make another one")  # fmt: skip
+            raise ArgumentError(
+                "net",
+                "was frozen, unfrozen, moved or given another type after "
+                "its learner was made: make another one",
+            )
         return super().update(images, labels)
 
     def differentiate(self, images: Tensor, labels: Tensor) -> Tensor:

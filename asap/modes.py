@@ -54,8 +54,11 @@ class Network(nn.Module):
     def checked_widths(self, widths: Sequence[int], count: int) -> tuple[int, ...]:
         widths = integers("widths", widths, count=count)
         if self.shares and any(b % a for a, b in zip(widths, widths[1:], strict=False)):
-            raise ArgumentError("widths", f"(={widths}) must each be a multiple of the one before: "
-                                "shared activations are tiled")  # fmt: skip
+            raise ArgumentError(
+                "widths",
+                f"(={widths}) must each be a multiple of the one before: "
+                "shared activations are tiled",
+            )
         return widths
 
     def make_stem(self, channels: int, width: int, kernel: int, bias: bool) -> nn.Conv2d:

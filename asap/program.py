@@ -47,18 +47,21 @@ def train(options: TrainOptions) -> None:
         net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
     make = sgd(options.lr) if options.optimizer == "sgd" else adam(options.lr)
     learner = Learner(net, make, precision=options.precision, compile=options.compile, world=world)
-    place: dict[str, Any] = {"device": device, "dtype": torch_backend.floats(options.precision)}
+    tensor_options: dict[str, Any] = {
+        "device": device,
+        "dtype": torch_backend.floats(options.precision),
+    }
     train_set = task.batches(
         "train",
         options.batch_size // world.size,
         options.augmentation,
         seed=options.seed,
         part=(world.rank, world.size),
-        **place,
+        **tensor_options,
     )
-    test_set = task.batches("test", options.test_batch_size, **place)
+    test_set = task.batches("test", options.test_batch_size, **tensor_options)
     channels, size = task.shape["channels"], task.shape["size"]
-    torch_trial.rehearse(net, train_set, (channels, size, size), place["dtype"])
+    torch_trial.rehearse(net, train_set, (channels, size, size), tensor_options["dtype"])
     if world.main:
         click.echo(options.record())
         click.echo(net)
@@ -98,8 +101,10 @@ def check(options: TrainOptions, world: Any, device: torch.device) -> None:
             f"{', '.join(SHARING)}"
         )
     if options.batch_size % world.size:
-        raise UsageError(f"option --batch-size (={options.batch_size}) must be a multiple of the "
-                         f"{world.size} processes")  # fmt: skip
+        raise UsageError(
+            f"option --batch-size (={options.batch_size}) must be a multiple of the "
+            f"{world.size} processes"
+        )
     if options.sync_bn and device.type != "cuda":
         raise UsageError("option --sync-bn needs --device cuda: torch has no other")
 
@@ -147,8 +152,10 @@ def show_sharing(net: Network, task: Task) -> None:
     click.echo(f"{'layer':<24}{'reads':<16}{'learns from':<32}{'tiled':>6}{'pooled':>7}")
     for row in rows:
         reads = "x".join(map(str, row["input"]))
-        click.echo(f"{row['layer']:<24}{reads:<16}{row['learns from']:<32}{row['tiled']:>6}"
-                   f"{row['pooled']:>7}")  # fmt: skip
+        click.echo(
+            f"{row['layer']:<24}{reads:<16}{row['learns from']:<32}{row['tiled']:>6}"
+            f"{row['pooled']:>7}"
+        )
 
 
 def net_dtype(net: Network) -> torch.dtype:

@@ -72,8 +72,10 @@ def conv2d(
         batch = x.unsqueeze(0)
         return conv2d(batch, W, B, b, batch if one is x else one, **given).squeeze(0)
     if s is not None and (s.dtype, s.device) != (x.dtype, x.device) and not _autocasts(x):
-        raise ArgumentError("s", f"({s.dtype} on {s.device}) must be of x's type and device, "
-                            f"{x.dtype} on {x.device}")  # fmt: skip
+        raise ArgumentError(
+            "s",
+            f"({s.dtype} on {s.device}) must be of x's type and device, {x.dtype} on {x.device}",
+        )
     x, W, B, b, s = _as_autocast(x, W, B, b, s)
     how = (tuple(stride), tuple(padding), tuple(dilation), groups)
     if s is None or s is x:
@@ -92,8 +94,11 @@ def receive(x: Tensor, F: Tensor) -> tuple[Tensor, Tensor]:
     """
     _tensor(x)
     if x.dim() != F.dim() or x.shape[1:] != F.shape[1:]:
-        raise ArgumentError("x", f"(shape {tuple(x.shape)}) must be (N, "
-                            f"{', '.join(map(str, F.shape[1:]))}), as F has it")  # fmt: skip
+        raise ArgumentError(
+            "x",
+            f"(shape {tuple(x.shape)}) must be (N, "
+            f"{', '.join(map(str, F.shape[1:]))}), as F has it",
+        )
     return _Receive.apply(x, F)
 
 
@@ -126,8 +131,9 @@ def _check(x: Any, W: Tensor, B: Tensor) -> None:
     """What torch would find out in the backward pass only."""
     _tensor(x)
     if B.shape != W.shape or B.dtype != W.dtype:
-        raise ArgumentError("B", f"({tuple(B.shape)}, {B.dtype}) must be like W, "
-                            f"({tuple(W.shape)}, {W.dtype})")  # fmt: skip
+        raise ArgumentError(
+            "B", f"({tuple(B.shape)}, {B.dtype}) must be like W, ({tuple(W.shape)}, {W.dtype})"
+        )
 
 
 def _pool(s: Tensor, shape: Sequence[int]) -> Tensor:

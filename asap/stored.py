@@ -36,10 +36,26 @@ class Stored(NamedTuple):
     original: bool
 
 
-ABOUT = loose(dataset=TEXT, model=TEXT, feedback=TEXT, wt=FLAG, width=WIDTH, fa_feedback=TEXT,
-              shortcut_slip=FLAG, conv_bias=FLAG)  # fmt: skip
-SETTINGS = ("dataset", "model", "feedback", "wt", "width", "fa_feedback", "shortcut_slip",
-            "conv_bias")  # fmt: skip
+ABOUT = loose(
+    dataset=TEXT,
+    model=TEXT,
+    feedback=TEXT,
+    wt=FLAG,
+    width=WIDTH,
+    fa_feedback=TEXT,
+    shortcut_slip=FLAG,
+    conv_bias=FLAG,
+)
+SETTINGS = (
+    "dataset",
+    "model",
+    "feedback",
+    "wt",
+    "width",
+    "fa_feedback",
+    "shortcut_slip",
+    "conv_bias",
+)
 
 
 def read(path: Path) -> Stored:
@@ -61,8 +77,10 @@ def load(net: Network, stored: Stored, where: Path) -> None:
         load_original(net, stored.state, str(where))
         return
     if wrong := differing(net, stored.state):
-        raise UserError(f"{where} does not match this network: {', '.join(wrong[:4])} differ; "
-                        "check --model, --feedback, --dataset and --width")  # fmt: skip
+        raise UserError(
+            f"{where} does not match this network: {', '.join(wrong[:4])} differ; "
+            "check --model, --feedback, --dataset and --width"
+        )
     net.load_state_dict(stored.state)
 
 
@@ -128,9 +146,13 @@ def _convnet(net: ConvNet) -> dict[str, str]:
                 f"classifier.{3 * i + 2}",
             ),
             "dfa": (f"layer{i + 1}.0", f"layer{i + 1}.1", f"layer{i + 4}.1", f"layer{i + 4}.2"),
-            "else": (f"layers.{4 * i}", f"layers.{4 * i + 1}", f"layers.{3 * i + 13}",
-                     f"layers.{3 * i + 14}"),
-        }["shares" if net.shares else "dfa" if net.mode == "dfa" else "else"]  # fmt: skip
+            "else": (
+                f"layers.{4 * i}",
+                f"layers.{4 * i + 1}",
+                f"layers.{3 * i + 13}",
+                f"layers.{3 * i + 14}",
+            ),
+        }["shares" if net.shares else "dfa" if net.mode == "dfa" else "else"]
         ours = (f"convs.{i}", f"conv_norms.{i}", f"linears.{i}", f"linear_norms.{i}")
         originals |= dict(zip(ours, names, strict=True))
     return originals | {f"receivers.{i}": f"feedback{i + 1}" for i in range(len(net.receivers))}
@@ -143,9 +165,16 @@ def _resnet(net: ResNet) -> dict[str, str]:
     short = ("short_conv", "short_bn") if shares else ("shortcut.0", "shortcut.1")
     ours = ("stem", "stem_norm", "head", "head_norm", "receiver")
     originals = dict(zip(ours, (*stem, *head, "feedback1"), strict=True))
-    parts = {"conv1": "conv1", "norm1": "bn1", "conv2": "conv2", "norm2": "bn2",
-             "short_conv": short[0], "short_norm": short[1],
-             "receiver1": "feedback1", "receiver2": "feedback2"}  # fmt: skip
+    parts = {
+        "conv1": "conv1",
+        "norm1": "bn1",
+        "conv2": "conv2",
+        "norm2": "bn2",
+        "short_conv": short[0],
+        "short_norm": short[1],
+        "receiver1": "feedback1",
+        "receiver2": "feedback2",
+    }
     counts = list(net.stages)
     if shares:  # the block that widens is the last of its stage there
         counts = [counts[0] + 1, *counts[1:-1], counts[-1] - 1]

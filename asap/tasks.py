@@ -42,7 +42,9 @@ class Task(NamedTuple):
         channels = self.train.images.shape[-1]
         return {"channels": channels, "size": self.recipe.size, "classes": self.data.n_classes}
 
-    def batches(self, which: str, size: int, augmentation: bool = False, **place: Any) -> Any:
+    def batches(
+        self, which: str, size: int, augmentation: bool = False, **tensor_options: Any
+    ) -> Any:
         """`TorchBatches` of "train", shuffled, or "test"."""
         from common.data.torch_batches import TorchBatches
 
@@ -51,7 +53,7 @@ class Task(NamedTuple):
         if which == "train":
             more["shuffle"] = True
             more |= {"pad": self.recipe.pad, "flip": True} if augmentation else {}
-        return TorchBatches(split, size, **more, **place)
+        return TorchBatches(split, size, **more, **tensor_options)
 
 
 def load_task(

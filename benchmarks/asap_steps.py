@@ -35,15 +35,15 @@ def _cases(net: str, device: str) -> list[Case]:
     images = torch.randn(size, 3, 32, 32, device=device)
     labels = torch.randint(10, (size,), device=device)
     last = images.contiguous(memory_format=torch.channels_last)
-    found = []
+    steps = []
     for rule in RULES[net]:
         learner = Learner(_build(net, rule).to(device), sgd(1e-3))
-        found.append(
+        steps.append(
             Case(net, rule, size, lambda s=learner.train_step: s(last, labels))  # type: ignore[misc]
         )
     if net == "convnet":
-        found.append(Case(net, "bp_autograd", size, _plain(images, labels, device)))
-    return found
+        steps.append(Case(net, "bp_autograd", size, _plain(images, labels, device)))
+    return steps
 
 
 def _build(net: str, rule: str) -> Any:

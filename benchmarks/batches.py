@@ -31,13 +31,13 @@ MEAN, STD = 0.1307, 0.3081
 
 def per_batch(epoch: Callable[[], Iterator[Any]], most: int, repeats: int = 7) -> list[float]:
     """Microseconds a batch of passes over the first `most` batches; the first one is warm-up."""
-    found = []
+    times = []
     for _ in range(repeats):
         before, count = time.perf_counter(), 0
         for _batch in islice(epoch(), most):
             count += 1
-        found.append(1e6 * (time.perf_counter() - before) / count)
-    return found[1:]
+        times.append(1e6 * (time.perf_counter() - before) / count)
+    return times[1:]
 
 
 def device_resident(framework: str, options: Any) -> Callable[[], Iterator[Any]]:
@@ -66,13 +66,13 @@ def data_loader(options: Any) -> Callable[[], Iterator[Any]]:
 
 def measure(framework: str, options: Any) -> dict[str, list[float]]:
     """Microseconds a batch, by feeder."""
-    found = {"resident": per_batch(device_resident(framework, options), 10**9)}
+    times = {"resident": per_batch(device_resident(framework, options), 10**9)}
     if framework == "torch":
         import torch
 
         torch.set_num_threads(1)
-        found["DataLoader"] = per_batch(data_loader(options), 100)
-    return found
+        times["DataLoader"] = per_batch(data_loader(options), 100)
+    return times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,8 @@ class BatchesOptions(Options):
     data_dir: Path | None = option(type=path, help="Folder of the data sets.")
     batch_size: int = option(type=batch, default=50, help="Images a batch.")
     framework: str | None = option(
-        type=choice("torch", "tensorflow"), help="Only this one, in this process, as JSON."
+        type=choice("torch", "tensorflow"),
+        help="Time this framework only, in this process, and print JSON.",
     )
 
 

@@ -94,7 +94,7 @@ def keras2(shape: Shape, batch: int) -> dict[str, Timing]:
     import tensorflow as tf
     import tf_keras
 
-    found: dict[str, Timing] = {}
+    timings: dict[str, Timing] = {}
     x = tf.random.stateless_normal((batch, shape.size, shape.size, shape.channels), (0, 1))
     for number in (1, 2, 3):
         layer = tf_keras.layers.LocallyConnected2D(
@@ -111,9 +111,9 @@ def keras2(shape: Shape, batch: int) -> dict[str, Timing]:
 
         name = f"Keras 2, implementation {number}"
         one = {name: lambda both=both: both(x)}
-        found |= interleave(one, seconds=0, warm_up=2, block=2, least=4)
+        timings |= interleave(one, seconds=0, warm_up=2, block=2, least=4)
         del layer, both, one
-    return found
+    return timings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,11 +121,13 @@ class BrainpropLocconOptions(Options):
     """What `brainprop_loccon` takes."""
 
     keras2: bool = option(
-        "--keras2/--no-keras2", default=False, help="Also Keras 2's layers (minutes; tf-keras)."
+        "--keras2/--no-keras2",
+        default=False,
+        help="Time Keras 2's layers too (minutes; needs tf-keras).",
     )
-    batch: int = option(type=positive_int, default=32, help="Images.")
+    batch: int = option(type=positive_int, default=32, help="Images a batch.")
     threads: int = option(type=threads, default=1, help="CPU threads.")
-    seconds: float = option(type=positive, default=4.0, help="For each layer.")
+    seconds: float = option(type=positive, default=4.0, help="Seconds for each layer.")
     json: Path | None = option(type=path, help="Write the rows to this file.")
 
 

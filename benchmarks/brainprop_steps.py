@@ -44,13 +44,13 @@ def _cases(net: str, shape: tuple[int, int, int], size: int) -> list[Case]:
     architecture = net.partition("-")[0]
     images = tf.random.stateless_uniform((size, *shape), (0, 0))
     labels = tf.random.stateless_uniform((size,), (0, 1), 0, 10, tf.int64)
-    found = []
+    steps = []
     for rule, (algorithm, feedback) in RULES.items():
         model = make_network(architecture, shape, 10, algorithm)
         learner = Learner(model, algorithm, batch_size=size, feedback=feedback)
-        found.append(Case(net, rule, size, _read(learner.train_step, images, labels)))
-    found.append(Case(net, "fit", size, _fit(architecture, shape, size, images, labels)))
-    return found
+        steps.append(Case(net, rule, size, _read(learner.train_step, images, labels)))
+    steps.append(Case(net, "fit", size, _fit(architecture, shape, size, images, labels)))
+    return steps
 
 
 def _read(train_step: Callable, images: Any, labels: Any) -> Callable[[], Any]:

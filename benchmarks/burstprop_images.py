@@ -31,13 +31,13 @@ def candidates(classes: int, device: Any, precision: str) -> dict[str, Callable[
     from burstprop.imagenet.learner import Learner, sgd
     from burstprop.imagenet.networks import make_network
 
-    found: dict[str, Callable[[Any, Any], Any]] = {"loader": lambda images, labels: None}
-    found["bare"] = bare(classes, device, precision)
+    steps: dict[str, Callable[[Any, Any], Any]] = {"loader": lambda images, labels: None}
+    steps["bare"] = bare(classes, device, precision)
     for rule, feedback in (("backprop", None), ("burstprop", "learned"), ("fixed", "fixed")):
         torch.manual_seed(0)
         net = make_network(classes, feedback=feedback).to(device)
-        found[rule] = Learner(net, [1e-3] * 8, sgd(), precision=precision).train_step
-    return found
+        steps[rule] = Learner(net, [1e-3] * 8, sgd(), precision=precision).train_step
+    return steps
 
 
 def bare(classes: int, device: Any, precision: str) -> Callable[[Any, Any], Any]:
@@ -77,7 +77,7 @@ class BurstpropImagesOptions(Options):
     )
     workers: int = option(type=workers, default=0, help="Processes that read images.")
     threads: int = option(type=threads, default=1, help="CPU threads.")
-    device: str = option(default="cpu", help="cpu or cuda.")
+    device: str = option(default="cpu", help="Device: cpu or cuda.")
     precision: str = option(type=["float32", "bfloat16"], default="float32", help="Number format.")
     json: Path | None = option(type=path, help="Write the rows to this file.")
 
@@ -86,9 +86,9 @@ class BurstpropImagesOptions(Options):
 def main(options: BurstpropImagesOptions) -> None:
     """Time train_imagenet's rules beside a bare loop of backprop, images decoded on the fly."""
     rows = measure(options)
-    place = conditions(options.threads, options.device).split("; ")[0]
+    machine = conditions(options.threads, options.device).split("; ")[0]
     click.echo(
-        f"{place}; batch {options.batch_size}, {options.workers} workers, {options.precision}"
+        f"{machine}; batch {options.batch_size}, {options.workers} workers, {options.precision}"
     )
     click.echo(f"{'':<10}{'images/s':>10}{'ms an image':>13}{'of bare':>9}")
     for row in rows:
@@ -120,8 +120,8 @@ def measure(options: Any) -> list[dict[str, Any]]:
         workers=options.workers,
         device=device,
     )
-    alone = device.type == "cpu" and options.threads == 1 and not options.workers
-    clock = time.process_time if alone else time.perf_counter
+    single_thread = device.type == "cpu" and options.threads == 1 and not options.workers
+    clock = time.process_time if single_thread else time.perf_counter
     steps = candidates(len(folder.classes), device, options.precision)
     times: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(options.rounds + 1):

@@ -38,7 +38,7 @@ def cases(framework: str, device: str, depth: bool) -> list[Case]:
     """Every rule of the three nets."""
     import torch
 
-    found = []
+    steps = []
     for net, shape in SHAPES.items():
         images = torch.randn(BATCH, *shape, device=device)
         if len(shape) == 3:
@@ -47,8 +47,8 @@ def cases(framework: str, device: str, depth: bool) -> list[Case]:
         for rule in RULES:
             floor = rule.removeprefix("products_")
             step = _learner(net, rule, device) if floor == rule else _products(net, floor, device)
-            found.append(Case(net, rule, BATCH, lambda s=step, x=images, y=labels: s(x, y)))  # type: ignore[misc]
-    return found
+            steps.append(Case(net, rule, BATCH, lambda s=step, x=images, y=labels: s(x, y)))  # type: ignore[misc]
+    return steps
 
 
 def _learner(net_name: str, rule: str, device: str) -> Callable[[Any, Any], object]:

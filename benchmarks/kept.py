@@ -40,10 +40,10 @@ def kept(net: Any, side: int, size: int = 2) -> dict[str, int]:
             module.register_forward_pre_hook(look)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
         net.train()(images)
-    found = {"conv_inputs": 0, "norm_inputs": 0, "other": 0}
+    numbers = {"conv_inputs": 0, "norm_inputs": 0, "other": 0}
     for pointer, count in found_at.items():
-        found[kinds.get(pointer, "other")] += count // size
-    return found | {"total": sum(found.values())}
+        numbers[kinds.get(pointer, "other")] += count // size
+    return numbers | {"total": sum(numbers.values())}
 
 
 def peak(net: Any, side: int, size: int = 2) -> int:

@@ -155,10 +155,10 @@ def child(whats: Iterable[str]) -> None:
 def environment(isa: str | None) -> dict[str, str]:
     """The variables under which a child's memory is watched, on one of the processor's paths or
     (None) its own."""
-    found = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
-    found |= {"GLIBC_TUNABLES": "glibc.malloc.check=3", "LD_PRELOAD": DEBUG}
-    found |= {"OMP_NUM_THREADS": "1"}
-    return found | ({"ONEDNN_MAX_CPU_ISA": isa} if isa else {})
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
+    variables |= {"GLIBC_TUNABLES": "glibc.malloc.check=3", "LD_PRELOAD": DEBUG}
+    variables |= {"OMP_NUM_THREADS": "1"}
+    return variables | ({"ONEDNN_MAX_CPU_ISA": isa} if isa else {})
 
 
 def sweep(isa: str, whats: Iterable[str]) -> tuple[list[Case], dict[str, Any]]:
@@ -169,8 +169,8 @@ def sweep(isa: str, whats: Iterable[str]) -> tuple[list[Case], dict[str, Any]]:
         words, env=environment(isa), stdout=subprocess.PIPE, text=True, check=True
     ).stdout
     lines = [json.loads(line) for line in output.splitlines()]
-    found = [Case(*line["case"]) for line in lines if "case" in line]
-    return [case._replace(stride=tuple(case.stride)) for case in found], lines[-1]  # type: ignore[arg-type]
+    faults = [Case(*line["case"]) for line in lines if "case" in line]
+    return [case._replace(stride=tuple(case.stride)) for case in faults], lines[-1]  # type: ignore[arg-type]
 
 
 def guarded(case: Case) -> bool:
@@ -192,9 +192,13 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--isa", choices=ISAS, action="append", help="default: all, one by one")
+    parser.add_argument(
+        "--isa", choices=ISAS, action="append", help="Instruction set (default: all, one by one)."
+    )
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--what", choices=WHATS, action="append", help="default: all")
+    parser.add_argument(
+        "--what", choices=WHATS, action="append", help="What to run (default: all)."
+    )
     return parser
 
 
@@ -207,19 +211,19 @@ def main() -> int:
         return 0
     missed = 0
     for isa in options.isa or ISAS:
-        found, tried = sweep(isa, whats)
+        faults, tried = sweep(isa, whats)
         print(
-            f"torch {tried['torch']}, oneDNN up to {isa}: {len(found)} of {tried['tried']} "
+            f"torch {tried['torch']}, oneDNN up to {isa}: {len(faults)} of {tried['tried']} "
             "calls corrupt",
             flush=True,
         )
-        for kind, group in itertools.groupby(found, lambda case: case[:7]):
+        for kind, group in itertools.groupby(faults, lambda case: case[:7]):
             seen = list(group)
             values = {
                 n: sorted({getattr(c, n) for c in seen}) for n in ("inputs", "outputs", "size")
             }
             print("  ", dict(zip(Case._fields, kind, strict=False)) | values)
-        outside = [case for case in found if not guarded(case)]
+        outside = [case for case in faults if not guarded(case)]
         missed += len(outside)
         for case in outside:
             print(f"   NOT GUARDED: {case}")

@@ -34,26 +34,29 @@ def cases(framework: str, device: str, depth: bool) -> list[Case]:
     from s3net.cifar100.s3model import CifarS3
     from s3net.tinyimagenet.networks import make_network
 
-    found = []
+    steps = []
     for rule, name in SMALL.items():
         step, _ = training(make_network(name, 10), 64, 64, 10, device)
-        found.append(Case("small_64", rule, 64, step))
+        steps.append(Case("small_64", rule, 64, step))
     for rule in LARGE if depth else ():
         step, _ = training(large(rule), 2, 224, 1000, device)
-        found.append(Case("large_224", rule, 2, step))
+        steps.append(Case("large_224", rule, 2, step))
     for growth in (12, 24, 40) if depth else (12, 24):
         cifar = CifarS3(growth)
         step, images = training(cifar, 64, 32, 100, device)
-        for rule, call in (("bp", alone(cifar, images, convolutions=True)),
-                           ("layers", alone(cifar, images)), ("s3net", step)):  # fmt: skip
-            found.append(Case(f"cifar_k{growth}", rule, 64, call))
+        for rule, call in (
+            ("bp", only_layers(cifar, images, convolutions=True)),
+            ("layers", only_layers(cifar, images)),
+            ("s3net", step),
+        ):
+            steps.append(Case(f"cifar_k{growth}", rule, 64, call))
     maps = {name: (10, 64, 10) for name in SMALL.values()}
     if depth:
         maps |= {"resnet50": (1000, 224, 2), "s3net_large": (1000, 224, 2)}
     for name, (classes, side, batch) in maps.items():
         net = make_network(name, classes).to(device).eval().requires_grad_(False)
-        found += _maps(name, net, torch.randn(batch, 3, side, side, device=device))
-    return found
+        steps += _maps(name, net, torch.randn(batch, 3, side, side, device=device))
+    return steps
 
 
 def training(
@@ -79,7 +82,7 @@ def large(rule: str) -> Any:
     return S3Net(growth, blocks, init, wiring=wiring)
 
 
-def alone(net: Any, images: Any, *, convolutions: bool = False) -> Callable[[], object]:
+def only_layers(net: Any, images: Any, *, convolutions: bool = False) -> Callable[[], object]:
     """Every convolution, norm and ReLU of a network (or its convolutions), each forward and
     backward on what it sees in training, with nothing between them."""
     import torch

@@ -148,7 +148,7 @@ def conditions(threads: int, device: str) -> str:
 
 def show_memory(options: Any) -> None:
     """The rows of each paper's `memory`, and their shares of backprop's."""
-    found = []
+    measured = []
     for paper in options.papers or PAPERS:
         module = importlib.import_module(f"benchmarks.{paper}_steps")
         if not hasattr(module, "memory"):
@@ -170,9 +170,9 @@ def show_memory(options: Any) -> None:
             ]
             line = f"{row['net']:<12}{row['rule']:<10}" + "".join(f"{c:>22}" for c in cells)
             click.echo(line)
-        found += [{"paper": paper, **row} for row in rows]
+        measured += [{"paper": paper, **row} for row in rows]
     if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        options.json.write_text(json.dumps(measured, indent=1) + "\n")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,17 +180,19 @@ class StepsOptions(Options):
     """What `steps` takes."""
 
     papers: tuple[str, ...] = argument(
-        type=choice(*PAPERS), nargs=-1, help="papers; all of them if none is named"
+        type=choice(*PAPERS), nargs=-1, help="Papers; all of them if none is named."
     )
     framework: str | None = option(
-        type=choice("torch", "tensorflow"), help="Only this one, in this process."
+        type=choice("torch", "tensorflow"), help="Time this framework only, in this process."
     )
-    net: str | None = option(help="Only this net.")
-    rule: str | None = option(help="Only this rule, beside backprop.")
+    net: str | None = option(help="Time this net only.")
+    rule: str | None = option(help="Time this rule only, beside backprop.")
     threads: int = option(type=threads, default=1, help="CPU threads.")
-    seconds: float = option(type=positive, default=15.0, help="For each net in each framework.")
-    depth: bool = option("--depth/--no-depth", default=False, help="Also deeper nets.")
-    device: str = option(default="cpu", help="cpu or cuda.")
+    seconds: float = option(
+        type=positive, default=15.0, help="Seconds for each net in each framework."
+    )
+    depth: bool = option("--depth/--no-depth", default=False, help="Time deeper nets too.")
+    device: str = option(default="cpu", help="Device: cpu or cuda.")
     memory: bool = option(
         "--memory/--no-memory", default=False, help="Count what a step keeps instead of timing."
     )

@@ -34,7 +34,7 @@ def interleave(
     for. `clock` is the CPU time of the process (right for one thread on a shared machine) or the
     wall's. Warm-up calls, in which graphs are traced and kernels chosen, are not counted.
     """
-    found: dict[str, list[float]] = {name: [] for name in candidates}
+    times_of: dict[str, list[float]] = {name: [] for name in candidates}
     for call in candidates.values():
         for _ in range(warm_up):
             call()
@@ -55,10 +55,10 @@ def interleave(
                 for _ in range(block):
                     call()
                 wait()
-                found[name].append(1e3 * (clock() - before) / block)
+                times_of[name].append(1e3 * (clock() - before) / block)
     finally:
         gc.enable()
-    return {name: _timing(times, block) for name, times in found.items()}
+    return {name: _timing(times, block) for name, times in times_of.items()}
 
 
 def _timing(times: list[float], block: int) -> Timing:

@@ -56,7 +56,7 @@ def compare(series: Sequence[Series]) -> list[dict[str, Any]]:
 class CurvesOptions(Options):
     """What brainprop.curves takes."""
 
-    runs: tuple[Path, ...] = argument(nargs=-1, type=path, help="run directories")
+    runs: tuple[Path, ...] = argument(nargs=-1, type=path, help="Run directories.")
     out: Path = option(type=path, default=Path("."), help="Folder of curves.png and curves.json.")
 
 

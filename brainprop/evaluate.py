@@ -31,7 +31,7 @@ class EvaluateOptions(Options):
     """What brainprop.evaluate takes."""
 
     model: Path | None = argument(
-        type=path, required=False, help="a run directory, .safetensors or .h5"
+        type=path, required=False, help="A run directory, a .safetensors or an .h5 file."
     )
     model_file: Path | None = option(type=path, help="The model, as the seed's page named it.")
     dataset: str | None = option(
@@ -47,8 +47,8 @@ class EvaluateOptions(Options):
     )
     limit_test: int | None = option(type=positive_int, help="Test on so many images only.")
     threads: int | None = option(type=threads_type, help="CPU threads.")
-    device: str | int = option(type=Device(), default="auto", help=f"{Device.expected}.")
-    export: Path | None = option(type=path, help="Also write the network to this safetensors.")
+    device: str | int = option(type=Device(), default="auto", help=f"Device: {Device.expected}.")
+    export: Path | None = option(type=path, help="Also write the network to this safetensors file.")
 
 
 @command(EvaluateOptions, paper="brainprop", name="evaluate")

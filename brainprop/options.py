@@ -56,7 +56,13 @@ class MainOptions(TrainingOptions):
 
     RETIRED: ClassVar[Mapping[str, Any]] = {"devices": 1}
 
-    words: tuple[str, ...] = argument(nargs=-1, type=str, required=False, metavar=WHAT)
+    words: tuple[str, ...] = argument(
+        nargs=-1,
+        type=str,
+        required=False,
+        metavar=WHAT,
+        help="Data set, network and learning rule, or an input file.",
+    )
     load: Path | None = option(
         "-l",
         "--load",
@@ -138,7 +144,7 @@ class MainOptions(TrainingOptions):
     )
     classes: Path | None = ours(
         type=path,
-        help="With -l: a file that names the classes, one a line, in the order in which the "
+        help="File that names the classes, one a line, in the order in which the "
         "weights number them.",
     )
     switches: Fidelity = switch_options(Fidelity)

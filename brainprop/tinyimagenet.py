@@ -29,7 +29,12 @@ class TinyFidelity:
 class TinyOptions(Options):
     """What brainprop.tinyimagenet takes."""
 
-    archive: Path | None = argument(type=existing_file, required=False, metavar="ZIP")
+    archive: Path | None = argument(
+        type=existing_file,
+        required=False,
+        metavar="ZIP",
+        help="The archive (default: tiny-imagenet-200.zip here).",
+    )
     out: Path = option(type=path, default=Path("."), original=False, help="Folder to extract into.")
     switches: TinyFidelity = switch_options(TinyFidelity)
 
@@ -57,7 +62,7 @@ def extract(archive: Path | None, out: Path) -> str:
 
     Raises UserError for an archive that is missing, damaged, or not such a set.
     """
-    from common.data.download import alone, unpack
+    from common.data.download import one_process, unpack
     from common.data.tiny_imagenet import ARCHIVE, FOLDER, inventory
 
     packed, out = home(archive or ARCHIVE.place), home(out)
@@ -71,7 +76,7 @@ def extract(archive: Path | None, out: Path) -> str:
     target = out / folder
     if target.is_dir():
         return f"{target} is there already: {counted(target)}"
-    with alone(target):
+    with one_process(target):
         if not target.is_dir():
             click.echo(f"Extracting {packed} to {target}")
             unpack(packed, out, folder, check=inventory)

@@ -7,10 +7,18 @@ The names are fetched when they are asked for, so that `import burstprop` needs 
 import importlib
 import runpy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # By its path: a folder's own `common` may hide ours, which is what this looks for.
 runpy.run_path(str(Path(__file__).parents[1] / "common" / "hidden.py"))
+
+if TYPE_CHECKING:  # what the names below are, for those who look without running
+    from burstprop.layers import BurstConv2d as BurstConv2d
+    from burstprop.layers import BurstLinear as BurstLinear
+    from burstprop.networks import BurstNetwork as BurstNetwork
+    from burstprop.rule import SigmoidOutput as SigmoidOutput
+    from burstprop.rule import SigmoidUnits as SigmoidUnits
+    from burstprop.update import BurstUpdate as BurstUpdate
 
 _HOME = {
     "BurstLinear": "burstprop.layers",

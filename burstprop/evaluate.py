@@ -20,7 +20,7 @@ class EvaluateOptions(Options):
     """What evaluate takes."""
 
     model: Path | None = argument(
-        type=path, required=False, help="A results directory, a .pth, a .safetensors."
+        type=path, required=False, help="A results directory, a .pth or a .safetensors file."
     )
     dataset: str | None = option(
         "--dataset",
@@ -30,15 +30,15 @@ class EvaluateOptions(Options):
     )
     revision: str | None = option(
         type=choice("head", "2020"),
-        help="2020: it was trained on MNIST's pixels as they are (default: the model's).",
+        help="Revision of the rule; 2020: MNIST's pixels as they are (default: the model's).",
     )
-    device: str | int = option(type=Device(), default="auto", help=f"{Device.expected}.")
+    device: str | int = option(type=Device(), default="auto", help=f"Device: {Device.expected}.")
     data_dir: Path | None = option(type=path, help="Folder of the data sets.")
     no_download: bool = option(
         "--no-download/--download", default=False, help="Fail where data are missing."
     )
     limit_test: int | None = option(type=positive_int, help="Test on so many images only.")
-    export: Path | None = option(type=path, help="Also write the network to this safetensors.")
+    export: Path | None = option(type=path, help="Also write the network to this safetensors file.")
 
 
 @command(EvaluateOptions, paper="burstprop", name="evaluate")

@@ -75,8 +75,9 @@ class BurstLearner(TorchLearner[BurstNetwork]):
     def feedback(self) -> Pairs:
         """W beside Y of every layer that sends bursts down."""
         layers = zip(self.net.names[1:], self.net.layers[1:], strict=True)
-        return {n: (layer.weight, layer.weight_fa) for n, layer in layers
-                if layer.weight_fa is not None}  # fmt: skip
+        return {
+            n: (layer.weight, layer.weight_fa) for n, layer in layers if layer.weight_fa is not None
+        }
 
     def credit(self, images: Tensor, labels: Tensor) -> Pairs:
         """For each layer's W, the rule's descent direction and the gradient of the loss."""

@@ -52,7 +52,7 @@ class BurstpropOptions(TrainingOptions):
     weight_fa_std: float = number(
         "-weight_fa_std", nonnegative, 1.0, "Standard deviation of the initial feedback weights."
     )
-    momentum: float = number("-momentum", fraction, 0.9, "Momentum.")
+    momentum: float = number("-momentum", fraction, 0.9, "Momentum of SGD.")
     weight_decay: float = number(
         "-weight_decay", fraction, 1e-6, "Decay a step, times no rate; with backprop, of SGD."
     )
@@ -116,7 +116,7 @@ class SigmoidOptions(BurstpropOptions):
         help="Perturb one layer at a time.",
     )
     perturb_units: bool = flag(
-        "-perturb_units", False, "With -sequential_pertubation: perturb one unit a batch."
+        "-perturb_units", False, "Perturb one unit a batch (with -sequential_pertubation)."
     )
     xi_mean: float = number("-xi_mean", float, 0.0, "Mean of the noise.")
     xi_std: float = number("-xi_std", positive, 0.001, "Standard deviation of the noise.")
@@ -194,7 +194,7 @@ class SigmoidOptions(BurstpropOptions):
 class _MnistOptions(SigmoidOptions):
     """What train_mnist takes."""
 
-    conv_net: bool = flag("-conv_net", False, "Convolutional net.")
+    conv_net: bool = flag("-conv_net", False, "Train the convolutional net.")
     n_hidden_layers: int = number(
         "-n_hidden_layers", hidden_layers, 3, "Hidden layers of 500 units without -conv_net."
     )

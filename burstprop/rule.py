@@ -198,8 +198,8 @@ def _small_transport(sent: Tensor, Y: Tensor, stride: int, size: tuple[int, int]
         for j in range(0, k, stride):
             part = parts[:, :, :, i : i + stride, j : j + stride].permute(0, 1, 3, 2, 4, 5)
             y, x = i // stride, j // stride
-            place = spread[:, y : y + h, : part.shape[2], x : x + w, : part.shape[4]]
-            place.add_(part) if i or j else place.copy_(part)
+            window = spread[:, y : y + h, : part.shape[2], x : x + w, : part.shape[4]]
+            window.add_(part) if i or j else window.copy_(part)
     whole = spread.view(n, high * stride, wide * stride, channels)[:, : size[0], : size[1]]
     return whole.permute(0, 3, 1, 2)
 

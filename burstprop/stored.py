@@ -82,8 +82,8 @@ def read(path: Path) -> Stored:
     path = home(path)
     if path.is_dir():
         options = options_of(path, "burstprop")
-        told = {name: options.get(name) for name in ABOUT}
-        about = check(told, KNOWN, f"{path / 'config.json'}: options")
+        settings = {name: options.get(name) for name in ABOUT}
+        about = check(settings, KNOWN, f"{path / 'config.json'}: options")
         return Stored(_checked(read_pth(path / "model.pth"), path), about)
     if not path.is_file():
         raise UserError(f"{path}: there is no such file or results directory")

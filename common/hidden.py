@@ -22,8 +22,8 @@ def other() -> Path | None:
     if spec is None:
         return None
     places = list(spec.submodule_search_locations or ()) or [spec.origin or ""]
-    found = [Path(place).resolve() for place in places]
-    return None if OURS in found else found[0]
+    paths = [Path(place).resolve() for place in places]
+    return None if OURS in paths else paths[0]
 
 
 def _is_program(words: list[str]) -> bool:
@@ -35,16 +35,16 @@ def _is_program(words: list[str]) -> bool:
 
 def refuse() -> None:
     """SystemExit, in one line, where a paper's program starts; ImportError elsewhere."""
-    found = other()
-    if found is None:
+    package = other()
+    if package is None:
         return
-    said = (
-        f"{found} hides creditlab's own package 'common': rename it, start from another folder, "
+    problem = (
+        f"{package} hides creditlab's own package 'common': rename it, start from another folder, "
         "or leave the current one off Python's path (python -P -m ...)"
     )
     if _is_program(sys.orig_argv):
-        sys.exit(f"error: {said}")
-    raise ImportError(said, name="common")
+        sys.exit(f"error: {problem}")
+    raise ImportError(problem, name="common")
 
 
 refuse()

@@ -42,13 +42,13 @@ class EvaluateOptions(Options):
     """What `evaluate` takes."""
 
     model: Path | None = argument(
-        type=path, required=False, help="a run directory or a safetensors file"
+        type=path, required=False, help="A run directory or a safetensors file."
     )
     dataset: str | None = option(
         "--dataset",
         "--data",
         type=choice("mnist", "fashion_mnist", "digits"),
-        help="Default: the one it was trained on.",
+        help="Data set (default: the one it was trained on).",
     )
     data_dir: Path | None = option(type=path, help="Folder of the data sets.")
     no_download: bool = option(

@@ -44,10 +44,10 @@ def read(source: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             weights = {name: tensors.get_tensor(name) for name in tensors.keys()}
             verified(file, weights, header)
             finite(file, weights)
-        told = json.loads(header.pop("options", "{}"))
+        stored_options = json.loads(header.pop("options", "{}"))
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise UserError(f"{file}: not a whole safetensors file ({error})") from error
-    about = header | documents.check(told, ABOUT, f"{file}: metadata") | about
+    about = header | documents.check(stored_options, ABOUT, f"{file}: metadata") | about
     if "W1" not in weights:
         raise UserError(f"{file}: has no W1, so it is no network of LRA-E")
     kept = {n: t for n, t in weights.items() if n[0] in "Wb" and n[1:].isdigit()}
@@ -83,5 +83,5 @@ def export(weights: dict[str, np.ndarray], about: dict[str, str], target: Path) 
     kept = {n: np.ascontiguousarray(t, np.float32) for n, t in weights.items()}
     count = sum(t.size for t in kept.values())
     with whole(target, SafetensorError) as temporary:
-        told = json.dumps({**about, "parameters": str(count)})
-        save_file(kept, temporary, {"options": told, KEY: seal(kept)})
+        options = json.dumps({**about, "parameters": str(count)})
+        save_file(kept, temporary, {"options": options, KEY: seal(kept)})

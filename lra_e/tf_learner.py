@@ -5,8 +5,9 @@ directions, hence the same moments, and only weight decay acts on their differen
 
     E_t - (W_t)^T = (1 - lr decay) (E_{t-1} - (W_{t-1})^T)
 
-so E needs no optimiser of its own. Any other optimiser or gamma trains E beside W. It is kept in
-the layout of W, which saves transposing its update.
+so E needs no optimiser of its own. Any other optimiser or gamma trains E beside W; with gamma = 0
+E stays as it starts, under any weight decay. It is kept in the layout of W, which saves transposing
+its update.
 """
 
 import math
@@ -85,11 +86,12 @@ class Learner:
         self._model, self.optimiser, self.rule = model, optimiser, rule
         self._report_after = report_after_update
         self._trained = [*model.W, *biases]
-        self._follows = rule == "lra_e" and bool(model.E) and self._moves_transposes_alike()
-        self._trains_E = rule == "lra_e" and not self._follows
+        learns_E = rule == "lra_e" and model.gamma != 0
+        self._follows = learns_E and bool(model.E) and self._moves_transposes_alike()
+        self._trains_E = learns_E and not self._follows
         # E in the layout of W.
         self._kept: list[keras.Variable] = []
-        if rule == "lra_e":
+        if learns_E:
             self._kept = [make_variable(tf.transpose(E), E.name) for E in model.E]
         if self._trains_E:
             self._trained += self._kept
@@ -157,7 +159,7 @@ class Learner:
     def _error_weights(self) -> list[tf.Tensor]:
         """E in its own layout; a compiled product takes the transpose in passing."""
         if not self._kept:
-            return [tf.convert_totf.convert_to_tensor(E) for E in self._model.E]
+            return [tf.convert_to_tensor(E) for E in self._model.E]
         return [tf.transpose(E) for E in self._kept]
 
     def _error_weight_updates(self, update: Update[tf.Tensor]) -> list[tf.Tensor]:

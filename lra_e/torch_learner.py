@@ -6,7 +6,8 @@ the same directions, hence the same moments, and only weight decay acts on their
 
     E_t - (W_t)^T = (1 - lr decay) (E_{t-1} - (W_{t-1})^T)
 
-so E needs no optimiser of its own. Any other optimiser or gamma trains E beside W.
+so E needs no optimiser of its own. Any other optimiser or gamma trains E beside W; with gamma = 0
+E stays as it starts, under any weight decay.
 """
 
 from collections.abc import Callable, Sequence
@@ -68,7 +69,8 @@ class Learner:
         parameters = [parameter]
         self.optimiser = make_optimiser(parameters)
         self._decay = self._shared_decay() if rule == "lra_e" else None
-        self._trains_E = rule == "lra_e" and self._decay is None
+        self._learns_E = rule == "lra_e" and model.gamma != 0
+        self._trains_E = self._learns_E and self._decay is None
         if self._trains_E:
             self._gradients_E = torch.zeros_like(self._flat_E)
             parameters.append(nn.Parameter(self._flat_E))
@@ -128,7 +130,7 @@ class Learner:
 
     def parameters(self) -> int:
         """How many numbers learn: W, trained b, and E unless it is fixed or unused."""
-        return self._flat.numel() + (self._flat_E.numel() if self.rule == "lra_e" else 0)
+        return self._flat.numel() + (self._flat_E.numel() if self._learns_E else 0)
 
     def state(self) -> dict[str, Any]:
         """W, b, E, and the optimiser's; tensors are not copies."""

@@ -188,8 +188,8 @@ class WiringOptions(Options):
         type=choice(*S3, "s3net_small", "cifar"), default="s3net_small", help="Network."
     )
     block: int = option(type=positive_int, default=1, help="Which of the network's blocks.")
-    wirings: str = option(default="sparse,dense,residual", help="Wirings, by commas.")
-    out: Path = option(default=Path("wiring.png"), help="The figure.")
+    wirings: str = option(default="sparse,dense,residual", help="Wirings, separated by commas.")
+    out: Path = option(default=Path("wiring.png"), help="File of the figure.")
 
 
 @command(WiringOptions, paper="s3net", name="wiring")

@@ -88,7 +88,7 @@ def check(paper: str, suite: Suite, jobs: int) -> list[str]:
     def plant(mutation: Mutation | None) -> str:
         worker = free.get()
         try:
-            return judge(paper, mutation, worker)
+            return verdict_on(paper, mutation, worker)
         finally:
             free.put(worker)
 
@@ -102,7 +102,7 @@ def check(paper: str, suite: Suite, jobs: int) -> list[str]:
             worker.close()
 
 
-def judge(paper: str, mutation: Mutation | None, worker: Worker) -> str:
+def verdict_on(paper: str, mutation: Mutation | None, worker: Worker) -> str:
     """Run the tests with a defect (None: without); returns what is wrong, "" if nothing is."""
     what = f"{paper}: {mutation.defect if mutation else 'no defect'}"
     start = time.monotonic()

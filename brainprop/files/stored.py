@@ -23,8 +23,8 @@ from common.files.seal import KEY, finite, seal, verified
 from common.files.writing import whole
 
 # What Keras calls its layers -> what we call them.
-KINDS = {"conv2d": "conv", "locally_connected2d": "lc", "batch_normalization": "bn",
-         "dense": "dense", "brain_prop_layer": "out"}  # fmt: skip
+KINDS = {"conv2d": "conv", "locally_connected2d": "lc", "batch_normalization": "bn"}
+KINDS |= {"dense": "dense", "brain_prop_layer": "out"}
 MADE_BY = ("dataset", "architecture", "learning_algorithm", "width")  # a file says it of itself
 SETTINGS = (*MADE_BY, "seed", "epochs")
 ABOUT = documents.loose(

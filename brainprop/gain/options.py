@@ -59,7 +59,9 @@ class GainOptions(TrainingOptions):
     batch_size: int = option(
         type=batch, default=1, help="Samples a step, each with gains of its own."
     )
-    val_split: float = option(type=fraction, default=0.1, help="Part of the training set held out.")
+    val_split: float = option(
+        type=fraction, default=0.1, help="Part of the training set that is held out."
+    )
     switches: GainFidelity = switch_options(GainFidelity)
 
     def completed(self) -> Self:

@@ -111,8 +111,8 @@ def write_safetensors(path: Path, state: Mapping[str, Tensor], about: dict[str, 
 def differing(net: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
     """Names that only one of the two has, then those of another shape; [] where the state fits."""
     mine = net.state_dict()
-    alone = sorted(mine.keys() ^ state.keys())
-    return alone + [n for n in mine if n in state and mine[n].shape != state[n].shape]
+    unmatched = sorted(mine.keys() ^ state.keys())
+    return unmatched + [n for n in mine if n in state and mine[n].shape != state[n].shape]
 
 
 def of_network(held: Mapping[str, Tensor]) -> dict[str, Tensor]:

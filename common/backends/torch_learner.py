@@ -90,8 +90,10 @@ class TorchLearner(Generic[Net]):
         """Mean loss and hits, with running statistics."""
         self.net.eval()
         # Processes need not have equally many test batches, so none may wait for another here.
-        alone = self._world is None or self._world.size == 1
-        return self._figures(self.outputs(images, self._in_training if alone else None), labels)
+        one_process = self._world is None or self._world.size == 1
+        return self._figures(
+            self.outputs(images, self._in_training if one_process else None), labels
+        )
 
     def outputs(self, images: Tensor, forward: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         """Of the network (N, C), or of another `forward` that stands for it."""

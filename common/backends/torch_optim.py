@@ -41,16 +41,16 @@ def materialise(optimiser: torch.optim.Optimizer) -> None:
 
 def state(optimiser: torch.optim.Optimizer) -> dict[str, Any]:
     """opt.<parameter>.<name> tensors and opt.group<i>.lr numbers; tensors are not copies."""
-    found: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     index = 0
     for i, group in enumerate(optimiser.param_groups):
-        found[f"opt.group{i}.lr"] = float(group["lr"])
+        entries[f"opt.group{i}.lr"] = float(group["lr"])
         for parameter in group["params"]:
             for name, value in optimiser.state[parameter].items():
                 if value is not None:
-                    found[f"opt.{index}.{name}"] = value
+                    entries[f"opt.{index}.{name}"] = value
             index += 1
-    return found
+    return entries
 
 
 def load_state(optimiser: torch.optim.Optimizer, saved: Mapping[str, Any]) -> None:

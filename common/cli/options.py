@@ -2,7 +2,7 @@
 
     @dataclass(frozen=True, kw_only=True)
     class EvalOptions(Options):
-        model: Path | None = argument(type=path, required=False, help="a run directory")
+        model: Path | None = argument(type=path, required=False, help="A run directory.")
         lr: float = option(type=positive, default=0.03, help="Initial learning rate.")
         switches: Switches = switch_options(Fidelity)  # see `common.cli.switches`
 

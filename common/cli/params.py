@@ -2,7 +2,7 @@
 
     epochs: int = option("-n_epochs", type=positive_int, default=500, help="Epochs.")
     layers: list[int] = option(type=layers, default=[784, 256, 10])
-    directory: Path | None = argument(same_as="out", help="results directory")
+    directory: Path | None = argument(same_as="out", help="Results directory.")
 
 Every type says what it expects; a refused value gives one line that names option, value and what
 is allowed.  `numbers` says whether another value gives another run (see `--resume`); `original`

@@ -52,6 +52,13 @@ def _shown(value: Any) -> str:
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
 
 
+def _sentence(phrase: str) -> str:
+    """With a capital, where the first word is one and not a name: resnet18_not stays as it is."""
+    first = phrase.split()[0].strip(":,").replace("-", "")
+    plain = first == "a" or (len(first) > 1 and first.isalpha())
+    return (phrase[:1].upper() + phrase[1:] if plain else phrase).rstrip(".")
+
+
 def _paper(cls: type) -> str:
     """The paper whose switches these are; also where its script is the program that runs."""
     module = sys.modules[cls.__module__]
@@ -83,7 +90,7 @@ def switch_parameters(switches: type) -> list[Option]:
         both = ", ".join(f"{preset}: {_shown(meta[preset])}" for preset in PRESETS)
         attrs: dict[str, Any] = {
             "default": None,
-            "help": f"{meta['help'].rstrip('.')} ({paper}, {meta['defect']}); {both}.",
+            "help": f"{_sentence(meta['help'])} ({paper}, {meta['defect']}); {both}.",
         }
         spelling = f"--{dashed}"
         if isinstance(meta["corrected"], bool):

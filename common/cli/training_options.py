@@ -59,7 +59,7 @@ class TrainingOptions(Options):
     )
     resume: Path | None = _common(type=path, help="Go on with the run in this directory.")
     allow_change: tuple[str, ...] = _common(
-        multiple=True, metavar="NAME", help="With --resume: let this option alter the numbers."
+        multiple=True, metavar="NAME", help="Let this option alter the numbers (with --resume)."
     )
     seed: int = _common(type=seed_type, default=0, numbers=True, help="Seed of everything random.")
     epochs: int = _common(type=positive_int, default=1, help="Passes through the training set.")
@@ -69,7 +69,7 @@ class TrainingOptions(Options):
     limit_test: int | None = _common(
         type=positive_int, numbers=True, help="Test on so many images only."
     )
-    device: str | int = _common(type=Device(), default="auto", help=f"{Device.expected}.")
+    device: str | int = _common(type=Device(), default="auto", help=f"Device: {Device.expected}.")
     threads: int | None = _common(
         type=threads_type, show_default="the framework's", help="CPU threads."
     )
@@ -94,7 +94,7 @@ class TrainingOptions(Options):
     checkpoint_every: int | None = _common(
         type=positive_int, show_default="once an epoch", help="Steps between checkpoints."
     )
-    quiet: bool = _flag("--quiet/--no-quiet", help="No progress bars.")
+    quiet: bool = _flag("--quiet/--no-quiet", help="Show no progress bars.")
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)

@@ -57,7 +57,7 @@ def fetch(remote: Remote, root: Path, mirrors: Sequence[str] | None = None) -> P
     if mirrors is None:
         mirrors = [os.environ[MIRROR]] if os.environ.get(MIRROR) else []
     copies = [f"{base.rstrip('/')}/{remote.place}" for base in mirrors]
-    with alone(target):
+    with one_process(target):
         if not target.is_file():
             _download([*copies, *remote.urls], remote.md5, target)
     return target
@@ -77,14 +77,14 @@ def fetch_folder(archive: Remote, root: Path, folder: str, download: bool = True
     fetch(archive, root)
     if _md5(packed) != archive.md5:
         raise damaged(packed, f"MD5 is not the published {archive.md5}: move it away, try again")
-    with alone(target):
+    with one_process(target):
         if not target.is_dir():
             unpack(packed, root, folder)
     return target
 
 
 @contextlib.contextmanager
-def alone(target: Path) -> Iterator[None]:
+def one_process(target: Path) -> Iterator[None]:
     """One process at a time makes `target`, and what a killed one left of it is removed.
 
     Raises UserError for what the disk refuses meanwhile.

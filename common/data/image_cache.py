@@ -1,9 +1,9 @@
 """Images decoded once: pixels of a folder of files, kept beside it as one checked file.
 
     >>> from pathlib import Path
-    >>> from common.data.image_cache import decoded
+    >>> from common.data.image_cache import decode_once
     >>> files = sorted(Path(root).rglob("*.png"))       # root: a folder of images of one size
-    >>> images, digest = decoded(files, Path(root) / "pixels")
+    >>> images, digest = decode_once(files, Path(root) / "pixels")
     >>> images.dtype, images.shape[3]
     (dtype('uint8'), 3)
 
@@ -28,7 +28,7 @@ from common.files.reading import damaged, md5, read
 FORMAT = "1"
 
 
-def decoded(files: Sequence[Path], cache: Path) -> tuple[np.ndarray, str]:
+def decode_once(files: Sequence[Path], cache: Path) -> tuple[np.ndarray, str]:
     """Images of the files, uint8 (N, H, W, 3), and the MD5 of the MD5s of all files in order.
 
     Raises UserError naming the file that cannot be read or decoded, or differs in size from those

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from common.data.download import Remote, fetch_folder
-from common.data.image_cache import decoded
+from common.data.image_cache import decode_once
 from common.errors import UserError
 from common.files.paths import home
 from common.files.reading import Arrays, Contents, damaged, md5, read
@@ -49,7 +49,7 @@ def load(name: str, root: Path, download: bool) -> Contents:
     halves: list[Arrays] = []
     for half, listed in (("train", train), ("val", val)):
         cache = folder.parent / f"{name}-decoded" / f"{half}.safetensors"
-        images, checksums[f"{name}/{half}"] = decoded([path for path, _ in listed], cache)
+        images, checksums[f"{name}/{half}"] = decode_once([path for path, _ in listed], cache)
         halves.append((images, np.array([label for _, label in listed], np.int64)))
     if halves[0][0].shape[1:] != halves[1][0].shape[1:]:
         raise damaged(folder, "training and validation images differ in size")

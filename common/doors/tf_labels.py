@@ -1,4 +1,4 @@
-"""The door for labels of every TensorFlow rule; see `common.doors.torch_labels`, its twin.
+"""The door for labels of every TensorFlow rule; see `common.doors.torch_labels`, its counterpart.
 
 Keras turns labels into the outputs' type before a loss sees them: whole numbers in a floating
 type are classes here. Shapes and types are checked by Python, values at once in eager mode and by
@@ -140,10 +140,10 @@ def _after(good: tf.Tensor, value: tf.Tensor, argument: str, problem: str) -> tf
         if not bool(good):
             raise ArgumentError(argument, problem)
         return value
-    told = tf.debugging.Assert(good, [f"{argument} {problem}"])
+    assertion = tf.debugging.Assert(good, [f"{argument} {problem}"])
     if _has_gpu():  # the step need not wait for it: a `tf.function` runs it in any case
         return value
-    with tf.control_dependencies([told]):
+    with tf.control_dependencies([assertion]):
         return tf.identity(value)
 
 

@@ -1,4 +1,4 @@
-"""The door for labels of every PyTorch rule; `common.doors.tf_labels` is its twin.
+"""The door for labels of every PyTorch rule; `common.doors.tf_labels` is its counterpart.
 
 A user's labels come as classes (B,) of any integer type, as (B, 1) from a data frame, or one-hot;
 numpy arrays and lists too. What a rule computes with is made here, so that no rule broadcasts a

@@ -24,9 +24,9 @@ def folders(folder: Path | None = None) -> list[Path]:
     hold a `paper.toml`, those that were installed together with `common`.
     """
     folder = folder or root()
-    found = [path for path in sorted(folder.iterdir()) if (path / "paper.toml").is_file()]
+    papers = [path for path in sorted(folder.iterdir()) if (path / "paper.toml").is_file()]
     own = _installed() if folder == root() else set()
-    return [path for path in found if not own or path.name in own]
+    return [path for path in papers if not own or path.name in own]
 
 
 def _installed() -> set[str]:
@@ -54,15 +54,15 @@ def content(folder: Path) -> dict[str, Any]:
 def rule_option(paper: str) -> str:
     """The option by which this paper's scripts name the learning rule: its paper.toml's
     `rule_option`, or `rule`, which is also that of programs that belong to no paper."""
-    found = _facts(paper).get("rule_option")
-    return found if isinstance(found, str) else "rule"
+    option = _facts(paper).get("rule_option")
+    return option if isinstance(option, str) else "rule"
 
 
 def housekeeping(paper: str) -> frozenset[str]:
     """The options of this paper's scripts that change nothing that is learnt, beside those that
     all training scripts have."""
-    found = _facts(paper).get("housekeeping")
-    return frozenset(found) if isinstance(found, list) else frozenset()
+    options = _facts(paper).get("housekeeping")
+    return frozenset(options) if isinstance(options, list) else frozenset()
 
 
 @cache

@@ -11,12 +11,12 @@ from typing import Any
 
 def measured(lines: Sequence[Mapping[str, Any]]) -> str:
     """What the points of a figure are of, in a few words; "" without lines."""
-    found = {(line.get("images"), line.get("batches")) for line in lines}
-    if not found:
+    batches_of = {(line.get("images"), line.get("batches")) for line in lines}
+    if not batches_of:
         return ""
-    if len(found) > 1:
+    if len(batches_of) > 1:
         return "measured on differing images"
-    images, batches = found.pop()
+    images, batches = batches_of.pop()
     if not images or not batches:
         return "each point one batch"
     if batches == 1:

@@ -38,10 +38,12 @@ def sections(runs: list[Record], unit: str = "angle") -> list[Section]:
 class ReportOptions(Options):
     """What `report` takes."""
 
-    run: tuple[str, ...] = argument(nargs=-1, help="run directories, one or several")
-    out: Path = option(type=Path, default=Path("report.html"), help="The page.")
-    unit: str = option(type=["degrees", "cosine"], default="degrees", help="Of credit angles.")
-    title: str = option(default="", help="The page's title.", show_default="the runs' names")
+    run: tuple[str, ...] = argument(nargs=-1, help="Run directories, one or several.")
+    out: Path = option(type=Path, default=Path("report.html"), help="File of the page.")
+    unit: str = option(
+        type=["degrees", "cosine"], default="degrees", help="Unit of the credit angles."
+    )
+    title: str = option(default="", help="Title of the page.", show_default="the runs' names")
 
 
 @command(ReportOptions, paper="common", name="report")

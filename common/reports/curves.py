@@ -95,8 +95,8 @@ def save(panels: Panels, file: Path, names: Mapping[str, str] | None = None) -> 
 class CurvesOptions(Options):
     """What `curves` takes."""
 
-    runs: tuple[Path, ...] = argument(nargs=-1, type=path, required=True, help="run directories")
-    out: Path = option(type=path, default=Path("curves.png"), help="The figure.")
+    runs: tuple[Path, ...] = argument(nargs=-1, type=path, required=True, help="Run directories.")
+    out: Path = option(type=path, default=Path("curves.png"), help="File of the figure.")
 
 
 @command(CurvesOptions, paper="common", name="curves")

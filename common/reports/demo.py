@@ -1,4 +1,4 @@
-"""Every paper's rule beside its backprop twin, on small data, in one page.
+"""Every paper's rule beside its backprop baseline, on small data, in one page.
 
     python -m common.demo [--out runs/demo] [--paper NAME ...] [--only-page]
 
@@ -142,7 +142,7 @@ class DemoOptions(Options):
         type=Path, default=Path("runs/demo"), help="Folder of the demo's runs and page."
     )
     only: tuple[str, ...] = option(
-        "--paper", multiple=True, metavar="NAME", help="Only this paper (may be repeated)."
+        "--paper", multiple=True, metavar="NAME", help="Run this paper only (may be repeated)."
     )
     only_page: bool = option(
         is_flag=True, help="Write the page again from the runs that are there."
@@ -151,7 +151,7 @@ class DemoOptions(Options):
 
 @command(DemoOptions, paper="common", name="demo")
 def main(options: DemoOptions) -> None:
-    """Train every paper's rule beside its backprop twin and write one page about it."""
+    """Train every paper's rule beside its backprop baseline and write one page about it."""
     click.echo(demo(choose(options.only), options.out, options.only_page))
 
 

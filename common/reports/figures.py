@@ -242,9 +242,9 @@ def _layers(one: Series, kind: str, what: str, unit: str) -> "Figure | None":
             axes.set_ylim(min(-0.08, low - 0.05), 1.04)
         axes.axhline(90 if degrees else 0, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
         axes.set_title(one.label, loc="left", fontsize=11)
-        said = measured([line for run in one.runs for line in run.audits])
-        if kind == "credit" and said:
-            axes.set_xlabel(f"epochs ({said})")
+        extent = measured([line for run in one.runs for line in run.audits])
+        if kind == "credit" and extent:
+            axes.set_xlabel(f"epochs ({extent})")
         _label_ends(axes, ends)
     return figure
 
@@ -252,13 +252,13 @@ def _layers(one: Series, kind: str, what: str, unit: str) -> "Figure | None":
 def _band(axes: "Axes", run: Record, kind: str, layer: str, unit: str, colour: Any) -> None:
     """The scatter from batch to batch, where the audits tell it."""
     entries = ((line, (line.get(kind) or {}).get(layer) or {}) for line in run.audits)
-    found = [
+    points = [
         (run.epoch_of(line), *limits)
         for line, entry in entries
         if not entry.get("too_small") and (limits := band(entry, unit))
     ]
-    if found:
-        x, low, high = zip(*found, strict=True)
+    if points:
+        x, low, high = zip(*points, strict=True)
         axes.fill_between(x, low, high, color=colour, alpha=0.12, linewidth=0)
 
 

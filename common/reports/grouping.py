@@ -44,12 +44,12 @@ def group(runs: list[Record]) -> list[Series]:
         while run.seed in [other.seed for other in recipes.get((*key, copy), [])]:
             copy += 1
         recipes.setdefault((*key, copy), []).append(run)
-    said = {"dataset", "data", *(paper_folders.rule_option(run.paper) for run in runs)}
+    known = {"dataset", "data", *(paper_folders.rule_option(run.paper) for run in runs)}
     series = []
     for (*_, copy), members in recipes.items():
         first = members[0]
         same = [other[0] for other in recipes.values() if other[0].rule == first.rule]
-        details = differing(same, kept | said)
+        details = differing(same, kept | known)
         parts = [f"{name}={first.options.get(name)}" for name in details]
         if len({run.name for run in same}) > 1:
             parts.insert(0, first.name)
@@ -62,7 +62,7 @@ def group(runs: list[Record]) -> list[Series]:
 def tell_apart(runs: list[Record], titles: list[str], between: str = ", ") -> list[str]:
     """The titles, one a run, with what tells those apart that are alike: the options in which
     these runs differ, else the seed, else the directory."""
-    told = list(titles)
+    distinct = list(titles)
     places: dict[str, list[int]] = {}
     for place, title in enumerate(titles):
         places.setdefault(title, []).append(place)
@@ -74,8 +74,8 @@ def tell_apart(runs: list[Record], titles: list[str], between: str = ", ") -> li
             if len({*map(tuple, ways)}) < len(ways):
                 ways = [[*way, word] for way, word in zip(ways, more, strict=True)]
         for place, way in zip(alike, ways, strict=True):
-            told[place] = between.join([titles[place], *(way if len(alike) > 1 else [])])
-    return told
+            distinct[place] = between.join([titles[place], *(way if len(alike) > 1 else [])])
+    return distinct
 
 
 def _text(value: Any) -> str:

@@ -20,12 +20,12 @@ def measure(run: Record, metric: str) -> float:
     error = name.endswith("_error")
     key = name.removesuffix("_error") + "_accuracy" if error else name
     values = [number(line.get(key)) for line in run.epochs]
-    found = [100 - value if error else value for value in values if value is not None]
-    if not found or (how == "last" and values[-1] is None):
+    numbers = [100 - value if error else value for value in values if value is not None]
+    if not numbers or (how == "last" and values[-1] is None):
         raise UserError(f"{run.path / 'metrics.jsonl'}: no {key} for the metric {metric}")
     if how == "best":
         how = "max" if name.endswith("accuracy") else "min"
-    return found[-1] if how == "last" else max(found) if how == "max" else min(found)
+    return numbers[-1] if how == "last" else max(numbers) if how == "max" else min(numbers)
 
 
 def recompute(rows: list[Row], results: Path) -> list[Row]:
@@ -94,11 +94,11 @@ def _hardware(run: Record) -> str:
 
 def _commits(run: Record) -> list[str]:
     """What the run was begun with, and what it was resumed with."""
-    found = []
+    commits = []
     for part in (run.environment, *run.environment.get("resumed", ())):
         commit = str(part.get("git_commit") or "")[:12]
-        found.append(commit + ("+changes" if commit and part.get("git_dirty") else ""))
-    return found
+        commits.append(commit + ("+changes" if commit and part.get("git_dirty") else ""))
+    return commits
 
 
 def _distinct(values: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ A paper is a top-level package that holds a `paper.toml`:
     housekeeping = ["save"]    # optional: options of its scripts that change nothing that is learnt
 
     [[demo]]                 # any number: the runs of `python -m common.demo`
-    label = "LRA-E"          rule = "lra_e"         # rule "bp" is the backprop twin
+    label = "LRA-E"          rule = "lra_e"         # rule "bp" is the backprop baseline
     module = "lra_e.mnist.mnist_torch"              args = ["--data", "digits"]
     needs = ["torch"]        # optional: modules to import; default: every framework of the paper
 
@@ -96,27 +96,27 @@ def choose(names: tuple[str, ...] | list[str], folder: Path | None = None) -> li
 
 def read_paper(folder: Path) -> Paper:
     """Read `folder/paper.toml`. UserError names the file and the key that is wrong."""
-    path, found = folder / "paper.toml", content(folder)
+    path, facts = folder / "paper.toml", content(folder)
     allowed = {field.name for field in fields(Paper)} - {"name", "folder"}
-    _check(path, "", found, allowed, {"title", "rule", "framework", "command"})
+    _check(path, "", facts, allowed, {"title", "rule", "framework", "command"})
     lists = {
-        name: found.pop(name, list(getattr(Paper, name))) for name in ("backprop", "housekeeping")
+        name: facts.pop(name, list(getattr(Paper, name))) for name in ("backprop", "housekeeping")
     }
     for name, given in lists.items():
         if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
             raise UserError(f"{path}: {name!r} must be a list of texts")
-    if not isinstance(found.get("rule_option", ""), str):
+    if not isinstance(facts.get("rule_option", ""), str):
         raise UserError(f"{path}: 'rule_option' must be a text")
-    frameworks = [module for name, module in IMPORT_NAMES.items() if name in found["framework"]]
+    frameworks = [module for name, module in IMPORT_NAMES.items() if name in facts["framework"]]
     demos = []
-    for number, entry in enumerate(found.pop("demo", []), start=1):
+    for number, entry in enumerate(facts.pop("demo", []), start=1):
         where = f"demo {number}: "
         _check(path, where, entry, {f.name for f in fields(Demo)}, {"label", "rule", "module"})
         args = tuple(str(arg) for arg in entry.get("args", []))
         needs = tuple(entry.get("needs", frameworks))
         demos.append(Demo(entry["label"], entry["rule"], entry["module"], args, needs))
-    found |= {name: tuple(given) for name, given in lists.items()}
-    return Paper(name=folder.name, folder=folder, demo=tuple(demos), **found)
+    facts |= {name: tuple(given) for name, given in lists.items()}
+    return Paper(name=folder.name, folder=folder, demo=tuple(demos), **facts)
 
 
 def _check(path: Path, where: str, table: dict[str, Any], allowed: set[str], must: set[str]):

@@ -5,7 +5,7 @@ import importlib
 from common.errors import UserError
 from common.reports import papers
 from common.reports.target_rows import Row, parse_metric
-from common.reports.verdicts import rivals, why
+from common.reports.verdicts import indistinguishable, why
 
 DASH = "–"
 
@@ -74,8 +74,8 @@ def targets_table(rows: list[Row]) -> str:
     notes = [
         f"{hardware or 'unknown hardware'}, commit {commit or '?'}" for hardware, commit in made
     ]
-    said = " ".join(filter(None, (_epochs(rows, chosen), _bands(rows))))
-    text = f"{said}\n\n" + _markdown([*head, "recipe", "verdict"], lines)
+    summary = " ".join(filter(None, (_epochs(rows, chosen), _bands(rows))))
+    text = f"{summary}\n\n" + _markdown([*head, "recipe", "verdict"], lines)
     return text + (f"\nOurs were measured on: {'; '.join(notes)}.\n" if notes else "")
 
 
@@ -95,7 +95,7 @@ def _bands(rows: list[Row]) -> str:
     whole = [row for row in rows if row.recipe == "paper" and row.paper is not None]
     if not whole:
         return ""
-    close = [row for row in whole if rivals(row, rows)]
+    close = [row for row in whole if indistinguishable(row, rows)]
     text = (
         "`match`: ours ± 95 % lies within paper ± max(2 × spread, a tenth of the paper's error), "
         "and no other rule's published value for that network and those data does; `agrees`: "
@@ -114,7 +114,7 @@ def _paper(row: Row) -> str:
 
 
 def _verdict(row: Row, rows: list[Row]) -> str:
-    """The verdict, with the rivals that an `agrees` does not exclude."""
+    """The verdict, with the rules that an `agrees` does not exclude."""
     return f"agrees: {why(row, rows)}" if row.verdict == "agrees" else row.verdict
 
 

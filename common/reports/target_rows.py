@@ -111,10 +111,10 @@ OPTIONAL = ("paper_spread", "cost", *COMPUTED)
 
 def parse_metric(metric: str) -> Metric:
     """The metric that a cell names. ValueError if it is none."""
-    found = re.fullmatch(r"(min|max)\((\w+)\)|(best)_(\w+)|(\w+)", metric)
-    if not found:
+    match = re.fullmatch(r"(min|max)\((\w+)\)|(best)_(\w+)|(\w+)", metric)
+    if not match:
         raise ValueError("is no NAME, best_NAME, min(NAME) or max(NAME)")
-    return Metric(found[1] or found[3] or "last", found[2] or found[4] or found[5])
+    return Metric(match[1] or match[3] or "last", match[2] or match[4] or match[5])
 
 
 def read_targets(path: Path) -> list[Row]:

@@ -156,20 +156,20 @@ def reproduce(paper: papers.Paper, row_id: str, seeds: str) -> None:
 class TargetsOptions(Options):
     """What `targets` takes."""
 
-    action: str | None = argument(type=["reproduce", "collect", "update", "tables", "columns"])
+    action: str | None = argument(
+        type=["reproduce", "collect", "update", "tables", "columns"], help="What to do."
+    )
     which: str | None = argument(
         metavar="PAPER",
         required=False,
-        help="a paper's folder; for collect: the folder of the runs",
+        help="A paper's folder (for collect: the folder of the runs).",
     )
     row: str | None = argument(
-        required=False, help="for reproduce: id of a row in the paper's targets.csv"
+        required=False, help="Id of a row in the paper's targets.csv (for reproduce)."
     )
-    seeds: str = option(
-        default="", help="For reproduce: these seeds only.", show_default="the row's"
-    )
+    seeds: str = option(default="", help="Seeds to run (for reproduce).", show_default="the row's")
     check: bool = option(
-        is_flag=True, help="For tables: change nothing, fail if a file is out of date."
+        is_flag=True, help="Change nothing, and fail if a file is out of date (for tables)."
     )
 
 

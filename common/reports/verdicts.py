@@ -26,22 +26,22 @@ def band(row: Row) -> float:
     return max(2 * (row.paper_spread or 0.0), (error(row) or 0.0) / 10)
 
 
-def rivals(row: Row, rows: Iterable[Row]) -> list[Row]:
+def indistinguishable(row: Row, rows: Iterable[Row]) -> list[Row]:
     """Rows of other rules, same network and data, whose published value lies in `row`'s band.
 
     Errors and accuracies of the same images compare (test_error with 100 - test_accuracy),
     whichever epoch they are of; other numbers with their own kind alone. Whether we ran the other
     rule, and how, does not matter: its published value is what a match has to be told from.
     """
-    found: dict[str, Row] = {}
+    first_rows: dict[str, Row] = {}
     for other in rows:
         same = (other.dataset, other.network) == (row.dataset, row.network)
         if not same or other.rule == row.rule or _quantity(other) != _quantity(row):
             continue
         mine, theirs = (error(one) if one.in_percent else one.paper for one in (row, other))
         if mine is not None and theirs is not None and abs(mine - theirs) <= band(row) + TINY:
-            found.setdefault(other.rule, other)
-    return list(found.values())
+            first_rows.setdefault(other.rule, other)
+    return list(first_rows.values())
 
 
 def _quantity(row: Row) -> str:
@@ -56,9 +56,11 @@ def verdict(row: Row, rows: Iterable[Row]) -> str:
     not run         no run on disk
     no paper value  the paper's value is not known to us
     short           the recipe is not the paper's
-    match           ours ± interval lies wholly inside the band, and no rival does (`rivals`)
-    agrees          ours ± interval lies wholly inside the band, but so does a rival: the row does
-                    not tell the rules apart (`why` names the rival)
+    match           ours ± interval lies wholly inside the band, and no other rule's published
+                    value does (`indistinguishable`)
+    agrees          ours ± interval lies wholly inside the band, but so does another rule's
+                    published value: the row does not tell the rules apart (`why` names
+                    the rule)
     partial         it lies wholly outside, but the ordering of the rules holds (`ordering_holds`)
     no              it lies wholly outside, and the ordering does not hold or cannot be told
     inconclusive    everything else, fewer than three seeds included
@@ -74,17 +76,17 @@ def verdict(row: Row, rows: Iterable[Row]) -> str:
     rows = list(rows)
     gap = abs(row.ours - row.paper)
     if gap + row.interval <= band(row) + TINY:
-        return "agrees" if rivals(row, rows) else "match"
+        return "agrees" if indistinguishable(row, rows) else "match"
     if gap - row.interval > band(row) + TINY:
         return "partial" if ordering_holds(row, rows) else "no"
     return "inconclusive"
 
 
 def why(row: Row, rows: Iterable[Row]) -> str:
-    """Of a row that agrees: the rivals that it is not told from, in words; else ""."""
+    """Of a row that agrees: the rules that it is not told from, in words; else ""."""
     if row.verdict != "agrees":
         return ""
-    names = [f"{rival.rule}'s {rival.paper:g}" for rival in rivals(row, rows)]
+    names = [f"{other.rule}'s {other.paper:g}" for other in indistinguishable(row, rows)]
     listed = ", ".join(names[:-1]) + (" and " if names[1:] else "") + names[-1]
     return f"{listed} would too"
 

@@ -138,8 +138,8 @@ class Loop:
     def _end_line(self, figures: dict[str, float]) -> bool:
         """Write the epoch's line; whether it is the best one so far."""
         at = self._at
-        place = {"kind": "epoch", "epoch": at.epoch, "step": at.step}
-        line, at.line = {**place, **figures, **at.line}, {}
+        position = {"kind": "epoch", "epoch": at.epoch, "step": at.step}
+        line, at.line = {**position, **figures, **at.line}, {}
         self._files.append(line)
         self._files.scalars(line, self._tags)
         return self._files.main and at.improved(line, self._metric)

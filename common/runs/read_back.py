@@ -140,13 +140,13 @@ def read_run(path: str | Path) -> Record:
 
 def _config(path: Path) -> dict[str, Any]:
     """The record of how a run was started, whose rule is a word."""
-    found = documents.read(path, documents.CONFIG)
-    option = rule_option(found["paper"])
+    config = documents.read(path, documents.CONFIG)
+    option = rule_option(config["paper"])
     if wrong := documents.fault(
-        found["options"].get(option), documents.SCALAR, f"options.{option}"
+        config["options"].get(option), documents.SCALAR, f"options.{option}"
     ):
         raise UserError(f"{path}: {wrong}")
-    return found
+    return config
 
 
 def read_runs(paths: Iterable[str | Path]) -> list[Record]:

@@ -77,7 +77,8 @@ def train(case: Case, out: Path, again: Sequence[str], afresh: Sequence[str]) ->
     with log.open("ab") as output:
         done = subprocess.run(words, stdout=output, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
-        raise UserError(f"{folder}: the run ended with code {done.returncode}; see {log}")
+        last = log.read_text(errors="replace").rstrip().rpartition("\n")[2]
+        raise UserError(f"{folder}: the run ended with code {done.returncode}: {last} (see {log})")
 
 
 def collect(out: Path) -> list[Point]:

@@ -46,7 +46,7 @@ class TrainOptions(TrainingOptions):
     weight_decay: float = option(
         type=nonnegative, default=1e-4, help="Weight decay of every parameter."
     )
-    momentum: float = option(type=fraction, default=0.9, help="SGD's momentum.")
+    momentum: float = option(type=fraction, default=0.9, help="Momentum of SGD.")
     augmentation: bool = option(
         "--augmentation/--no-augmentation",
         default=True,

@@ -167,7 +167,7 @@ class CompareOptions(Options):
     identity: bool = option(
         is_flag=True,
         default=False,
-        help="Also the proposed wiring with the identity branch, as drawn.",
+        help="Compare the proposed wiring with the identity branch too, as drawn.",
     )
     ridge: float = option(
         type=nonnegative, default=0.1, help="Ridge, relative to the mean of the kernel's diagonal."

@@ -78,8 +78,8 @@ def deviation(
 class EmpiricalOptions(Options):
     """What empirical takes."""
 
-    blocks: int = option(type=positive_int, default=3, help="Blocks B.")
-    seeds: int = option(type=positive_int, default=40, help="Networks a width.")
+    blocks: int = option(type=positive_int, default=3, help="Number of blocks, B.")
+    seeds: int = option(type=positive_int, default=40, help="Number of networks of each width.")
     widest: int = option(type=positive_int, default=512, help="Widths double from 8 to this.")
     out: Path = option(default=Path("runs/s3net/empirical.png"), help="Where the figure goes.")
 

@@ -20,7 +20,7 @@ class ConvertOptions(Options):
     dataset: Path | None = option(
         "-d", "--dataset", type=path, help="Folder with a folder a class."
     )
-    outpath: Path | None = option("-o", "--outpath", type=path, help="The lmdb file to write.")
+    outpath: Path | None = option("-o", "--outpath", type=path, help="File to write: an lmdb file.")
     commit_every: int = option(
         type=positive_int,
         default=5000,
@@ -35,7 +35,7 @@ class ConvertOptions(Options):
         help="Decode every image before it is stored (default: yes).",
     )
     quiet: bool = option(
-        "--quiet/--no-quiet", default=False, original=False, help="No progress bar."
+        "--quiet/--no-quiet", default=False, original=False, help="Show no progress bar."
     )
 
 
@@ -87,11 +87,10 @@ def convert(folder: Path, file: Path, *, commit_every: int, check: bool, quiet: 
     held = sum(Path(each).stat().st_size for each in split.paths)
     # Each image's last page is half empty, and the tree takes a little more.
     with open_file(file, map_size=2 * held + 16384 * len(split) + (64 << 20)) as environment:
-        with environment.begin() as transaction:
-            try:
-                meta = read_meta(transaction)
-            except ValueError as error:
-                raise damaged(file, str(error)) from None
+        try:
+            meta = read_meta(environment)
+        except ValueError as error:
+            raise damaged(file, str(error)) from None
         about = {"images": len(split), "classes": list(classes), "listing": listing}
         if meta is not None and any(meta[name] != value for name, value in about.items()):
             raise UsageError(

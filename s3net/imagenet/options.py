@@ -34,7 +34,11 @@ RETRY = "start one process a GPU with torchrun --nproc-per-node N -m s3net.image
 class ImageNetOptions(TrainingOptions):
     """What both scripts take, beside the common options."""
 
-    data: Path | None = argument(optional_with=("dataset", "train", "val"), type=path)
+    data: Path | None = argument(
+        optional_with=("dataset", "train", "val"),
+        type=path,
+        help="Folder that holds train and val, as folders or lmdb.",
+    )
     train: Path | None = option(
         "-t",
         "--train",
@@ -77,7 +81,7 @@ class ImageNetOptions(TrainingOptions):
         default=0.1,
         help="Initial learning rate; a tenth after every 30 epochs.",
     )
-    momentum: float = option(type=fraction, default=0.9, help="SGD's momentum.")
+    momentum: float = option(type=fraction, default=0.9, help="Momentum of SGD.")
     weight_decay: float = option(
         "--weight-decay",
         "--wd",
@@ -95,7 +99,7 @@ class ImageNetOptions(TrainingOptions):
     )
     rank: int = same_run(type=process, default=-1, help="Number of this process: torchrun says it.")
     dist_url: str | None = same_run(
-        help="Only env://: torchrun's --rdzv-endpoint says where processes meet."
+        help="Accepts env:// alone: torchrun's --rdzv-endpoint says where processes meet."
     )
     dist_backend: str | None = same_run(
         type=("nccl", "gloo"),
@@ -103,7 +107,7 @@ class ImageNetOptions(TrainingOptions):
         help="How processes talk.",
     )
     gpu: int | None = same_run(
-        type=nonnegative_int, help="The only GPU: the same as --device cuda:N."
+        type=nonnegative_int, help="Number of the only GPU: the same as --device cuda:N."
     )
     multiprocessing_distributed: bool = flag(
         numbers=False, help="Refused: torchrun starts the processes."
@@ -140,9 +144,9 @@ class ImageNetOptions(TrainingOptions):
         same = (str(self.gpu), f"cuda:{self.gpu}")
         if self.gpu is not None and "device" in self.call.typed and str(self.device) not in same:
             raise UsageError(f"option --gpu (={self.gpu}) contradicts --device {self.device}")
-        for name, given, alone in (("world-size", self.world_size, 1), ("rank", self.rank, 0)):
+        for name, given, single in (("world-size", self.world_size, 1), ("rank", self.rank, 0)):
             known = int(os.environ.get(name.upper().replace("-", "_"), -1))
-            if given not in (-1, known) and not (known == -1 and given == alone):
+            if given not in (-1, known) and not (known == -1 and given == single):
                 raise UsageError(f"option --{name} (={given}) must be left out: {RETRY}")
         if self.dist_url not in (None, "env://"):
             raise UsageError(

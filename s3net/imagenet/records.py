@@ -5,7 +5,8 @@
     "__meta__"      JSON: format, images, done, classes, listing (MD5 of the names)
 
 A page that is not there kills a process that maps the file; so its length is compared with what
-its head says before anything is read.
+its head says before anything is read. lmdb has no checksums of its own tree (the records have):
+most damage there is an error, a length changed to one beyond the file's end is SIGBUS.
 """
 
 import json
@@ -92,14 +93,26 @@ def open_file(path: Path, *, map_size: int = 0) -> Any:
     return environment
 
 
-def read_meta(transaction: Any) -> dict[str, Any] | None:
+def value(environment: Any, key: bytes) -> bytes | None:
+    """What a key holds; None where there is no such key. ValueError where the tree is broken."""
+    try:
+        with environment.begin() as transaction:
+            return transaction.get(key)
+    except library().Error as error:
+        raise ValueError(str(error)) from None
+
+
+def read_meta(environment: Any) -> dict[str, Any] | None:
     """What `__meta__` says; None where the file says nothing yet. ValueError for another format."""
-    text = transaction.get(META)
-    if text is None:
-        if transaction.stat()["entries"]:
+    packed = value(environment, META)
+    if packed is None:
+        if environment.stat()["entries"]:
             raise ValueError("holds no __meta__: s3net.imagenet.folder2lmdb did not write it")
         return None
-    meta = json.loads(text)
+    try:
+        meta = json.loads(packed)
+    except ValueError:
+        raise ValueError("has a __meta__ that is not JSON") from None
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise ValueError(f"is not of the format {FORMAT}")
     try:
@@ -152,22 +165,19 @@ class Records:
             raise damaged(path, "there is no such file")
         self.path = path
         self._reader: Reader | None = None
-        reader = Reader.of(path)
-        with reader.environment.begin() as transaction:
-            try:
-                meta = read_meta(transaction)
-                labels = transaction.get(LABELS)
-            except ValueError as error:
-                raise damaged(path, str(error)) from None
-            if meta is None or labels is None:
-                done = f"{meta['done']} of {meta['images']}" if meta else "no"
-                raise damaged(
-                    path, f"is unfinished ({done} images): run folder2lmdb again to go on"
-                )
-            if len(labels) % 8:
-                raise damaged(path, f"has {len(labels)} bytes of labels, not 8 an image")
-            self.labels = np.frombuffer(labels, "<i8").astype(np.int64)
-            entries = transaction.stat()["entries"]
+        reader = Reader.of(path)  # lmdb closes with it
+        environment = reader.environment
+        try:
+            meta, labels = read_meta(environment), value(environment, LABELS)
+        except ValueError as error:
+            raise damaged(path, str(error)) from None
+        if meta is None or labels is None:
+            done = f"{meta['done']} of {meta['images']}" if meta else "no"
+            raise damaged(path, f"is unfinished ({done} images): run folder2lmdb again to go on")
+        if len(labels) % 8:
+            raise damaged(path, f"has {len(labels)} bytes of labels, not 8 an image")
+        self.labels = np.frombuffer(labels, "<i8").astype(np.int64)
+        entries = environment.stat()["entries"]
         self.classes, self.checksum = tuple(meta["classes"]), str(meta["listing"])
         if not len(self.labels) == meta["images"] == entries - 2:
             raise damaged(path, f"holds {entries - 2} images instead of {meta['images']}")
@@ -191,10 +201,8 @@ class Records:
     def read(self, index: int) -> np.ndarray:
         """The image at `index`, decoded: uint8 (H, W, 3). UserError naming file and image."""
         where = int(self.indices[index])
-        with self._open().begin() as transaction:
-            record = transaction.get(str(where).encode())
         try:
-            image, label, name = unpack(record or b"")
+            image, label, name = unpack(value(self._open(), str(where).encode()) or b"")
         except ValueError as error:
             raise damaged(self.path, f"image {where} is damaged: {error}") from None
         if label != self.labels[index]:

@@ -25,9 +25,11 @@ class StudyOptions(Options):
     image_size: int | None = option(
         type=side, help="Side of the images (default: the network's, else 224)."
     )
-    limit: int | None = option(type=positive_int, help="The first so many photographs only.")
+    limit: int | None = option(type=positive_int, help="Use only the first so many photographs.")
     batch_size: int = option(type=batch, default=10, help="Photographs a pass.")
-    device: str | int = option(type=Device(), default="auto", help="cpu, cuda, cuda:1 or an index.")
+    device: str | int = option(
+        type=Device(), default="auto", help="Device: cpu, cuda, cuda:1 or an index."
+    )
 
 
 def results(folder: str) -> Any:

@@ -34,13 +34,13 @@ class EvalOptions(Options):
         type=side, help="Images are enlarged to this side (default: the model's, else 224)."
     )
     test_batch_size: int = option(type=batch, default=200, help="Images a batch.")
-    device: str | int = option(type=Device(), default="auto", help="cpu, cuda, cuda:1.")
+    device: str | int = option(type=Device(), default="auto", help="Device: cpu, cuda or cuda:1.")
     data_dir: Path | None = option(type=path, help="Folder of the data sets.")
     no_download: bool = option(
         "--no-download/--download", default=False, help="Fail where data are missing."
     )
     limit_test: int | None = option(type=positive_int, help="Test on so many images only.")
-    export: Path | None = option(type=path, help="Also write the network to this safetensors.")
+    export: Path | None = option(type=path, help="Also write the network to this safetensors file.")
 
 
 @command(EvalOptions, paper="s3net", name="eval")

@@ -21,15 +21,17 @@ FILES = sorted(p for package in (*PACKAGES, "tests") for p in (ROOT / package).r
 
 def names(requirements: list, table: dict) -> set[str]:
     """Distributions of a list of requirements, `creditlab[x,y]` and included groups unfolded."""
-    found: set[str] = set()
+    packages: set[str] = set()
     for each in requirements:
         if isinstance(each, dict):
-            found |= names(table[each["include-group"]], table)
+            packages |= names(table[each["include-group"]], table)
         elif inner := re.fullmatch(r"creditlab\[([\w,-]+)\]", each):
-            found = found.union(*(names(table[extra], table) for extra in inner[1].split(",")))
+            packages = packages.union(
+                *(names(table[extra], table) for extra in inner[1].split(","))
+            )
         else:
-            found.add(re.split(r"[<>=!~\[; ]", each)[0].lower())
-    return found
+            packages.add(re.split(r"[<>=!~\[; ]", each)[0].lower())
+    return packages
 
 
 BASE = names(PROJECT["project"]["dependencies"], EXTRAS)
@@ -46,8 +48,10 @@ def allowed(path: Path) -> set[str]:
         return names(PROJECT["build-system"]["requires"], EXTRAS)
     if package in PAPERS:
         extra = package.replace("_", "-")
-        twin = EXTRAS.get(f"{extra}-torch", []) if "torch" in str(path.relative_to(ROOT)) else []
-        return BASE | names([*EXTRAS.get(extra, []), *twin], EXTRAS)
+        torch_extra = (
+            EXTRAS.get(f"{extra}-torch", []) if "torch" in str(path.relative_to(ROOT)) else []
+        )
+        return BASE | names([*EXTRAS.get(extra, []), *torch_extra], EXTRAS)
     if package == "common":
         return BASE | SAYS.get(path.stem.split("_")[0], set())
     return TESTS | names(GROUPS["bench"], GROUPS)
@@ -56,7 +60,7 @@ def allowed(path: Path) -> set[str]:
 def imports(path: Path) -> tuple[set[str], set[str]]:
     """Distributions that a file imports, inside functions too: (needed, tried). Tried are those
     in the body of a `try` that catches ImportError: the file does without them."""
-    found: tuple[set[str], set[str]] = (set(), set())
+    pair: tuple[set[str], set[str]] = (set(), set())
 
     def walk(node: ast.AST, tried: bool) -> None:
         modules: list[str] = []
@@ -69,7 +73,7 @@ def imports(path: Path) -> tuple[set[str], set[str]]:
         for module in (name.split(".")[0] for name in modules):
             if module not in sys.stdlib_module_names and module not in OURS:
                 name = DISTRIBUTIONS.get(module, module.lower().replace("_", "-"))
-                found[tried].add(name)
+                pair[tried].add(name)
         catches = isinstance(node, ast.Try) and any(
             handler.type and "ImportError" in ast.unparse(handler.type) for handler in node.handlers
         )
@@ -79,7 +83,7 @@ def imports(path: Path) -> tuple[set[str], set[str]]:
                     walk(child, tried or (catches and field == "body"))
 
     walk(ast.parse(path.read_text()), False)
-    return found
+    return pair
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

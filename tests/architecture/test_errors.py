@@ -39,14 +39,14 @@ def texts_of_raises(path: Path) -> Iterator[tuple[int, str]]:
 
 def test_no_library_code_raises_a_message_about_an_option() -> None:
     """`ConvNet("asap_k4")` that answers somebody's own program with "option --feedback"."""
-    found = [
+    places = [
         f"{path.relative_to(ROOT)}:{line}: {text}"
         for path in MODULES
         if not speaks_of_options(path)
         for line, text in texts_of_raises(path)
         if "option -" in text or text.lstrip("(").startswith("--")
     ]
-    assert found == []
+    assert places == []
 
 
 def test_the_rule_about_options_sees_what_it_is_to_see(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ is the user's to read."""
 def test_no_clause_for_value_errors_swallows_an_argument_error() -> None:
     """ArgumentError is a ValueError: a clause around a library's call would turn "classes (=0)"
     into "no whole file". Such a clause lets it pass first, or calls nothing of ours."""
-    found = []
+    places = []
     for path in MODULES:
         tree = ast.parse(path.read_text())
         ours = {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.ClassDef)}
@@ -96,8 +96,8 @@ def test_no_clause_for_value_errors_swallows_an_argument_error() -> None:
                     if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
                 }
                 strange = called & ours - CATCHES.get(name, set()) - set(dir(builtins)) - HARMLESS
-                found += [f"{name}:{node.lineno}: {each}" for each in sorted(strange)]
-    assert found == []
+                places += [f"{name}:{node.lineno}: {each}" for each in sorted(strange)]
+    assert places == []
 
 
 def _takes_value_errors(node: ast.Try) -> bool:

@@ -14,15 +14,15 @@ LINE = "error: option --x (=3) must be 4\n"
 BOOM = "Traceback (most recent call last):\n  File\nKeyError: 'x'\n"
 
 
-def judged(expect: str, code: Any, err: str = "", **more: Any) -> list[str]:
+def faults_of(expect: str, code: Any, err: str = "", **more: Any) -> list[str]:
     case = {"expect": expect, "keep": None, "held": {}, **more}
     return faults(case, {"code": code, "seconds": 1.0}, "", err)
 
 
 def test_what_is_in_order_is_no_fault() -> None:
     """Two thousand lines about nothing."""
-    assert judged(TAKEN, 0) == judged(EITHER, 0) == judged(EITHER, 1, LINE) == []
-    assert judged(REFUSED, 2, "a warning\n" + LINE) == judged(EITHER, 130, "error: i\n") == []
+    assert faults_of(TAKEN, 0) == faults_of(EITHER, 0) == faults_of(EITHER, 1, LINE) == []
+    assert faults_of(REFUSED, 2, "a warning\n" + LINE) == faults_of(EITHER, 130, "error: i\n") == []
 
 
 @pytest.mark.parametrize(
@@ -42,18 +42,18 @@ def test_what_is_in_order_is_no_fault() -> None:
 )
 def test_every_kind_of_fault_is_seen(outcome, fault) -> None:
     """A fuzz that finds nothing because it looks at nothing."""
-    found = judged(*outcome)
-    assert len(found) == 1 and found[0].startswith(fault)
+    verdict = faults_of(*outcome)
+    assert len(verdict) == 1 and verdict[0].startswith(fault)
 
 
 def test_a_refused_run_that_was_changed_is_a_fault(tmp_path: Path) -> None:
     """One line, and the record emptied all the same."""
     (tmp_path / "metrics.jsonl").write_text("{}")
     about: dict[str, Any] = {"keep": str(tmp_path), "held": held(tmp_path)}
-    assert judged(REFUSED, 1, LINE, **about) == judged(EITHER, 2, LINE, **about) == []
+    assert faults_of(REFUSED, 1, LINE, **about) == faults_of(EITHER, 2, LINE, **about) == []
     (tmp_path / "metrics.jsonl").write_text("")
-    assert judged(REFUSED, 1, LINE, **about) == ["refused, but changed metrics.jsonl"]
-    assert judged(EITHER, 0, **about) == []
+    assert faults_of(REFUSED, 1, LINE, **about) == ["refused, but changed metrics.jsonl"]
+    assert faults_of(EITHER, 0, **about) == []
 
 
 def test_every_program_is_fuzzed() -> None:
@@ -81,9 +81,9 @@ def test_a_few_cases_have_no_fault(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("tensorflow")
     code = fuzz.main(["--cases", "24", "--seed", "11"])
-    said = capsys.readouterr().out
-    assert code == 0, said
-    assert "24 cases, seed 11: 0 faults" in said
+    printed = capsys.readouterr().out
+    assert code == 0, printed
+    assert "24 cases, seed 11: 0 faults" in printed
 
 
 def test_a_fault_is_a_line_with_the_number_that_repeats_it(monkeypatch, capsys) -> None:

@@ -32,11 +32,11 @@ def make(kind: str, folder: Path) -> Path:
 @pytest.mark.parametrize("path", SCRIPTS, ids=name_of)
 def test_every_script_says_so_in_one_line(path: Path, tmp_path: Path):
     """ "No module named 'common.cli.switches'" sends people to reinstall what is installed."""
-    found = make("package", tmp_path)
+    package = make("package", tmp_path)
     done = python("-m", name_of(path), "--help", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
     assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith(f"error: {found} hides creditlab's own package 'common': ")
+    assert done.stderr.startswith(f"error: {package} hides creditlab's own package 'common': ")
     for way_out in ("rename it", "another folder", "python -P -m"):
         assert way_out in done.stderr
 
@@ -45,16 +45,16 @@ def test_every_script_says_so_in_one_line(path: Path, tmp_path: Path):
 def test_the_ways_out_lead_out(paper: str, tmp_path: Path):
     """A hint that does not help is worse than none."""
     script = next(name_of(path) for path in SCRIPTS if name_of(path).startswith(f"{paper}."))
-    found = make("module", tmp_path)
-    assert python("-m", script, "--help", cwd=tmp_path).stderr.startswith(f"error: {found} hides")
+    package = make("module", tmp_path)
+    assert python("-m", script, "--help", cwd=tmp_path).stderr.startswith(f"error: {package} hides")
     assert python("-P", "-m", script, "--help", cwd=tmp_path).returncode == 0
-    found.rename(tmp_path / "shared.py")
+    package.rename(tmp_path / "shared.py")
     assert python("-m", script, "--help", cwd=tmp_path).returncode == 0
 
 
 def test_a_program_of_ones_own_gets_an_import_error(tmp_path: Path):
     """A library must not end its user's process."""
-    found = make("package", tmp_path)
+    package = make("package", tmp_path)
     code = """
 import common
 try:
@@ -64,7 +64,7 @@ except ImportError as error:
 """
     done = python("-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{found} hides creditlab's own package 'common'")
+    assert done.stdout.startswith(f"{package} hides creditlab's own package 'common'")
 
 
 def test_a_folder_named_common_without_modules_hides_nothing(tmp_path: Path):

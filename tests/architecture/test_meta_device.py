@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.papers import told
+from tests.papers import from_papers
 
 torch = pytest.importorskip("torch", reason="these learners are PyTorch's")
 
@@ -186,7 +186,7 @@ LEARNERS: dict[str, Callable[[], Made]] = {
         )
     },
     "s3net imagenet": _s3_imagenet,
-    **told("META"),
+    **from_papers("META"),
 }
 
 

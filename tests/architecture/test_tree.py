@@ -1,5 +1,7 @@
 """What no committed file may hold."""
 
+import ast
+import importlib
 import re
 import subprocess
 from pathlib import Path
@@ -24,16 +26,32 @@ def committed() -> list[Path]:
 @pytest.mark.parametrize(("what", "pattern"), [("a registry host", HOSTS), ("a path", MACHINE)])
 def test_no_committed_text_names(what, pattern):
     """Hosts and folders of one place do not exist in another."""
-    found = []
+    places = []
     for path in committed():
         data = path.read_bytes()
         if b"\0" not in data:
             text = data.decode(errors="replace")
-            found += [f"{path.relative_to(ROOT)}: {m.group()}" for m in re.finditer(pattern, text)]
-    assert not found, f"{what}: {found[:5]}"
+            places += [f"{path.relative_to(ROOT)}: {m.group()}" for m in re.finditer(pattern, text)]
+    assert not places, f"{what}: {places[:5]}"
 
 
 def test_every_large_file_is_meant_to_be_one():
     """A run directory or a data set that slipped into a commit stays in the history for good."""
     large = [p for p in committed() if p.stat().st_size > 3 << 20]
     assert not large
+
+
+@pytest.mark.parametrize("package", ["asap", "burstprop"])
+def test_names_that_are_fetched_when_asked_for_have_their_types(package: str) -> None:
+    """An editor, or somebody's mypy, that sees `Any` where a class is: a name in one list only."""
+    tree = ast.parse((ROOT / package / "__init__.py").read_text())
+    typed = {
+        (alias.asname, node.module)
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert typed == set(importlib.import_module(package)._HOME.items())
+    assert (ROOT / package / "py.typed").exists()

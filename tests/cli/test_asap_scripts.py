@@ -143,7 +143,7 @@ def test_a_checkpoint_that_does_not_match_is_said_so(tmp_path: Path) -> None:
         (["--sync-bn"], "option --sync-bn needs --device cuda"),
         (["--batch-size", "500"], "batch size (=500)"),
         (["--lr", "-1"], "--lr"),
-        (["--fa-feedback", "twin"], "--fa-feedback"),
+        (["--fa-feedback", "mirror"], "--fa-feedback"),
     ],
 )
 def test_a_wrong_value_is_one_line_that_names_it(words, part, tmp_path: Path) -> None:

@@ -42,9 +42,9 @@ def accuracy_of(capsys, *words: object) -> float:
     capsys.readouterr()
     evaluate.main.main([*map(str, words), *QUICK], standalone_mode=False)
     printed = capsys.readouterr().out
-    found = re.search(r"digits: test accuracy ([\d.]+) % \(90 images\)", printed)
-    assert found, printed
-    return float(found[1])
+    match = re.search(r"digits: test accuracy ([\d.]+) % \(90 images\)", printed)
+    assert match, printed
+    return float(match[1])
 
 
 def test_a_run_its_h5_and_its_export_are_the_same_network(here, capsys):
@@ -69,8 +69,8 @@ def test_weights_that_do_not_say_what_they_are_are_refused(here):
     """A foreign .h5 evaluated as some network that happens to fit."""
     from brainprop.files import stored
 
-    found = stored.read(Path("digits_conv_BrainProp_weights.h5"))
-    named = {f"x{i}.w": array for i, array in enumerate(found.arrays)}
+    model = stored.read(Path("digits_conv_BrainProp_weights.h5"))
+    named = {f"x{i}.w": array for i, array in enumerate(model.arrays)}
     stored.write_h5(Path("silent.h5"), named, {})
     with pytest.raises(UsageError, match="does not say its dataset; use brainprop.main -l"):
         evaluate.main.main(["silent.h5", *QUICK], standalone_mode=False)
@@ -80,14 +80,14 @@ def test_a_network_that_is_not_what_it_says_is_one_line(here):
     """A safetensors file whose notes were edited."""
     from brainprop.files import stored
 
-    found = stored.read(Path("run"))
-    arrays = dict(zip(found.names or (), found.arrays, strict=True))
+    model = stored.read(Path("run"))
+    arrays = dict(zip(model.names or (), model.arrays, strict=True))
     for change, part in (
         ({"architecture": "dense"}, "does not match this network"),
         ({"width": 0.5}, "another data set, architecture or --width"),
         ({"architecture": "wide"}, "architecture (=wide) must be one of"),
     ):
-        stored.write_safetensors(Path("other.safetensors"), arrays, {**found.about, **change})
+        stored.write_safetensors(Path("other.safetensors"), arrays, {**model.about, **change})
         with pytest.raises(UserError) as caught:
             evaluate.main.main(["other.safetensors", *QUICK], standalone_mode=False)
         assert part in str(caught.value) and "\n" not in str(caught.value)

@@ -21,7 +21,7 @@ QUICK = (
     "--data digits --limit-train 320 --limit-test 120 --width 0.2 --batch-size 32 --quiet "
     "--threads 1"
 ).split()
-TWINS = {
+NEW_STYLE = {
     "inputs_MNIST": "MNIST dense",
     "inputs_loccon_MNIST": "MNIST loccon",
     "inputs_loccon_C10": "CIFAR10 loccon",
@@ -80,13 +80,17 @@ def start(*words: object):
 # -- two interfaces, one configuration ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("file", TWINS)
-def test_an_input_file_is_its_new_style_twin(file, here):
+@pytest.mark.parametrize("file", NEW_STYLE)
+def test_an_input_file_is_the_same_in_the_new_style(file, here):
     """The older interface trains another recipe than the newer one."""
-    twin = options_of(f"{TWINS[file]} BrainProp")
+    new_style = options_of(f"{NEW_STYLE[file]} BrainProp")
     for spelling in (file, f"{file}.py"):
-        assert options_of(spelling) == twin
-    assert twin["epochs"] == 500 and twin["learning_rate"] == 0.1 and twin["patience"] == 45
+        assert options_of(spelling) == new_style
+    assert (
+        new_style["epochs"] == 500
+        and new_style["learning_rate"] == 0.1
+        and new_style["patience"] == 45
+    )
 
 
 def test_a_file_beside_the_caller_comes_first_and_options_come_before_it(here):
@@ -95,9 +99,9 @@ def test_a_file_beside_the_caller_comes_first_and_options_come_before_it(here):
         "import math\ndataset = 'MNIST'\narchitecture = 'conv'\n_rate = math.sqrt(0.04)\n"
         "learning_rate = _rate\nsave_weights = True\nlearning_algorithm = 'EBP'\n"
     )
-    found = options_of("inputs_MNIST --epochs 3 --seed 9")
+    options = options_of("inputs_MNIST --epochs 3 --seed 9")
     wanted = options_of("MNIST conv EBP --epochs 3 --seed 9 --lr 0.2 --save-weights")
-    assert found == wanted
+    assert options == wanted
     assert options_of("inputs_MNIST --lr 0.5 --data digits")["learning_rate"] == 0.5
     assert options_of("inputs_MNIST --data digits")["dataset"] == "digits"
 
@@ -114,20 +118,20 @@ def test_a_library_completes_them_too(here):
 def test_data_stands_in_for_the_first_word(here):
     """`--data digits` needs no download, with any architecture."""
     for architecture in ("dense", "conv", "loccon", "deep"):
-        found = options_of(f"{architecture} BrainProp --data digits")
-        assert (found["dataset"], found["architecture"]) == ("digits", architecture)
+        options = options_of(f"{architecture} BrainProp --data digits")
+        assert (options["dataset"], options["architecture"]) == ("digits", architecture)
     assert options_of("--data digits")["architecture"] == "conv"
     assert options_of("tiny_imagenet deep ebp")["dataset"] == "tiny_imagenet"
 
 
 def test_the_originals_preset_is_known_by_name():
     """--compat original without the defects that it promises."""
-    found = options_of("MNIST conv BrainProp --compat original")
-    assert (found["save_last"], found["accuracy"]) == (True, "argmax")
-    assert found["zero_is_unselected"] and found["class_order"] == "listing"
+    options = options_of("MNIST conv BrainProp --compat original")
+    assert (options["save_last"], options["accuracy"]) == (True, "argmax")
+    assert options["zero_is_unselected"] and options["class_order"] == "listing"
     corrected = options_of("MNIST conv BrainProp")
     assert (corrected["save_last"], corrected["accuracy"]) == (False, "reward")
-    assert found["third_dropout"] == corrected["third_dropout"] == 0.8
+    assert options["third_dropout"] == corrected["third_dropout"] == 0.8
 
 
 @pytest.mark.parametrize(
@@ -216,8 +220,8 @@ def test_saved_weights_evaluate_to_the_accuracy_of_their_epoch(trained, capsys):
         start("MNIST", "conv", "BrainProp", *QUICK[:6], "-l", f"digits_conv_BrainProp_{file}")
         printed = capsys.readouterr().out
         assert f"Loading weights digits_conv_BrainProp_{file}" in printed
-        found = float(re.findall(r"accuracy: ([\d.]+)", printed)[0])
-        assert found == pytest.approx(wanted / 100, abs=6e-5)
+        accuracy = float(re.findall(r"accuracy: ([\d.]+)", printed)[0])
+        assert accuracy == pytest.approx(wanted / 100, abs=6e-5)
     start("MNIST", "conv", "BrainProp", *QUICK[:6], "-l", "run")
     assert f"accuracy: {max(accuracies) / 100:.4f}" in capsys.readouterr().out
 
@@ -321,10 +325,10 @@ def test_weights_whose_classes_are_numbered_otherwise_are_put_right(trained, cap
     """Defect (brainprop, D13): weights from another machine score at chance."""
     from brainprop.files import stored
 
-    found = stored.read(Path("digits_conv_BrainProp_weights.h5"))
-    ours = found.about["classes"]
+    model = stored.read(Path("digits_conv_BrainProp_weights.h5"))
+    ours = model.about["classes"]
     theirs = ours[::-1]
-    mixed = found.arrays[:-1] + [found.arrays[-1][:, ::-1]]
+    mixed = model.arrays[:-1] + [model.arrays[-1][:, ::-1]]
     named = {f"x{i}.w": array for i, array in enumerate(mixed)}
     Path("order.txt").write_text("\n".join(f"{name} more words" for name in theirs))
     stored.write_h5(Path("silent.h5"), named, {"width": 0.2})
@@ -422,10 +426,10 @@ def test_the_stored_model_is_what_its_metadata_say():
     from brainprop.evaluate import STORED
     from brainprop.files.stored import read
 
-    found = read(STORED)
-    assert sum(array.size for array in found.arrays) == found.about["parameters"]
-    assert STORED.stat().st_size < 3 << 20 and float(found.about["test_accuracy"]) > 98
-    assert found.about["classes"] == [str(digit) for digit in range(10)]
+    model = read(STORED)
+    assert sum(array.size for array in model.arrays) == model.about["parameters"]
+    assert STORED.stat().st_size < 3 << 20 and float(model.about["test_accuracy"]) > 98
+    assert model.about["classes"] == [str(digit) for digit in range(10)]
 
 
 @pytest.mark.data

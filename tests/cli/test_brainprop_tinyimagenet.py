@@ -19,7 +19,7 @@ WNIDS = ("n01", "n02")
 
 def members(folder: str = "tiny-imagenet-200") -> dict[str, bytes]:
     """A set of two classes with three training images each, and two validation images."""
-    found = {
+    names = {
         "wnids.txt": "\n".join(WNIDS).encode(),
         "words.txt": b"n01\ttench\nn02\tgoldfish",
         "val/val_annotations.txt": b"v0.JPEG\tn02\t0\t0\t1\t1\nv1.JPEG\tn01\t0\t0\t1\t1\n",
@@ -28,8 +28,8 @@ def members(folder: str = "tiny-imagenet-200") -> dict[str, bytes]:
     }
     for wnid in WNIDS:
         for i in range(3):
-            found[f"train/{wnid}/images/{wnid}_{i}.JPEG"] = f"{wnid} {i}".encode() * 200
-    return {f"{folder}/{name}": data for name, data in found.items()}
+            names[f"train/{wnid}/images/{wnid}_{i}.JPEG"] = f"{wnid} {i}".encode() * 200
+    return {f"{folder}/{name}": data for name, data in names.items()}
 
 
 def pack(target: Path, files: dict[str, bytes]) -> Path:

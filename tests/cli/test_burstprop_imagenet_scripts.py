@@ -89,8 +89,8 @@ def test_every_option_answers_to_its_spellings(monkeypatch) -> None:
         text = str(value).lower()
         expected = text == "true" if text in ("true", "false") else value
         for words in spellings:
-            found = parsed(monkeypatch, "r", "d", *words)
-            assert getattr(found, "epochs" if name == "n_epochs" else name) == expected, words
+            options = parsed(monkeypatch, "r", "d", *words)
+            assert getattr(options, "epochs" if name == "n_epochs" else name) == expected, words
 
 
 @pytest.mark.parametrize(
@@ -143,10 +143,10 @@ def test_a_results_directory_has_what_the_originals_users_parse(rule, tmp_path, 
         "backprop": ["-use_backprop", "True"],
     }.get(rule, [])
     start(tmp_path, *DIGITS, "-n_epochs", 2, "-batch_size", 2, *more, "-info", "hello world")
-    said = capsys.readouterr().out
-    assert len(re.findall(r" \* Acc@1 \d+\.\d{3} Acc@5 \d+\.\d{3}", said)) == 3
+    printed = capsys.readouterr().out
+    assert len(re.findall(r" \* Acc@1 \d+\.\d{3} Acc@5 \d+\.\d{3}", printed)) == 3
     steps = r"Epoch: \[1\]\[10/12\]  Time .*Data .*Loss .*Acc@1 [\d.]+ \([\d.]+\)  Acc@5 [\d.]+ \("
-    assert re.search(steps, said)
+    assert re.search(steps, printed)
     parameters = (tmp_path / "params.txt").read_text()
     assert "info: hello world" in parameters and "lr: [0.01, " in parameters
     layers = [*(f"conv{i}" for i in range(1, 8)), "fc1"]
@@ -277,8 +277,9 @@ def test_tests_are_centred_and_the_hold_out_is_apart(folder, tmp_path) -> None:
 
     task, _, centre = first("-batch_size", 4)
     image = centre_crop(224)(Image.open(task.test.paths[0])).float() / 255
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in
-                 ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))  # fmt: skip
+    mean, std = (
+        torch.tensor(v).view(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    )
     torch.testing.assert_close(centre[0], (image - mean) / std, rtol=1e-4, atol=1e-5)
     _, _, random = first("-batch_size", 4, "--test-transform", "random")
     assert random.shape == centre.shape and not torch.equal(random, centre)

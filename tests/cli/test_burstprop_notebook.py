@@ -31,10 +31,10 @@ def results(notebook) -> dict[str, list[float]]:
 
 def test_the_stored_runs_align_as_both_revisions_do(notebook) -> None:
     """Outputs of another rule, rate or data set beside text that says MNIST (burstprop, D1)."""
-    found = results(notebook)
-    before, after, _, accuracy = found["head"]
+    tables = results(notebook)
+    before, after, _, accuracy = tables["head"]
     assert before == pytest.approx(90, abs=3) and after < 15 and accuracy > 95
-    before, after, first, accuracy = found["2020"]
+    before, after, first, accuracy = tables["2020"]
     assert before == pytest.approx(90, abs=3) and 38 < after < 46
     assert first < 20 and accuracy == pytest.approx(89.55, abs=2)
     text = "".join(o.get("text", "") for o in outputs(notebook))
@@ -63,7 +63,7 @@ def test_the_notebook_runs(notebook, tmp_path, monkeypatch) -> None:
     nbclient.NotebookClient(
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": root}}
     ).execute()
-    found = results(notebook)
-    assert found["head"][1] < found["head"][0] - 5 and found["2020"][1] < found["2020"][0]
+    tables = results(notebook)
+    assert tables["head"][1] < tables["head"][0] - 5 and tables["2020"][1] < tables["2020"][0]
     assert sum("image/png" in o.get("data", {}) for o in outputs(notebook)) == FIGURES
     assert (tmp_path / "Demo/2020/model.pth").is_file()

@@ -52,8 +52,8 @@ def call(capsys, monkeypatch, tmp_path) -> Callable[..., tuple[int, str, str]]:
         monkeypatch.chdir(tmp_path)
         with pytest.raises(SystemExit) as stop:
             import_module(module).main.main([str(word) for word in words])
-        said = capsys.readouterr()
-        return int(stop.value.code or 0), said.out, said.err
+        printed = capsys.readouterr()
+        return int(stop.value.code or 0), printed.out, printed.err
 
     return called
 
@@ -91,7 +91,7 @@ def small(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 @pytest.fixture
 def runs(tmp_path: Path) -> dict[str, Path]:
     """A run of each paper whose figures are drawn here: records as the programs write them."""
-    found = {}
+    commands = {}
     papers: dict[str, dict[str, Any]] = {
         "asap": {"model": "convnet", "feedback": "fa", "feedback_init": "uniform"},
         "burstprop": {"weight_fa_learning": True, "recurrent_input": False},
@@ -99,7 +99,7 @@ def runs(tmp_path: Path) -> dict[str, Path]:
     }
     angle = {"cosine": 0.5, "angle": 60.0, "too_small": False}
     for paper, options in papers.items():
-        folder = found[paper] = tmp_path / paper
+        folder = commands[paper] = tmp_path / paper
         folder.mkdir()
         config = {"paper": paper, "script": f"{paper}.main", "name": "n", "creditlab": "0"}
         shared = {"dataset": "mnist", "seed": 1, "rule": paper}
@@ -119,7 +119,7 @@ def runs(tmp_path: Path) -> dict[str, Path]:
                 },
             ]
         (folder / "metrics.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
-    return found
+    return commands
 
 
 FIGURES = [

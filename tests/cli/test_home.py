@@ -156,8 +156,8 @@ def test_brainprops_input_files_take_it(somebodys: Path):
     from brainprop.files.inputs import find, read
 
     (somebodys / "mine.py").write_text("dataset = 'MNIST'\narchitecture = 'dense'\n")
-    found = find("~/mine")
-    assert found is not None and read(found)["dataset"] == "MNIST"
+    options = find("~/mine")
+    assert options is not None and read(options)["dataset"] == "MNIST"
 
 
 def test_an_archive_is_extracted_there(somebodys: Path):
@@ -170,6 +170,6 @@ def test_an_archive_is_extracted_there(somebodys: Path):
     with zipfile.ZipFile(somebodys / "tiny.zip", "w") as packed:
         for path in sorted(folder.rglob("*")):
             packed.write(path, path.relative_to(folder.parent))
-    said = extract(Path("~/tiny.zip"), Path("~/out"))
-    assert said.startswith(f"{somebodys / 'out' / folder.name} is extracted: 3 classes")
+    message = extract(Path("~/tiny.zip"), Path("~/out"))
+    assert message.startswith(f"{somebodys / 'out' / folder.name} is extracted: 3 classes")
     assert not Path("~").exists()

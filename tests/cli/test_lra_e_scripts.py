@@ -1,6 +1,7 @@
 """The commands of LRA-E as their user types them: what they train, print, refuse and test."""
 
 import json
+import re
 from importlib.util import find_spec
 
 import numpy as np
@@ -234,3 +235,18 @@ def test_the_depth_study_draws_what_its_runs_hold(tmp_path, capsys, monkeypatch)
     assert json.loads((tmp_path / "depth.json").read_text()) == records
     assert (tmp_path / "depth.png").stat().st_size > 10_000
     assert f"{run[-1]['test_accuracy']:.2f}" in capsys.readouterr().out
+
+
+def test_the_depth_study_hands_on_what_its_run_says(tmp_path, monkeypatch):
+    """A run that ended with code 1, and only its log knows why."""
+    if find_spec("torch") is None:
+        pytest.skip("the study trains with torch")
+    from lra_e.deep.study import Case, train
+
+    diverging = ["--limit-train", "200", "--epochs", "1", "--lr", "1e18"]
+    with pytest.raises(UserError) as caught:
+        train(Case("digits", 1, "lra_e", 1), tmp_path, ["--threads", "1"], diverging)
+    line = str(caught.value)
+    assert re.search(r"seed-1: the run ended with code 1: error: training stopped: the loss is "
+                     r"(nan|inf) .*epoch 1.*seed-1\.log\)$", line), line  # fmt: skip
+    assert "\n" not in line

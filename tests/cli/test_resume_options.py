@@ -128,6 +128,10 @@ def test_a_change_of_the_numbers_needs_its_name(old, words, shown, before, name)
     assert f"add --allow-change {name} if" in message
     changed = run("--resume", old, "--allow-change", name, *words.split()).call.changes
     assert list(changed) == [name.replace("-", "_")]
+    other = "layers" if name == "beta" else "beta"
+    assert f"add --allow-change {name} if" in refused(
+        "--resume", old, "--allow-change", other, *words.split()
+    )
 
 
 def test_changes_without_effect_on_the_numbers_are_free(old: Path) -> None:

@@ -50,7 +50,7 @@ def test_a_folder_and_its_lmdb_train_the_same_network(folder, lmdbs, tmp_path, c
     original that is missing, or holds other numbers than the run's."""
     words = [*SMALL, "--limit-train", 30, "-b", 8, "--epochs", 3, "--lr", 0.02]
     start(train, folder, *words, "--out", tmp_path / "a")
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     start(
         train, "-t", lmdbs / "train.lmdb", "-v", lmdbs / "val.lmdb", *words, "--out", tmp_path / "b"
     )
@@ -62,7 +62,7 @@ def test_a_folder_and_its_lmdb_train_the_same_network(folder, lmdbs, tmp_path, c
     assert lines[-1]["train_loss"] < lines[0]["train_loss"]
     for line in lines:
         top = f" * Acc@1 {line['test_accuracy']:.3f} Acc@5 {line['test_top5_accuracy']:.3f}"
-        assert top in said
+        assert top in printed
         assert line["test_accuracy"] <= line["test_top5_accuracy"]
     for half, ours in (("train", "train"), ("val", "test")):
         for k, metric in ((1, "accuracy"), (5, "top5_accuracy")):
@@ -84,10 +84,10 @@ def test_a_folder_and_its_lmdb_train_the_same_network(folder, lmdbs, tmp_path, c
     learned = sum(
         t.numel() for n, t in held["state_dict"].items() if n.endswith(("weight", "bias"))
     )
-    assert f"s3net_small: {learned} parameters, 0.01 GMac an image of 32 x 32" in said
+    assert f"s3net_small: {learned} parameters, 0.01 GMac an image of 32 x 32" in printed
 
 
-def test_ten_crops_are_averaged_before_they_are_judged(folder, tmp_path, capsys) -> None:
+def test_ten_crops_are_averaged_before_they_are_compared(folder, tmp_path, capsys) -> None:
     """Accuracies averaged over crops, or the crops of one image counted as ten images."""
     from torch.nn import functional
     from torchvision.transforms import v2
@@ -99,7 +99,7 @@ def test_ten_crops_are_averaged_before_they_are_judged(folder, tmp_path, capsys)
     capsys.readouterr()
     file = tmp_path / "r/checkpoint.pth.tar"
     start(ten_crops, folder, *SMALL, "-b", 4, "--resume", file)
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     net = make_network("s3net_small", 6)
     net.load_state_dict(torch.load(file, weights_only=True)["state_dict"])
     net.eval()
@@ -121,9 +121,9 @@ def test_ten_crops_are_averaged_before_they_are_judged(folder, tmp_path, capsys)
     loss = functional.cross_entropy(mean, truth)
     hits = mean.topk(5, 1).indices == truth[:, None]
     top1, top5 = (100 * hits[:, :k].any(1).double().mean() for k in (1, 5))
-    found = re.search(r" \* Acc@1 ([\d.]+) Acc@5 ([\d.]+) Loss ([\d.]+)", said)
-    assert found, said
-    assert [float(x) for x in found.groups()] == pytest.approx(
+    match = re.search(r" \* Acc@1 ([\d.]+) Acc@5 ([\d.]+) Loss ([\d.]+)", printed)
+    assert match, printed
+    assert [float(x) for x in match.groups()] == pytest.approx(
         [float(top1), float(top5), float(loss)], abs=2e-3
     )
 
@@ -143,9 +143,9 @@ def test_validation_alone_says_what_training_said(folder, lmdbs, tmp_path, capsy
         start(train, "-v", lmdbs / "val.lmdb", *SMALL, "-e", "--resume", tmp_path / file)
         assert expected in capsys.readouterr().out
     start(ten_crops, folder, *SMALL, "--lr", 3)
-    said = capsys.readouterr()
-    assert "note: no --resume" in said.err and "--lr have no effect" in said.err
-    assert "18 images of 6 classes, s3net_small" in said.out
+    printed = capsys.readouterr()
+    assert "note: no --resume" in printed.err and "--lr have no effect" in printed.err
+    assert "18 images of 6 classes, s3net_small" in printed.out
 
 
 def test_the_best_network_is_the_one_that_the_switch_means(folder, tmp_path, monkeypatch) -> None:
@@ -176,17 +176,17 @@ def test_lines_are_printed_as_often_as_asked(folder, tmp_path, capsys) -> None:
     """A running mean that is the last batch's, or a line for every step."""
     loud = [word for word in SMALL if word != "--quiet"]
     start(train, folder, *loud, "-b", 6, "-p", 3, "--epochs", 1, "--out", tmp_path / "r")
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     lines = re.findall(
         r"Epoch: \[0\]\[(\d+)/6\]  Time .* Data .* Loss \S+ \((\S+)\)  Acc@1 \S+ "
         r"\((\S+)\)  Acc@5 \S+ \((\S+)\)",
-        said,
+        printed,
     )
     assert [int(line[0]) for line in lines] == [3, 6]
     (epoch,) = steady_lines(tmp_path / "r")
     expected = [epoch[f"train_{n}"] for n in ("loss", "accuracy", "top5_accuracy")]
     assert [float(x) for x in lines[-1][1:]] == pytest.approx(expected, abs=1e-3)
-    assert "S3Net(" in said and "GMac an image of 32 x 32" in said
+    assert "S3Net(" in printed and "GMac an image of 32 x 32" in printed
 
 
 def test_every_network_has_its_published_size() -> None:

@@ -100,9 +100,9 @@ def test_the_cifar_net_learns_digits_in_every_wiring(wiring: str, tmp_path: Path
     )
     best = max(line["test_accuracy"] for line in lines)
     assert best > 70
-    said = capsys.readouterr().out
-    assert "learning rate: 0.02" in said and f"best test accuracy {best:.2f} %" in said
-    assert said.count("(train) time:") == 8 and "/360" in said
+    printed = capsys.readouterr().out
+    assert "learning rate: 0.02" in printed and f"best test accuracy {best:.2f} %" in printed
+    assert printed.count("(train) time:") == 8 and "/360" in printed
     saved = torch.load(tmp_path / "DenseNet.pt", weights_only=True)
     assert saved["settings"]["growth_rate"] == 12
     CifarS3(12, (2, 2, 2), 16, classes=10, wiring=wiring).load_state_dict(saved["model"])
@@ -141,9 +141,9 @@ def test_the_original_cifar_program_is_a_switch_away(tmp_path: Path, capsys) -> 
 
     few = ["--limit-train", 128, "--limit-test", 64, "--epochs", 1, "--dropout", 0.5]
     start(main, *CIFAR, *few, "--compat", "original", "--out", tmp_path / "a")
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     (line,) = metrics(tmp_path / "a")
-    assert f"loss: {line['train_loss'] / 64:.4f}" in said  # two batches of 64
+    assert f"loss: {line['train_loss'] / 64:.4f}" in printed  # two batches of 64
     assert json.loads((tmp_path / "a/config.json").read_text())["name"].endswith("d40")
     start(main, *CIFAR, *few, "--out", tmp_path / "b")
     assert json.loads((tmp_path / "b/config.json").read_text())["name"].endswith("d10")
@@ -182,8 +182,8 @@ def test_a_run_its_export_and_the_network_are_one(tmp_path: Path, capsys) -> Non
     file = tmp_path / "net.safetensors"
     start(evaluate, "--model-path", tmp_path / "run", "--data", "digits", "--export", file)
     start(evaluate, "--model-path", file, "--data", "digits")
-    said = re.findall(r"test accuracy : ([\d.]+)", capsys.readouterr().out)
-    assert said == [f"{line['test_accuracy']:.2f}"] * 2
+    accuracies = re.findall(r"test accuracy : ([\d.]+)", capsys.readouterr().out)
+    assert accuracies == [f"{line['test_accuracy']:.2f}"] * 2
     with pytest.raises(UsageError, match="does not match"):
         start(evaluate, "--model", "resnet_small", "--model-path", file)
     file.write_bytes(file.read_bytes()[:1000])
@@ -211,8 +211,8 @@ def test_maps_are_drawn_and_complete(folders, tmp_path: Path, capsys) -> None:
     from s3net.tinyimagenet.networks import open_network
 
     start(fullgrad, "--images", folders[0], "--out", tmp_path / "o", "--batch-size", 2)
-    found = rows(tmp_path / "o/fullgrad.csv")
-    assert len(found) == 9 and all(float(row["completeness_error"]) < 1e-4 for row in found)
+    lines = rows(tmp_path / "o/fullgrad.csv")
+    assert len(lines) == 9 and all(float(row["completeness_error"]) < 1e-4 for row in lines)
     with np.load(tmp_path / "o/maps.npz") as maps:
         assert maps["s3net_small"].shape == (3, 64, 64)
     with Image.open(tmp_path / "o/fullgrad.png") as image:
@@ -223,9 +223,10 @@ def test_maps_are_drawn_and_complete(folders, tmp_path: Path, capsys) -> None:
     net = open_network("s3net_small", None).net
     pixels = Image.open(folders[0] / "a.png").resize((64, 64), Image.Resampling.BILINEAR)
     x = torch.from_numpy(np.asarray(pixels) / 255).permute(2, 0, 1)[None].float()
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in
-                 ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))  # fmt: skip
-    row = next(r for r in found if (r["image"], r["model"]) == ("a", "s3net_small"))
+    mean, std = (
+        torch.tensor(v).view(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    )
+    row = next(r for r in lines if (r["image"], r["model"]) == ("a", "s3net_small"))
     assert int(row["class"]) == int(net((x - mean) / std).argmax())
 
 
@@ -253,9 +254,9 @@ def test_networks_of_torchvision_come_with_the_users_weights(folders, tmp_path, 
             "--model",
             f"{name}={tmp_path / name}.pth",
         )
-        said = capsys.readouterr()
-        assert f"{name} (weights of unknown accuracy): 1 maps" in said.out
-        assert ("FullGrad holds for nets of ReLUs" in said.err) == (name == "mobilenet_v3_small")
+        printed = capsys.readouterr()
+        assert f"{name} (weights of unknown accuracy): 1 maps" in printed.out
+        assert ("FullGrad holds for nets of ReLUs" in printed.err) == (name == "mobilenet_v3_small")
 
 
 def test_an_object_is_measured_against_its_cut_out(folders, tmp_path: Path, capsys) -> None:
@@ -277,9 +278,9 @@ def test_an_object_is_measured_against_its_cut_out(folders, tmp_path: Path, caps
         "--dice-percentiles",
         "95:65",
     )
-    found = rows(tmp_path / "o/dice.csv")
-    assert list(found[0])[2:4] == ["dice_95", "dice_94"] and len(found) == 6
-    blob = [row for row in found if "blob" in row["model"]]
+    lines = rows(tmp_path / "o/dice.csv")
+    assert list(lines[0])[2:4] == ["dice_95", "dice_94"] and len(lines) == 6
+    blob = [row for row in lines if "blob" in row["model"]]
     assert all(float(row["dice_68"]) > 0.95 > float(row["dice_95"]) for row in blob)
     assert (tmp_path / "o/segmentation.png").exists() and (tmp_path / "o/dice.png").exists()
     (masks / "b-cut.png").unlink()
@@ -309,14 +310,14 @@ def test_an_unreadable_photograph_is_named(folders, tmp_path: Path) -> None:
 def test_the_comparison_writes_what_it_prints(tmp_path: Path, capsys) -> None:
     """A csv of other numbers than the table's; a gap without its interval."""
     start(compare, "--depths", "2,3", "--splits", 4, "--kernel", "ntk", "--out", tmp_path)
-    said = capsys.readouterr().out
-    found = rows(tmp_path / "compare.csv")
-    assert len(found) == 3 * 2 * 5
-    (row,) = [r for r in found if (r["wiring"], r["blocks"], r["split"]) == ("proposed", "2", "13")]
-    assert f"{float(row['mse']):.6g}" in said
+    printed = capsys.readouterr().out
+    lines = rows(tmp_path / "compare.csv")
+    assert len(lines) == 3 * 2 * 5
+    (row,) = [r for r in lines if (r["wiring"], r["blocks"], r["split"]) == ("proposed", "2", "13")]
+    assert f"{float(row['mse']):.6g}" in printed
     (first, second) = rows(tmp_path / "gaps.csv")
     assert float(first["low"]) < float(first["mean"]) < float(first["high"])
-    assert said.count("gap residual - proposed") == 2 and second["splits"] == "4"
+    assert printed.count("gap residual - proposed") == 2 and second["splits"] == "4"
     with Image.open(tmp_path / "compare.png") as image:
         assert image.size[0] > 800
 
@@ -338,8 +339,8 @@ def test_the_comparison_refuses_in_one_line(words, message, tmp_path) -> None:
 def test_the_universal_network_is_drawn(tmp_path: Path, capsys) -> None:
     """A rate that is printed and not measured."""
     start(universality, "--depths", "16,32,64", "--out", tmp_path)
-    said = capsys.readouterr().out
-    assert 1.9 < float(re.search(r"depth\^-([\d.]+)", said)[1]) < 2.1  # type: ignore[index]
+    printed = capsys.readouterr().out
+    assert 1.9 < float(re.search(r"depth\^-([\d.]+)", printed)[1]) < 2.1  # type: ignore[index]
     assert len(rows(tmp_path / "sin.csv")) == 3 and (tmp_path / "sin.png").exists()
     start(universality, "--depths", "4,4", "--out", tmp_path)
     assert "depth^" not in capsys.readouterr().out

@@ -79,14 +79,14 @@ def test_a_program_prints_and_writes_what_the_original_promised(tmp_path: Path, 
     from s3net.tinyimagenet.networks import make_network
 
     start("Tiny_GhostNet", *FEW, "--out", tmp_path, "--print-every", 2)
-    said = capsys.readouterr().out
-    assert "ghostnet: 3914826 trainable parameters" in said
-    assert "Epoch 2/2, learning rate 0.1" in said
-    loss, total = map(float, re.findall(r"iteration 2/3: loss (.*), x 8 images (.*)", said)[0])
+    printed = capsys.readouterr().out
+    assert "ghostnet: 3914826 trainable parameters" in printed
+    assert "Epoch 2/2, learning rate 0.1" in printed
+    loss, total = map(float, re.findall(r"iteration 2/3: loss (.*), x 8 images (.*)", printed)[0])
     assert total == pytest.approx(8 * loss, rel=1e-3)
-    assert len(re.findall(r"Train loss [\d.]+ accuracy \d+\.\d{4} %", said)) == 2
-    assert len(re.findall(r"Val loss \S+ accuracy \d+\.\d{4} %", said)) == 2
-    assert "Best validation accuracy" in said and "minutes" in said
+    assert len(re.findall(r"Train loss [\d.]+ accuracy \d+\.\d{4} %", printed)) == 2
+    assert len(re.findall(r"Val loss \S+ accuracy \d+\.\d{4} %", printed)) == 2
+    assert "Best validation accuracy" in printed and "minutes" in printed
     files = sorted((tmp_path / "models/ghostnet").iterdir())
     assert [f.name for f in files] == ["model_1_epoch.pt", "model_2_epoch.pt"]
     make_network("ghostnet", 10).load_state_dict(torch.load(files[1], weights_only=True))

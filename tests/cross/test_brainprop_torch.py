@@ -36,7 +36,7 @@ def both(architecture: str, algorithm: str, variance: str):
         seed=3,
     )
     learner = Learner(net, algorithm, batch_size=BATCH, lr=LR, epsilon=EPSILON)
-    twin = torch_networks.make_network(
+    torch_net = torch_networks.make_network(
         architecture, SHAPES[architecture], CLASSES, widths=WIDTHS, variance=variance
     ).double()
     random = DRAWN(4)
@@ -46,8 +46,8 @@ def both(architecture: str, algorithm: str, variance: str):
                 variable.assign(random.uniform(0.5, 1.5, variable.shape))
             elif variable.name in ("beta", "moving_mean"):
                 variable.assign(random.normal(size=variable.shape) * 0.1)
-    torch_networks.load_arrays(twin, values(net))
-    return learner, twin
+    torch_networks.load_arrays(torch_net, values(net))
+    return learner, torch_net
 
 
 def values(net) -> dict[str, np.ndarray]:
@@ -69,7 +69,7 @@ CASES = [(a, b, "unbiased") for a in recipes.ARCHITECTURES for b in recipes.ALGO
 )
 def test_both_frameworks_take_the_same_steps(architecture, algorithm, variance):
     """Padding, batch norm's statistics, dropout, l2, 1/B: whatever one of them gets wrong alone."""
-    learner, twin = both(architecture, algorithm, variance)
+    learner, torch_net = both(architecture, algorithm, variance)
     random, l2 = DRAWN(5), recipes.L2[architecture]
     for n in (BATCH, BATCH, BATCH - 3):
         images = random.random((n, *SHAPES[architecture]))
@@ -78,31 +78,31 @@ def test_both_frameworks_take_the_same_steps(architecture, algorithm, variance):
         given = Draws(tf.constant(u), tf.constant(explore), [tf.constant(m) for m in masks])
         loss, _ = learner.train_step(tf.constant(images), tf.constant(labels), given)
 
-        q = twin.train()(torch.as_tensor(images), [torch.as_tensor(m) for m in masks])
+        q = torch_net.train()(torch.as_tensor(images), [torch.as_tensor(m) for m in masks])
         y = torch.as_tensor(labels)
         if algorithm == "BrainProp":
             s = select(q, torch.as_tensor(u), torch.as_tensor(explore), epsilon=EPSILON)
             ours = brainprop_loss(q, s, y, batch_size=BATCH)
         else:
             ours = torch.nn.functional.cross_entropy(q, y)
-        ours = ours + twin.penalty(l2)
-        gradients = torch.autograd.grad(ours, list(twin.parameters()))
+        ours = ours + torch_net.penalty(l2)
+        gradients = torch.autograd.grad(ours, list(torch_net.parameters()))
         with torch.no_grad():
-            for parameter, gradient in zip(twin.parameters(), gradients, strict=True):
+            for parameter, gradient in zip(torch_net.parameters(), gradients, strict=True):
                 parameter -= LR * gradient
         assert ours.item() == pytest.approx(float(loss), abs=1e-12)
-    mine = torch_networks.arrays(twin)
+    mine = torch_networks.arrays(torch_net)
     for name, value in values(learner.net).items():
         np.testing.assert_allclose(mine[name], value, rtol=0, atol=1e-11, err_msg=name)
     images = random.random((3, *SHAPES[architecture]))
     with torch.no_grad():
-        q = twin.eval()(torch.as_tensor(images)).numpy()
+        q = torch_net.eval()(torch.as_tensor(images)).numpy()
     np.testing.assert_allclose(forward(learner.net, tf.constant(images)).q, q, rtol=0, atol=1e-11)
 
 
 def test_a_step_moves_the_weights_visibly():
     """Two implementations that both do nothing agree as well."""
-    learner, twin = both("conv", "BrainProp", "unbiased")
+    learner, torch_net = both("conv", "BrainProp", "unbiased")
     before = values(learner.net)
     random = DRAWN(6)
     images = tf.constant(random.random((BATCH, *SHAPES["conv"])))

@@ -142,7 +142,7 @@ def test_transposed_error_weights_are_the_old_programs_defect(implementation):
 
 @each_implementation
 @each_depth
-def test_backprop_twin_agrees_with_the_oracle(implementation, hidden):
+def test_backprop_agrees_with_the_oracle(implementation, hidden):
     """Catches a baseline that is not backprop, against which every result would be measured."""
     rule = Rule(kind="bp", train_bias=True)
     _, updates, parameters = compared(implementation, hidden, rule, std_b=0.3)

@@ -201,10 +201,10 @@ def test_processes_share_the_large_batches_among_them(make):
     """Catches ranks that see the same images twice, or other images than one process would see."""
     split = split_of(29, (7, 6, 1))
     how = {"shuffle": True, "pad": 1, "flip": True, "seed": 3}
-    alone = [host(b) for b in make(split, 6, drop_last=True, **how).epoch(1)]
+    single = [host(b) for b in make(split, 6, drop_last=True, **how).epoch(1)]
     parts = [[host(b) for b in make(split, 2, part=(r, 3), **how).epoch(1)] for r in range(3)]
     assert [len(part) for part in parts] == [4, 4, 4]
-    for number, (images, labels) in enumerate(alone):
+    for number, (images, labels) in enumerate(single):
         mine = [part[number] for part in parts]
         np.testing.assert_array_equal(np.concatenate([m[0] for m in mine]), images)
         np.testing.assert_array_equal(np.concatenate([m[1] for m in mine]), labels)

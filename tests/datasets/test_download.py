@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine: wrong files, broken transfers, rivals, bad archives."""
+"""Downloads from a local server: wrong files, broken transfers, two at once, bad archives."""
 
 import contextlib
 import dataclasses

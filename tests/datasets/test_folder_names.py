@@ -81,8 +81,8 @@ def test_each_link_is_followed_once(root: Path, tmp_path: Path):
     picture(tmp_path / "n4/q.png")
     (root / "train/n4").symlink_to(tmp_path / "n4")
     (root / "val/n4").symlink_to(tmp_path / "n4")
-    found = names(root)
-    assert found == sorted([*PLAIN, "n2/more/z.png", "n3/one.png", "n4/q.png"])
+    files = names(root)
+    assert files == sorted([*PLAIN, "n2/more/z.png", "n3/one.png", "n4/q.png"])
     assert names(root, "val")[-1] == "n4/q.png"
 
 
@@ -90,5 +90,5 @@ def test_two_classes_that_link_to_each_other_end(root: Path):
     """Each is listed once in the other, and not for ever."""
     (root / "train/n1/x").symlink_to(root / "train/n2")
     (root / "train/n2/y").symlink_to(root / "train/n1")
-    found = names(root)
-    assert len(found) == 15 and sum(name.startswith("n1/") for name in found) == 6
+    files = names(root)
+    assert len(files) == 15 and sum(name.startswith("n1/") for name in files) == 6

@@ -59,8 +59,8 @@ def test_a_torchvision_root_is_read_as_it_is(tmp_path, name, folder, zipped):
     np.testing.assert_array_equal(data.test.images, test_images[..., None])
     np.testing.assert_array_equal(data.test.labels, test_labels)
     assert data.train.labels.dtype == np.int64 and data.shape == (5, 4, 1)
-    found = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in raw.iterdir()}
-    assert data.checksums == found
+    hashes = {path.name: hashlib.md5(path.read_bytes()).hexdigest() for path in raw.iterdir()}
+    assert data.checksums == hashes
 
 
 def test_arrays_can_be_written_to(tmp_path):

@@ -102,5 +102,5 @@ def test_cut_outs_of_the_study_are_read_by_the_same_rules(tmp_path: Path):
     mask = np.zeros((4, 4), np.uint16)
     mask[1, 1], mask[2, 2] = 65535, 200  # 200 of 65,535 is black in 8 bits
     Image.fromarray(mask).save(tmp_path / "a.png")
-    found = red_mask(tmp_path / "a.png", 4)
-    assert found[1, 1] and not found[2, 2]
+    result = red_mask(tmp_path / "a.png", 4)
+    assert result[1, 1] and not result[2, 2]

@@ -2,9 +2,11 @@
 
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,16 +43,16 @@ def test_every_image_comes_back_with_its_label(folder, tmp_path, capsys) -> None
     file = tmp_path / "a" / "train.lmdb"
     convert(folder, file)
     split, classes, listing = one_half(folder)
-    found = Records(file)
-    assert (found.classes, found.checksum, len(found)) == (classes, listing, 14)
-    np.testing.assert_array_equal(found.labels, split.labels)
+    records = Records(file)
+    assert (records.classes, records.checksum, len(records)) == (classes, listing, 14)
+    np.testing.assert_array_equal(records.labels, split.labels)
     with open_file(file) as environment, environment.begin() as transaction:
         for i, path in enumerate(split.paths):
             image, label, name = unpack(transaction.get(str(i).encode()))
             assert image == Path(path).read_bytes()
             assert (label, name) == (split.labels[i], os.path.relpath(path, folder))
     for i, path in enumerate(split.paths):
-        np.testing.assert_array_equal(found.read(i), decode(path))
+        np.testing.assert_array_equal(records.read(i), decode(path))
     assert f"{file}: 14 images of 3 classes" in capsys.readouterr().out
     assert [each.name for each in file.parent.iterdir()] == ["train.lmdb"]
 
@@ -69,7 +71,8 @@ def test_a_part_of_a_file_has_the_labels_of_its_images(folder, tmp_path) -> None
 
 def test_each_process_opens_the_file_itself(folder, tmp_path) -> None:
     """A mapping that is inherited by a worker gives it another's bytes, or a crash."""
-    torch_stream = pytest.importorskip("common.data.torch_stream")
+    pytest.importorskip("torchvision")
+    from common.data import torch_stream
     from common.data.torchvision_transforms import random_crop
 
     convert(folder, tmp_path / "x.lmdb")
@@ -152,14 +155,33 @@ def test_other_bytes_in_a_record_are_noticed(folder, tmp_path) -> None:
             transaction.put(b"5", bytes(record))
             transaction.put(b"6", pack(unpack(transaction.get(b"6"))[0], 2, "n02/other.png"))
             transaction.put(b"7", b"?")
-    found = Records(file)
-    found.read(4)
+    records = Records(file)
+    records.read(4)
     with pytest.raises(UserError, match=r"x\.lmdb: image 5 is damaged: other bytes"):
-        found.read(5)
+        records.read(5)
     with pytest.raises(UserError, match=r"image 6 \(n02/other.png\) is of class 2, not of 1"):
-        found.read(6)
+        records.read(6)
     with pytest.raises(UserError, match=r"x\.lmdb: image 7 is damaged: too short"):
-        found.read(7)
+        records.read(7)
+
+
+def test_a_broken_tree_is_one_line(folder, tmp_path) -> None:
+    """`lmdb.PageNotFoundError` in the middle of an epoch, where a bit of lmdb's own is other."""
+    convert(folder, tmp_path / "x.lmdb")
+    whole = (tmp_path / "x.lmdb").read_bytes()
+    (place,) = [each.end() for each in re.finditer(rb"\x01\0\x01\x005(?=.\0{7})", whole, re.S)]
+    file = tmp_path / "page.lmdb"
+    file.write_bytes(whole[: place + 4] + b"\1" + whole[place + 5 :])
+    records = Records(file)
+    records.read(4)
+    with pytest.raises(UserError, match=r"page\.lmdb: image 5 is damaged: .*PAGE_NOTFOUND"):
+        records.read(5)
+    (root,) = [at for at in range(0, len(whole), 4096) if whole[at + 10 : at + 12] == b"\2\0"]
+    file = tmp_path / "root.lmdb"
+    file.write_bytes(whole[: root + 10] + b"\0" + whole[root + 11 :])
+    for read in (Records, partial(convert, folder)):
+        with pytest.raises(UserError, match=r"root\.lmdb: .*CORRUPTED"):
+            read(file)
 
 
 def test_an_unreadable_image_stops_the_conversion_and_keeps_the_good_ones(folder, tmp_path) -> None:

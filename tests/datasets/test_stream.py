@@ -55,9 +55,9 @@ def test_each_epoch_and_each_seed_has_its_own_order_and_crops(folder):
     """One order for ever is no stochastic gradient."""
     first = read(stream(folder).epoch(0))
     for other in (stream(folder).epoch(1), stream(folder, seed=6).epoch(0)):
-        found = read(other)
-        assert [labels for _, labels in found] != [labels for _, labels in first]
-        assert not np.array_equal(found[0][0], first[0][0])
+        batches = read(other)
+        assert [labels for _, labels in batches] != [labels for _, labels in first]
+        assert not np.array_equal(batches[0][0], first[0][0])
 
 
 def test_crops_leave_the_generator_of_the_network_alone(folder):

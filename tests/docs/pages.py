@@ -49,11 +49,11 @@ class Block:
 
 def blocks() -> list[Block]:
     """Every fenced Python block, in order."""
-    found = []
+    examples = []
     sybil = Sybil(parsers=[PythonCodeBlockParser(), SkipParser()])
     for page in PAGES:
-        found += [Block(page, e.line, e) for e in sybil.parse(page).examples()]
-    return found
+        examples += [Block(page, e.line, e) for e in sybil.parse(page).examples()]
+    return examples
 
 
 def commands(page: Path) -> list[str]:
@@ -71,19 +71,19 @@ def commands_in(text: str) -> list[str]:
 def words(line: str) -> list[str]:
     """A command's words as somebody would type them: `[RUN]` is given, of `a|b` the first, and
     `RUN...` once; text, not a shell's, so `*` stays."""
-    found = shlex.split(line)
-    return [re.sub(r"^\[(.*)\]$", r"\1", w).removesuffix("...").split("|")[0] for w in found]
+    parts = shlex.split(line)
+    return [re.sub(r"^\[(.*)\]$", r"\1", w).removesuffix("...").split("|")[0] for w in parts]
 
 
 def modules_with_examples() -> list[Path]:
     """Modules with an example in a docstring."""
-    found = []
+    modules = []
     for package in (*PACKAGES, "benchmarks", "tests"):
         for path in sorted((ROOT / package).rglob("*.py")):
             text = path.read_text(encoding="utf-8")
             if PROMPT.search(text) and any(map(PROMPT.search, docstrings(path))):
-                found.append(path)
-    return found
+                modules.append(path)
+    return modules
 
 
 def docstrings(path: Path) -> list[str]:

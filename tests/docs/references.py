@@ -91,10 +91,10 @@ def owner(path: Path) -> str | None:
 @cache
 def files() -> list[Path]:
     """Every .py, .md and .toml of the repository, apart from what builds and runs leave."""
-    found = [path for path in ROOT.iterdir() if path.is_file()]
+    paths = [path for path in ROOT.iterdir() if path.is_file()]
     for folder in ("common", "benchmarks", "tests", "docs", *PAPERS):
-        found += (ROOT / folder).rglob("*")
-    return sorted(path for path in found if path.suffix in (".py", ".md", ".toml"))
+        paths += (ROOT / folder).rglob("*")
+    return sorted(path for path in paths if path.suffix in (".py", ".md", ".toml"))
 
 
 def switches(paper: str) -> Iterator[tuple[str, str]]:

@@ -52,11 +52,11 @@ def parse(script: list[str], folder: Path) -> None:
     name, *given = script
     with or_skipped():
         module = importlib.import_module(name)
-    found = [value for value in vars(module).values() if isinstance(value, click.Command)]
-    if not found:
+    members = [value for value in vars(module).values() if isinstance(value, click.Command)]
+    if not members:
         read_by_argparse(module, given)
         return
-    main, given = found[0], getattr(module, "translated", list)(given)  # brainprop.train's words
+    main, given = members[0], getattr(module, "translated", list)(given)  # brainprop.train's words
     if "--resume" in given and given[given.index("--resume") + 1] == "RUN":
         plain = [w for i, w in enumerate(given) if w != "--resume" and given[i - 1] != "--resume"]
         with main.make_context(name, plain) as context:
@@ -96,22 +96,24 @@ def test_a_pages_command_is_understood_by_its_program(page: str, line: str, plac
 
 # In docstrings brackets hold what may be left out, and some words stand for values: those are left
 # to the programs' own tests.
-TOLD = [
+LINES_OF_DOCSTRINGS = [
     (short(path), re.split(" {3,}", re.sub(r" \[[^\]]*\]", "", line))[0])
     for package in (*PACKAGES, "benchmarks")
     for path in sorted((ROOT / package).rglob("*.py"))
     for text in docstrings(path)
     for line in commands_in(text)
 ]
-TOLD = [
+LINES_OF_DOCSTRINGS = [
     (where, line)
-    for where, line in TOLD
+    for where, line in LINES_OF_DOCSTRINGS
     if set(re.findall(r"(?<!\S)[A-Z_]+\b(?!\d)", line)) <= {*FOLDERS, *FILES, "DATA"}
     and re.search(r"-m [\w.]+\.\w+", line)
 ]
 
 
-@pytest.mark.parametrize(("where", "line"), TOLD, ids=[f"{p}: {line}" for p, line in TOLD])
+@pytest.mark.parametrize(
+    ("where", "line"), LINES_OF_DOCSTRINGS, ids=[f"{p}: {line}" for p, line in LINES_OF_DOCSTRINGS]
+)
 def test_a_docstrings_command_is_understood_by_its_program(where: str, line: str, place) -> None:
     """The docstring is what an editor shows beside the file that somebody wants to start."""
     test_a_pages_command_is_understood_by_its_program(where, line, place)

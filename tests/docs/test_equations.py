@@ -122,13 +122,13 @@ def test_burstprops_equations() -> None:
                 net.layers[1].weight_r.detach().numpy() - before[1]["weight_r"],
                 lr_z * u.T @ (sigmoid(f) * e[i]),
             )
-    for i, layer in enumerate(net.layers):
+    for i, now in enumerate(layer.state_dict() for layer in net.layers):
         change = -lr * (b[i] - b_t[i]).T @ (e[i - 1] if i else x.numpy())
-        assert np.abs(layer.weight.detach().numpy() - before[i]["weight"] - change).max() < EXACT
-        assert (
-            np.abs(layer.weight_fa.detach().numpy() - before[i]["weight_fa"] - change).max() < EXACT
-        )
-    agree(result.layers[2].delta, p0 * result.layers[2].delta_bp)
+        for name in ("weight", "weight_fa"):
+            assert np.abs(now[name].numpy() - before[i][name] - change).max() < EXACT
+    delta_bp = result.layers[2].delta_bp
+    assert delta_bp is not None
+    agree(result.layers[2].delta, p0 * delta_bp)
 
 
 def test_burstprops_equations_for_imagenet() -> None:

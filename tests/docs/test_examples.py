@@ -70,8 +70,8 @@ def test_a_docstrings_examples_run_and_say_what_they_print(
     name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     with or_skipped():
         module = importlib.import_module(name)
-        found = doctest.DocTestFinder(exclude_empty=True).find(module, name)
-        tests = [test for test in found if test.examples]
+        examples = doctest.DocTestFinder(exclude_empty=True).find(module, name)
+        tests = [test for test in examples if test.examples]
         assert tests
         flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
         for test in tests:
@@ -107,7 +107,7 @@ def test_a_fenced_block_is_python_or_says_that_it_does_not_run(page: Path) -> No
     ids=lambda path: short(path),
 )
 def test_an_example_in_a_docstring_is_written_so_that_it_runs(path: Path) -> None:
-    """Python in a docstring without a prompt is run by nobody: Burstprop's `.step(lesson)`."""
+    """Python in a docstring without a prompt is run by nobody: Burstprop's `.step(result)`."""
     for text in docstrings(path):
         parts = doctest.DocTestParser().parse(OUTLINE.sub("", text + "\n"))
         prose = "".join(part for part in parts if isinstance(part, str))
@@ -132,7 +132,7 @@ def calls(line: str) -> bool:
 
 def test_code_without_a_prompt_is_recognised() -> None:
     """A finder that finds nothing keeps the test above green for good."""
-    assert calls("lesson = net.teach(images, one_hot)    both phases")
-    assert calls("BurstUpdate(net, lr=[0.1, 0.01]).step(lesson)          (`update`)")
+    assert calls("result = net.teach(images, one_hot)    both phases")
+    assert calls("BurstUpdate(net, lr=[0.1, 0.01]).step(result)          (`update`)")
     assert not calls("delta = -(b_teacher - b): W learns from (x, delta)")
     assert not calls(">>> net = build(1)")

@@ -89,8 +89,8 @@ def test_brainprops_train_py_takes_a_folder_a_name_or_an_input_file(tmp_path: Pa
     assert translated(["--input-data", folder, "--alpha", "10", "--beta=20", "--epochs", "1"]) == (
         ["--data-dir", folder, "--epochs", "1"]
     )
-    said = capsys.readouterr().err
-    assert said.count("\n") == 2 and "--alpha" in said and "--beta" in said
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 2 and "--alpha" in printed and "--beta" in printed
     assert translated(["--input-data", "digits"]) == ["--data", "digits"]
     assert translated(["--input-data=inputs_MNIST.py"]) == ["inputs_MNIST.py"]
 
@@ -112,6 +112,8 @@ def test_brainprops_train_py_trains(tmp_path: Path) -> None:
 def test_asaps_environment_installs_its_requirements() -> None:
     """`conda env create -f environment_asap.yaml`; conda runs pip in the file's folder."""
     yaml = pytest.importorskip("yaml")
-    found = yaml.safe_load((ROOT / "asap" / "environment_asap.yaml").read_text(encoding="utf-8"))
-    assert found["name"] == "asap"
-    assert {"pip": ["-r requirements.txt"]} in found["dependencies"]
+    environment = yaml.safe_load(
+        (ROOT / "asap" / "environment_asap.yaml").read_text(encoding="utf-8")
+    )
+    assert environment["name"] == "asap"
+    assert {"pip": ["-r requirements.txt"]} in environment["dependencies"]

@@ -44,9 +44,9 @@ def test_references_lead_somewhere() -> None:
 def test_code_refers_to_its_page(paper: str) -> None:
     """A pattern that finds no reference at all resolves every one of them."""
     files = [path for path in (ROOT / paper).rglob("*.py")]
-    found = [r for path in files for r in refs.references(path.read_text(encoding="utf-8"))]
-    assert len(found) >= 5
-    assert {name for name, _ in found} == {paper}
+    references = [r for path in files for r in refs.references(path.read_text(encoding="utf-8"))]
+    assert len(references) >= 5
+    assert {name for name, _ in references} == {paper}
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_help_says_where_a_switch_is_explained(script: str) -> None:
     assert isinstance(main, Command)
     texts = {param.name: getattr(param, "help", None) or "" for param in main.params}
     assert f"docs/papers/{paper}.md" in texts["compat"]
-    found = [reference for text in texts.values() for reference in refs.references(text)]
-    assert found and {name for name, _ in found} == {paper}
+    references = [reference for text in texts.values() for reference in refs.references(text)]
+    assert references and {name for name, _ in references} == {paper}
     assert refs.unresolved(" ".join(texts.values()), paper) == []
 
 

@@ -32,27 +32,29 @@ def would_install(files: list[str], cwd: Path, report: Path) -> list[dict]:
     return json.loads(report.read_text())["install"]
 
 
-def is_the_project(found: dict, extras: list[str]) -> None:
+def is_the_project(distribution: dict, extras: list[str]) -> None:
     """Checked out here, editable, with these extras."""
-    assert found["metadata"]["name"] == PROJECT["name"]
-    assert found["metadata"]["version"] == PROJECT["version"]
-    assert set(found["metadata"]["provides_extra"]) == set(PROJECT["optional-dependencies"])
-    assert found["requested_extras"] == extras
-    assert found["download_info"]["dir_info"]["editable"] is True
+    assert distribution["metadata"]["name"] == PROJECT["name"]
+    assert distribution["metadata"]["version"] == PROJECT["version"]
+    assert set(distribution["metadata"]["provides_extra"]) == set(PROJECT["optional-dependencies"])
+    assert distribution["requested_extras"] == extras
+    assert distribution["download_info"]["dir_info"]["editable"] is True
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_requirements_install_the_project_from_a_papers_folder(file: str, tmp_path: Path) -> None:
     """`-e .` is a path from where pip was started: in the paper's folder there was no project."""
     path = ROOT / file
-    (found,) = would_install([path.name], path.parent, tmp_path / "report.json")
-    is_the_project(found, [path.parent.name.replace("_", "-")])
+    (distribution,) = would_install([path.name], path.parent, tmp_path / "report.json")
+    is_the_project(distribution, [path.parent.name.replace("_", "-")])
 
 
 def test_requirements_install_the_project_from_the_root(tmp_path: Path) -> None:
     """All of them at once, as somebody would who wants every paper."""
-    (found,) = would_install(FILES, ROOT, tmp_path / "report.json")
-    is_the_project(found, sorted({Path(file).parent.name.replace("_", "-") for file in FILES}))
+    (distribution,) = would_install(FILES, ROOT, tmp_path / "report.json")
+    is_the_project(
+        distribution, sorted({Path(file).parent.name.replace("_", "-") for file in FILES})
+    )
 
 
 def test_each_papers_folder_builds_in_the_same_way() -> None:

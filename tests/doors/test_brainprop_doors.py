@@ -200,13 +200,13 @@ def normed(x, training=True, mask=None, **how):
 
     from brainprop.layers.output import BatchNormalization
 
-    found = []
+    layers = []
     for layer in (
         BatchNormalization(variance="biased", **how),
         keras.layers.BatchNormalization(**how),
     ):
         y = layer(x, training=training, mask=mask)
-        found.append(
+        layers.append(
             (
                 layer,
                 np.asarray(y).copy(),
@@ -214,7 +214,7 @@ def normed(x, training=True, mask=None, **how):
                 np.asarray(layer.moving_variance).copy(),
             )
         )
-    return found
+    return layers
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,8 @@ def read(tmp_path, **lines):
 )
 def test_numpys_scalars_in_an_input_file_are_taken(tmp_path, name, value, option, wanted):
     """The rate of a file was ignored, and training ran at 0.1."""
-    found = read(tmp_path, **{name: value})[option]
-    assert found == wanted and type(found) is type(wanted)
+    option_value = read(tmp_path, **{name: value})[option]
+    assert option_value == wanted and type(option_value) is type(wanted)
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,8 @@ def test_every_form_of_labels_gives_the_bits_of_classes(name):
     wanted = ENTRIES[name](LABELS)
     assert wanted
     for form, labels in FORMS.items():
-        found = ENTRIES[name](labels)
-        assert all(np.array_equal(a, b) for a, b in zip(found, wanted, strict=True)), form
+        result = ENTRIES[name](labels)
+        assert all(np.array_equal(a, b) for a, b in zip(result, wanted, strict=True)), form
 
 
 @pytest.mark.parametrize("name", ENTRIES)

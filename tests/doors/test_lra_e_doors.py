@@ -22,10 +22,12 @@ def framework(request) -> Any:
     """MLP, and what the tests need of either framework."""
     module = pytest.importorskip(request.param)
     if request.param == "torch":
+        from lra_e import torch_learner
         from lra_e.torch_rule import MLP
 
         return SimpleNamespace(
             MLP=MLP,
+            learners=torch_learner,
             tensor=module.tensor,
             array=lambda t: t.detach().cpu().double().numpy(),
             freeze=lambda t: t.requires_grad_(False),
@@ -34,10 +36,12 @@ def framework(request) -> Any:
         )
     import keras
 
+    from lra_e import tf_learner
     from lra_e.tf_rule import MLP  # type: ignore[assignment]
 
     return SimpleNamespace(
         MLP=MLP,
+        learners=tf_learner,
         tensor=module.constant,
         array=lambda t: np.asarray(module.convert_to_tensor(t)).astype(np.float64),
         freeze=lambda t: setattr(t, "trainable", False),
@@ -115,8 +119,8 @@ def test_images_of_any_floating_type_become_the_networks(framework, form):
         given = given.tolist()
     elif form != "array":
         given = framework.tensor(given.astype(form))
-    found = model.compute_lra_update(given, LABELS)
-    for a, b in zip(found.gW, wanted.gW, strict=True):
+    update = model.compute_lra_update(given, LABELS)
+    for a, b in zip(update.gW, wanted.gW, strict=True):
         assert (framework.array(a) == framework.array(b)).all()
 
 
@@ -155,6 +159,31 @@ def test_error_weights_that_do_not_learn_do_not_decay_either(framework):
     model.apply_update(update, framework.sgd(model))
     same = {n: bool((framework.array(t) == before[n]).all()) for n, t in parts(model).items()}
     assert not same["W0"] and all(same[name] for name in same if name[0] == "E")
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_learner_leaves_error_weights_that_do_not_learn(framework, transposed):
+    """Learner with gamma = 0 handed E's zero gradient to AdamW, whose decay shrank it."""
+    sizes = [6, 4, 4, 3] if transposed else SIZES
+    model = framework.MLP(sizes, gamma=0.0, transposed_e=transposed)
+    make = framework.learners
+    learner = make.Learner(model, make.adamw(0.1, weight_decay=0.5))
+    before = {name: framework.array(t).copy() for name, t in parts(learner.model).items()}
+    images = framework.tensor(np.full((4, 6), 0.5, np.float32))
+    for _ in range(3):
+        learner.train_step(images, framework.tensor([0, 1, 2, 1]))
+    same = {
+        n: bool((framework.array(t) == before[n]).all()) for n, t in parts(learner.model).items()
+    }
+    assert not same["W0"] and all(same[name] for name in same if name[0] == "E")
+    held = sum(before[name].size for name in before if name[0] != "E")
+    assert learner.parameters() == held
+    again = make.Learner(framework.MLP(sizes, gamma=0.0, transposed_e=transposed), make.adamw(0.1))
+    again.load_state(learner.state())
+    for name, t in parts(again.model).items():
+        np.testing.assert_array_equal(
+            framework.array(t), framework.array(parts(learner.model)[name])
+        )
 
 
 @pytest.mark.parametrize("frozen", ["W0", "W2", "E1", "b0", "all W"])
@@ -210,10 +239,10 @@ def test_autocast_changes_no_update(method):
     model, images, labels = MLP(SIZES, bias=True), torch.tensor(IMAGES), torch.tensor(LABELS)
     wanted = getattr(model, method)(images, labels)
     with torch.autocast("cpu", torch.bfloat16):
-        found = getattr(model, method)(images, labels)
+        result = getattr(model, method)(images, labels)
         assert model(images).dtype == torch.bfloat16  # a plain forward pass is autocast's
         half = getattr(model, method)(images.bfloat16(), labels)
-    assert all(a.equal(b) for a, b in zip(found.gW, wanted.gW, strict=True))
+    assert all(a.equal(b) for a, b in zip(result.gW, wanted.gW, strict=True))
     assert all(a.dtype == torch.float32 for a in half.gW)
 
 
@@ -228,9 +257,9 @@ def test_a_converted_network_computes_in_its_new_type(kind):
     wanted = model.compute_lra_update(IMAGES, LABELS)
     model = getattr(model, kind)()
     update = model.compute_lra_update(IMAGES, LABELS)
-    for found, true in zip(update.gW, wanted.gW, strict=True):
-        assert found.dtype == model.W[0].dtype
-        assert (found.double() - true.double()).norm() < 0.1 * true.double().norm()
+    for gradient, true in zip(update.gW, wanted.gW, strict=True):
+        assert gradient.dtype == model.W[0].dtype
+        assert (gradient.double() - true.double()).norm() < 0.1 * true.double().norm()
     model.apply_update(update, torch.optim.SGD(model.parameters(), lr=0.1))
     assert all(p.isfinite().all() for p in model.parameters())
 

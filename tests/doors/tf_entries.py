@@ -16,9 +16,9 @@ def images(*shape: int) -> tf.Tensor:
     return tf.constant(np.random.RandomState(4).rand(B, *shape))
 
 
-def _flat(*found: Any) -> list[np.ndarray]:
+def _flat(*result: Any) -> list[np.ndarray]:
     out: list[np.ndarray] = []
-    for each in found:
+    for each in result:
         if isinstance(each, dict):
             out += _flat(*each.values())
         elif isinstance(each, list | tuple):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.papers import told
+from tests.papers import from_papers
 
 B, C = 5, 5  # equal: where a row and a column could be taken for one another
 DOUBLE: dict[str, Any] = {"dtype": torch.float64}
@@ -20,10 +20,10 @@ def images(*shape: int) -> Tensor:
     return torch.rand(B, *shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
 
 
-def flat(*found: Any) -> list[Tensor]:
+def flat(*result: Any) -> list[Tensor]:
     """All tensors in nested results."""
     out: list[Tensor] = []
-    for each in found:
+    for each in result:
         if isinstance(each, Tensor):
             out.append(each.detach().clone())
         elif isinstance(each, dict):
@@ -70,8 +70,8 @@ def _brainprop(name: str, *more: Any, **named: Any) -> Entry:
         from brainprop.pytorch import rule
 
         q = images(C).sub_(0.5).requires_grad_()
-        found = getattr(rule, name)(q, *more, labels, **named)
-        return flat(found, torch.autograd.grad(found.sum(), q) if found.requires_grad else ())
+        result = getattr(rule, name)(q, *more, labels, **named)
+        return flat(result, torch.autograd.grad(result.sum(), q) if result.requires_grad else ())
 
     return enter
 
@@ -214,8 +214,8 @@ def _s3net() -> Any:
 def _explained(labels: Any) -> list[Tensor]:
     from s3net.interpretability.rule import fullgrad
 
-    found = fullgrad(_plain_net(), images(3, 7, 7), labels)
-    return flat(found.saliency, found.targets)
+    maps = fullgrad(_plain_net(), images(3, 7, 7), labels)
+    return flat(maps.saliency, maps.targets)
 
 
 def _s3net_images() -> Any:
@@ -291,5 +291,5 @@ ENTRIES: dict[str, Entry] = {
     "s3net.interpretability.rule.fullgrad": _explained,
     "s3net.imagenet.learner.Learner.train_step": _learner(_s3net_images, "train_step", 3, 7, 7),
     "s3net.imagenet.learner.Learner.eval_step": _learner(_s3net_images, "eval_step", 2, 3, 7, 7),
-    **told("LABELS"),
+    **from_papers("LABELS"),
 }

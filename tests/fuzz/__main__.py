@@ -66,12 +66,12 @@ class Server:
 
 
 class Fuzz:
-    """All cases of a command line; `found` are its faults."""
+    """All cases of a command line; `faults` are what they did wrong."""
 
     def __init__(self, seed: int, folder: Path, keep: bool, show: bool) -> None:
         self.seed, self.keep, self.show = seed, keep, show
         self.stock = folder / "stock"
-        self.found: list[str] = []
+        self.faults: list[str] = []
         self.counts: Counter[str] = Counter()
         self.skipped: set[str] = set()
 
@@ -94,10 +94,10 @@ class Fuzz:
         while not tasks.empty():
             task = tasks.get()
             Path(task["folder"]).mkdir(parents=True)
-            self._judge(task, server.ask(task))
+            self._check(task, server.ask(task))
         server.close()
 
-    def _judge(self, task: dict[str, Any], ended: dict[str, Any]) -> None:
+    def _check(self, task: dict[str, Any], ended: dict[str, Any]) -> None:
         folder = Path(task["folder"])
         out, err = (
             (folder / n).read_text(errors="replace") if (folder / n).exists() else ""
@@ -122,7 +122,7 @@ class Fuzz:
 
     def _say(self, task: dict[str, Any], case: dict[str, Any], fault: str) -> None:
         number = task.get("number", "stock")
-        self.found.append(fault)
+        self.faults.append(fault)
         command = shlex.join(["python", "-m", task["module"], *case["words"]])
         line = f"[{task.get('kind', 'stock')}] {fault}; {case['note']}; {command}"
         line = ascii(" ".join(line.split()))[1:-1]  # names may be any bytes
@@ -172,8 +172,8 @@ def main(words: list[str] | None = None) -> int:
     for sentence in sorted(fuzz.skipped):
         print(f"left out: {sentence}")
     kinds = ", ".join(f"{name} {count}" for name, count in sorted(fuzz.counts.items()))
-    print(f"{len(tasks)} cases, seed {options.seed}: {len(fuzz.found)} faults ({kinds})")
-    return int(bool(fuzz.found))
+    print(f"{len(tasks)} cases, seed {options.seed}: {len(fuzz.faults)} faults ({kinds})")
+    return int(bool(fuzz.faults))
 
 
 if __name__ == "__main__":

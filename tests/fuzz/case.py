@@ -52,7 +52,7 @@ class Case:
     skipped: str = ""
 
     def write(self, folder: Path) -> None:
-        """What the judge needs, before the program starts."""
+        """What the check needs, before the program starts."""
         about: dict[str, Any] = {
             name: getattr(self, name) for name in "kind module words expect note skipped".split()
         }
@@ -111,27 +111,27 @@ def held(folder: Path) -> dict[str, str]:
 
 def faults(case: dict[str, Any], ended: dict[str, Any], out: str, err: str) -> list[str]:
     """What is wrong with how a case ended."""
-    code, found = ended["code"], []
+    code, faults_seen = ended["code"], []
     if code is None:
         return ["hangs"]
     if code < 0 or code not in (0, 1, 2, 130):
-        found.append(f"ends with {code}")
+        faults_seen.append(f"ends with {code}")
     if "Traceback (most recent call last)" in out + err:
-        found.append("traceback: " + err.strip().splitlines()[-1][:200])
+        faults_seen.append("traceback: " + err.strip().splitlines()[-1][:200])
     lines = [line for line in err.splitlines() if line.startswith("error: ")]
-    if code and not found and len(lines) != 1:
-        found.append(f"exit code {code} with {len(lines)} lines of error")
+    if code and not faults_seen and len(lines) != 1:
+        faults_seen.append(f"exit code {code} with {len(lines)} lines of error")
     if not code and lines:
-        found.append(f"exit code 0 and {lines[0][:160]!r}")
+        faults_seen.append(f"exit code 0 and {lines[0][:160]!r}")
     if case["expect"] == REFUSED and not code:
-        found.append("silent acceptance")
-    if case["expect"] == TAKEN and code and not found:
-        found.append(f"refused: {lines[0][:200]}")
+        faults_seen.append("silent acceptance")
+    if case["expect"] == TAKEN and code and not faults_seen:
+        faults_seen.append(f"refused: {lines[0][:200]}")
     if case["keep"] and code == 2 or case["keep"] and code == 1 and case["expect"] == REFUSED:
         after = held(Path(case["keep"]))
         changed = sorted(
             p for p in after.keys() | case["held"].keys() if after.get(p) != case["held"].get(p)
         )
         if changed:
-            found.append(f"refused, but changed {Path(changed[0]).name}")
-    return found
+            faults_seen.append(f"refused, but changed {Path(changed[0]).name}")
+    return faults_seen

@@ -60,7 +60,9 @@ def make(chance: random.Random, module: str, work: Path, stock: Path) -> Case:
             words[words.index("MNIST") : words.index("BrainProp")] = ["CIFAR10", "conv"]
         words += ["--data-dir", str(root), "--no-download"]
     elif module in FOLDERS:
-        note, expect = data_images.folder(chance, work / "images")
+        lmdb = module == "s3net.imagenet.train" and chance.random() < 0.5
+        images = data_images.records if lmdb else data_images.folder
+        note, expect = images(chance, work / "images")
         words = [
             w.replace(str(stock / "images"), str(work / "images"))
             for w in plain(module, work, stock)

@@ -90,6 +90,38 @@ def folder(chance: random.Random, root: Path) -> tuple[str, str]:
     return "whole", TAKEN
 
 
+def records(chance: random.Random, root: Path) -> tuple[str, str]:
+    """train.lmdb and val.lmdb in the place of train/ and val/, whole, unfinished or damaged."""
+    import lmdb
+
+    from s3net.imagenet.folder2lmdb import main
+
+    for half in ("train", "val"):
+        for name in ("n01", "n02"):
+            for index in range(12):
+                _noise(chance, root / half / name / f"{index}.png")
+        words = ["-d", str(root / half), "-o", str(root / f"{half}.lmdb"), "--quiet"]
+        main.main(words, standalone_mode=False)
+        shutil.rmtree(root / half)
+    file = root / f"{chance.choice(('train', 'val'))}.lmdb"
+    what = chance.choice(("whole", "bytes", "bytes", "bytes", "gone", "foreign", "record"))
+    if what == "bytes":
+        note, broken = edits.bytes_file(chance, file)
+        return note, REFUSED if broken else EITHER
+    if what == "foreign":
+        file.unlink()
+    if what in ("gone", "foreign", "record"):
+        key = chance.choice((b"__labels__", b"__meta__", b"3", b"11"))
+        with lmdb.open(str(file), subdir=False, lock=False) as environment:
+            with environment.begin(write=True) as transaction:
+                if what == "gone":
+                    transaction.delete(key)
+                else:
+                    transaction.put(key, chance.choice((b"", b"null", b"{}", chance.randbytes(96))))
+        return f"{file.name}: {key.decode()} of a {what} one", REFUSED
+    return "whole lmdb files", TAKEN
+
+
 def whole_tiny(chance: random.Random, root: Path) -> list[str]:
     """Tiny ImageNet's layout with two classes; the lines of its annotations."""
     base, wnids, lines = root / "tiny-imagenet-2", ["n01", "n02"], []

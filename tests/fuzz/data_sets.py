@@ -154,14 +154,14 @@ def known_hashes(root: Path, dataset: str) -> list[Callable[[], None]]:
 
         layout = cifar.LAYOUTS[dataset]
 
-        def found(names: Any) -> dict[str, str]:
+        def hashes(names: Any) -> dict[str, str]:
             paths = {name: root / layout.folder / name for name in names}
             return {
                 n: hashlib.md5(p.read_bytes()).hexdigest() if p.is_file() else names[n]
                 for n, p in paths.items()
             }
 
-        parts = {part: found(getattr(layout, part)) for part in ("train", "test", "meta")}
+        parts = {part: hashes(getattr(layout, part)) for part in ("train", "test", "meta")}
         cifar.LAYOUTS[dataset] = dataclasses.replace(layout, **parts)  # type: ignore[arg-type]
 
     return [patch]

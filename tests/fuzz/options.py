@@ -194,14 +194,19 @@ def _wrong_words(chance: random.Random, command: click.Command, options: list[An
 
 def _spelled(chance: random.Random, words: list[str]) -> list[str]:
     """The same words, with --option=value for some."""
-    found: list[str] = []
+    spellings: list[str] = []
     for word in words:
-        join = found and found[-1].startswith("--") and "=" not in found[-1]
-        if join and not word.startswith("-") and found[-1] not in FLAGS and chance.random() < 0.5:
-            found[-1] += f"={word}"
+        join = spellings and spellings[-1].startswith("--") and "=" not in spellings[-1]
+        if (
+            join
+            and not word.startswith("-")
+            and spellings[-1] not in FLAGS
+            and chance.random() < 0.5
+        ):
+            spellings[-1] += f"={word}"
         else:
-            found.append(word)
-    return found
+            spellings.append(word)
+    return spellings
 
 
 FLAGS = {"--quiet", "--no-epoch-models", "--only-figure"}

@@ -36,8 +36,8 @@ def needed(tasks: Iterable[dict[str, Any]]) -> set[str]:
     """The trainers whose runs these tasks read."""
     modules = {task["module"] for task in tasks if task["kind"] == "runs"}
     runs = {EVALUATES.get(name, name) for name in modules}
-    found = {name for name in runs if PROGRAMS[name].run} | ALWAYS
-    return found | {
+    names = {name for name in runs if PROGRAMS[name].run} | ALWAYS
+    return names | {
         TRAINED.get(t["module"], t["module"])
         for t in tasks
         if t["kind"] == "weights" and t["module"] in RESUMES

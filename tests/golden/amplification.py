@@ -1,4 +1,4 @@
-"""How much a run makes of rounding: a replay of several steps is judged by its own sensitivity.
+"""How much a run makes of rounding: a replay of several steps is checked by its own sensitivity.
 
 Two correct programs differ by a rounding here and there, and a deep net, or one that is trained for
 some steps, multiplies that: by two million in eight layers, say. No constant fits both such a run
@@ -87,7 +87,7 @@ def allowances(path: Path, replay: Replay) -> dict[str, np.ndarray]:
     }
 
 
-def judge(path: Path, replay: Replay) -> Trace:
+def check_replay(path: Path, replay: Replay) -> Trace:
     """Replay a trace to its end; AssertionError where it differs by more than its tolerances, and
     by more than its own sensitivity explains."""
     trace = Trace(path)

@@ -1,4 +1,4 @@
-"""A run that makes much of rounding is judged by how much; any other as strictly as ever."""
+"""A run that makes much of rounding is checked by how much; any other as strictly as ever."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.golden.amplification import CAP, allowances, judge
+from tests.golden.amplification import CAP, allowances, check_replay
 from tests.golden.trace import Trace
 
 STRICT = {"float64": 1e-12, "float32": 1e-5}
@@ -32,12 +32,12 @@ def tame(x: np.ndarray) -> np.ndarray:
 def record(folder: Path, dtype: str, apply=layer, layers: int = 8) -> Path:
     """What "the original" gave, layer by layer, in a precision."""
     x = np.random.RandomState(3).uniform(-0.9, 0.9, 6).astype(dtype)
-    found: dict[str, Any] = {"init/x": x, "meta.dtype": np.array(dtype)}
+    arrays: dict[str, Any] = {"init/x": x, "meta.dtype": np.array(dtype)}
     for i in range(layers):
         x = apply(x)
-        found[f"after{i + 1}"] = x
+        arrays[f"after{i + 1}"] = x
     path = folder / f"{dtype}.npz"
-    np.savez(path, **found)
+    np.savez(path, **arrays)
     return path
 
 
@@ -57,13 +57,13 @@ def replay(apply, wrong: float = 0.0):
 
 
 @pytest.mark.parametrize("dtype", STRICT)
-def test_eight_layers_that_multiply_rounding_two_million_fold_are_judged_fairly(dtype, tmp_path):
+def test_eight_layers_that_multiply_rounding_two_million_fold_are_checked_fairly(dtype, tmp_path):
     """No constant fits: what is right fails by it, or what is wrong passes elsewhere."""
     path = record(tmp_path, dtype)
     exact, ulp = replay(same_layer), np.finfo(dtype).eps
     with pytest.raises(AssertionError):
         exact(Trace(path))
-    judge(path, exact)
+    check_replay(path, exact)
     allowed = allowances(path, exact)
     growth = allowed["after8"].max() / ulp
     assert growth > 1e6
@@ -72,20 +72,20 @@ def test_eight_layers_that_multiply_rounding_two_million_fold_are_judged_fairly(
 
 @pytest.mark.parametrize("dtype", STRICT)
 def test_what_is_wrong_stays_wrong_however_much_is_made_of_it(dtype, tmp_path):
-    """A judge that lets the mistake set its own tolerance: it shows in the first layer already."""
+    """A check that lets the mistake set its own tolerance: it shows in the first layer already."""
     path = record(tmp_path, dtype)
     for wrong in (1e-3, -2.0):
         with pytest.raises(AssertionError, match="after1"):
-            judge(path, replay(same_layer, wrong))
+            check_replay(path, replay(same_layer, wrong))
 
 
 @pytest.mark.parametrize("dtype", STRICT)
-def test_a_harmless_run_is_judged_as_strictly_as_before(dtype, tmp_path):
+def test_a_harmless_run_is_checked_as_strictly_as_before(dtype, tmp_path):
     """A tolerance that grows for everybody hides a defect of a part in a thousand million."""
     path = record(tmp_path, dtype, tame)
-    judge(path, replay(tame))
+    check_replay(path, replay(tame))
     with pytest.raises(AssertionError):
-        judge(path, replay(tame, wrong=20 * STRICT[dtype]))
+        check_replay(path, replay(tame, wrong=20 * STRICT[dtype]))
 
 
 def test_nothing_is_allowed_beyond_half_of_a_number(tmp_path):
@@ -102,7 +102,7 @@ def test_nothing_is_allowed_beyond_half_of_a_number(tmp_path):
     allowed = allowances(path, wild)
     assert allowed["after8"].max() <= CAP
     with pytest.raises(AssertionError):
-        judge(path, wild)
+        check_replay(path, wild)
 
 
 def test_a_trace_without_a_start_gets_nothing_more(tmp_path):
@@ -114,7 +114,7 @@ def test_a_trace_without_a_start_gets_nothing_more(tmp_path):
 
     assert allowances(tmp_path / "a.npz", off) == {}
     with pytest.raises(AssertionError, match="loss"):
-        judge(tmp_path / "a.npz", off)
+        check_replay(tmp_path / "a.npz", off)
 
 
 def asap_traces(folder: Path, change, stem: str = "convnet_fa_tied") -> Path:
@@ -142,7 +142,7 @@ def test_a_tied_trace_may_name_the_feedback_weights_that_are_the_forward_ones(tm
 
     path = asap_traces(tmp_path, name_them)
     assert any(key.startswith("after") and key.endswith("0.weight_fa") for key in Trace(path))
-    judge(path, lambda trace: asap.replay(trace, ""))
+    check_replay(path, lambda trace: asap.replay(trace, ""))
 
     with np.load(path) as archive:
         arrays: dict[str, Any] = dict(archive)
@@ -150,7 +150,7 @@ def test_a_tied_trace_may_name_the_feedback_weights_that_are_the_forward_ones(tm
     arrays[key] = arrays[key] * 1.01
     np.savez(path, **arrays)
     with pytest.raises(AssertionError, match="weight_fa"):
-        judge(path, lambda trace: asap.replay(trace, ""))
+        check_replay(path, lambda trace: asap.replay(trace, ""))
 
 
 def test_asaps_inputs_may_be_of_any_number_and_size(tmp_path):
@@ -162,12 +162,12 @@ def test_asaps_inputs_may_be_of_any_number_and_size(tmp_path):
             arrays[key] = np.concatenate([arrays[key]] * 2)[:3, :4]
 
     path = asap_traces(tmp_path, fewer).with_name("inputs.npz")
-    judge(path, lambda trace: asap.replay(trace, ""))
+    check_replay(path, lambda trace: asap.replay(trace, ""))
 
     def shifted(arrays: dict[str, Any]) -> None:
         np.savez(path, **arrays)
         with pytest.raises(AssertionError):
-            judge(path, lambda trace: asap.replay(trace, ""))
+            check_replay(path, lambda trace: asap.replay(trace, ""))
 
     with np.load(path) as archive:
         good: dict[str, Any] = dict(archive)

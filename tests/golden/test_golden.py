@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.golden.amplification import judge
+from tests.golden.amplification import check_replay
 from tests.golden.cases import Case, missing
 
 
@@ -13,4 +13,4 @@ def test_replay_agrees_with_the_recorded_run(golden_case: Case) -> None:
     if lacking := missing(golden_case.needs):
         pytest.skip(f"{golden_case.id} needs {', '.join(lacking)}")
     replayer, implementation = golden_case.replayer, golden_case.implementation
-    judge(golden_case.path, lambda trace: replayer.replay(trace, implementation))
+    check_replay(golden_case.path, lambda trace: replayer.replay(trace, implementation))

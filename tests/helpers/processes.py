@@ -87,9 +87,16 @@ class Script:
         missing: str | None = None,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory()
-        self._said = [Path(self._folder.name, name) for name in ("out", "err")]
-        told = (module, [str(word) for word in words], cwd, dict(environment or {}), limit, missing)
-        self.process = SERVER.Process(target=_script, args=(*told, *self._said))
+        self._output = [Path(self._folder.name, name) for name in ("out", "err")]
+        request = (
+            module,
+            [str(word) for word in words],
+            cwd,
+            dict(environment or {}),
+            limit,
+            missing,
+        )
+        self.process = SERVER.Process(target=_script, args=(*request, *self._output))
         self.process.start()
 
     def wait(self, timeout: float = 240) -> subprocess.CompletedProcess[str]:
@@ -98,7 +105,7 @@ class Script:
         if (code := self.process.exitcode) is None:
             self.process.kill()
             raise TimeoutError(f"{self.process.name} runs on and on")
-        texts = [path.read_text() if path.exists() else "" for path in self._said]
+        texts = [path.read_text() if path.exists() else "" for path in self._output]
         self._folder.cleanup()
         return subprocess.CompletedProcess(self.process.name, code, *texts)
 
@@ -175,19 +182,19 @@ def of_two_processes(member, seconds: float = 300) -> dict:
     members = [SERVER.Process(target=member, args=(rank, port, results)) for rank in range(2)]
     for one in members:
         one.start()
-    found = dict(results.get(timeout=seconds) for _ in members)
+    answers = dict(results.get(timeout=seconds) for _ in members)
     for one in members:
         one.join(60)
         assert one.exitcode == 0
-    return found
+    return answers
 
 
 def two_runs(
-    log: Path, script: str, learner: str, *words: object, told_at: int = 0, seconds: float = 300
+    log: Path, script: str, learner: str, *words: object, signal_at: int = 0, seconds: float = 300
 ) -> tuple[list[int | None], list[str]]:
-    """A script on two processes, of which the second gets SIGTERM before its step `told_at`: their
+    """A script on two processes, the second of which gets SIGTERM before step `signal_at`: their
     exit codes, and what each said (into log0 and log1)."""
-    port, rest = free_port(), ([str(w) for w in words], script, learner, told_at, log)
+    port, rest = free_port(), ([str(w) for w in words], script, learner, signal_at, log)
     members = [SERVER.Process(target=_run_of_two, args=(rank, port, *rest)) for rank in range(2)]
     for one in members:
         one.start()
@@ -197,7 +204,7 @@ def two_runs(
     return [m.exitcode for m in members], [Path(f"{log}{r}").read_text() for r in range(2)]
 
 
-def _run_of_two(rank, port, words, script, learner, told_at, log):
+def _run_of_two(rank, port, words, script, learner, signal_at, log):
     os.environ |= gloo(rank, port)
-    at = told_at if rank == 1 else 0
+    at = signal_at if rank == 1 else 0
     run_with_signal(words, script, learner, at, signal.SIGTERM, Path(f"{log}{rank}"))

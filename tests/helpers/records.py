@@ -43,13 +43,13 @@ def tensorboard(run: Path) -> dict[str, list[tuple[int, float]]]:
     """Tag -> (step, value) of all that a run's event files hold, in the order of their writing."""
     from tensorboard.compat.proto.event_pb2 import Event
 
-    found: dict[str, list[tuple[int, float]]] = {}
+    scalars: dict[str, list[tuple[int, float]]] = {}
     for path in sorted(run.glob("events.out.tfevents.*")):
         data = path.read_bytes()
         while data:  # length, its checksum, the event, its checksum
             (length,) = struct.unpack("<Q", data[:8])
             event = Event.FromString(data[12 : 12 + length])
             for value in event.summary.value:
-                found.setdefault(value.tag, []).append((event.step, value.simple_value))
+                scalars.setdefault(value.tag, []).append((event.step, value.simple_value))
             data = data[16 + length :]
-    return found
+    return scalars

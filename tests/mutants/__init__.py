@@ -42,6 +42,6 @@ class Suite:
 
 def suites() -> dict[str, Suite]:
     """Every paper's suite, by name."""
-    found = [module.name for module in pkgutil.iter_modules(__path__)]
-    modules = {name: importlib.import_module(f"{__name__}.{name}") for name in sorted(found)}
+    names = [module.name for module in pkgutil.iter_modules(__path__)]
+    modules = {name: importlib.import_module(f"{__name__}.{name}") for name in sorted(names)}
     return {name: module.SUITE for name, module in modules.items() if hasattr(module, "SUITE")}

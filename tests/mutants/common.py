@@ -318,8 +318,8 @@ NUMBERS = (
     Mutation(
         "the first epoch for the last",
         MEASURED,
-        'return found[-1] if how == "last"',
-        'return found[0] if how == "last"',
+        'return numbers[-1] if how == "last"',
+        'return numbers[0] if how == "last"',
     ),
     Mutation(
         "the highest error is the best one",

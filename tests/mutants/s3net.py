@@ -186,13 +186,13 @@ SUITE = Suite(
         "tests/rules/test_s3net_learner.py",
         "tests/rules/test_s3net_comparison.py",
         "tests/cli/test_s3net_tiny_programs.py",
-        "tests/datasets/test_decoded.py",
+        "tests/datasets/test_image_cache.py",
         "tests/datasets/test_s3net_lmdb.py",
         "tests/cli/test_s3net_imagenet.py",
         "tests/golden/test_golden.py",
         "-k",
-        "(s3net or decoded) and not fullsize and not neural_tangents and not torchvision and not "
-        "promised and not small_images",
+        "(s3net or image_cache) and not fullsize and not neural_tangents and not torchvision "
+        "and not promised and not small_images",
     ),
     mutations=MUTATIONS,
     preload=("torch",),

@@ -30,19 +30,19 @@ def send_down(
     Batch norms come along, with the attention at their output. feedback: weights B by layer name,
     which then stand for that layer's W on the way down.
     """
-    fb, found = start, {}
+    fb, sent = start, {}
     for stage in reversed(passed.stages):
         layer = stage.layer
         fb = tf.cast(tf.reshape(fb, tf.shape(stage.z)), stage.z.dtype)
         if isinstance(layer, WEIGHTED):
             if stage is not passed.stages[-1]:
                 fb = fb * _slope(layer, stage.z)
-            found[layer.name] = fb
+            sent[layer.name] = fb
             if stage is passed.stages[0]:
                 break
             fb = _transposed(stage, fb, kernel_of(layer, (feedback or {}).get(layer.name)))
         elif isinstance(layer, keras.layers.BatchNormalization):
-            found[layer.name] = fb
+            sent[layer.name] = fb
             fb = _through_norm(stage, fb)
         elif isinstance(layer, keras.layers.Dropout):
             if stage.mask is not None:
@@ -58,7 +58,7 @@ def send_down(
                 padding=layer.padding.upper(),
             )
         fb = tf.reshape(fb, tf.shape(stage.x))
-    return found
+    return sent
 
 
 def gradients(
@@ -66,16 +66,16 @@ def gradients(
 ) -> dict[str, tf.Tensor]:
     """Variable's name ("conv1.kernel", "bn1.gamma") -> its gradient, from `send_down`."""
     fb = send_down(passed, start, feedback)
-    found = {}
+    result = {}
     for stage in passed.stages:
         name = stage.layer.name
         if isinstance(stage.layer, WEIGHTED):
-            found[f"{name}.kernel"] = _outer(stage, fb[name])
+            result[f"{name}.kernel"] = _outer(stage, fb[name])
         elif isinstance(stage.layer, keras.layers.BatchNormalization):
             axes = list(range(fb[name].shape.rank - 1))
-            found[f"{name}.gamma"] = tf.reduce_sum(fb[name] * _standardised(stage)[0], axes)
-            found[f"{name}.beta"] = tf.reduce_sum(fb[name], axes)
-    return found
+            result[f"{name}.gamma"] = tf.reduce_sum(fb[name] * _standardised(stage)[0], axes)
+            result[f"{name}.beta"] = tf.reduce_sum(fb[name], axes)
+    return result
 
 
 def _slope(layer: Any, z: tf.Tensor) -> tf.Tensor:

@@ -277,8 +277,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "numpy": (),
     "torch": ("torch",),
     "torch-learner": ("torch",),
-    "tensorflow": ("tensorflow", "lra_e.tf_rule"),
-    "tensorflow-learner": ("tensorflow", "lra_e.tf_learner"),
+    "tensorflow": ("tensorflow",),
+    "tensorflow-learner": ("tensorflow",),
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 NAMES = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem != "__init__")
 
 
-def told(kind: str) -> dict[str, Any]:
+def from_papers(kind: str) -> dict[str, Any]:
     """What the papers tell of this kind, together."""
     modules = [importlib.import_module(f"tests.papers.{name}") for name in NAMES]
     return {name: what for module in modules for name, what in getattr(module, kind).items()}

@@ -93,9 +93,9 @@ def test_where_a_run_lies_and_what_an_older_program_had_not_are_no_recipes(tmp_p
             make_run(tmp_path / paper / str(i), lines(90.0), seed=i, options=each, paper=paper)
             for i, each in enumerate(more)
         ]
-        found = group(read_runs(paths))
-        assert len(found) == (1 if alike else 2)
-        assert (found[0].label == "lra_e") == alike
+        groups = group(read_runs(paths))
+        assert len(groups) == (1 if alike else 2)
+        assert (groups[0].label == "lra_e") == alike
 
 
 def test_curves_of_run_directories(tmp_path, make_run, capsys):

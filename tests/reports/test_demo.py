@@ -38,7 +38,7 @@ PAPER = 'title="Toys & <more>"\nrule="play"\nframework="{}"\ncommand="python -m 
 
 @pytest.fixture
 def house(tmp_path, monkeypatch):
-    """Papers `toy` (rule and twin) and `alien` (its framework is not installed)."""
+    """Papers `toy` (rule and backprop) and `alien` (its framework is not installed)."""
     (tmp_path / "toy_program.py").write_text(PROGRAM)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     runs = RUN.format("My rule", "toy", 81.25) + "needs=[]\n" + RUN.format("backprop", "bp", 83.5)

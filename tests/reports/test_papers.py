@@ -53,9 +53,9 @@ def test_of_site_packages_only_what_was_installed_with_common_is_a_paper(tmp_pat
 
 def test_in_a_checkout_every_folder_with_a_paper_toml_is_a_paper():
     """A sixth paper that moves in and is not found, for a list of names somewhere lacks it."""
-    found = {paper.name for paper in papers.find_papers()}
-    assert found == {path.parent.name for path in papers.root().glob("*/paper.toml")}
-    assert "lra_e" in found
+    listed = {paper.name for paper in papers.find_papers()}
+    assert listed == {path.parent.name for path in papers.root().glob("*/paper.toml")}
+    assert "lra_e" in listed
 
 
 def test_what_a_paper_calls_backprop_is_a_list_of_texts(tmp_path):
@@ -92,9 +92,9 @@ def options_of(paper: papers.Paper) -> set[str]:
 @pytest.mark.parametrize("paper", papers.find_papers(), ids=lambda paper: paper.name)
 def test_the_options_that_a_paper_names_in_its_paper_toml_are_its_own(paper):
     """An option that was renamed: every unfinished run's rule is "?", every seed a recipe."""
-    said = tomllib.loads((paper.folder / "paper.toml").read_text(encoding="utf-8"))
-    named = {*said.get("housekeeping", ()), said.get("rule_option", "rule")}
-    named -= set() if "rule_option" in said else {"rule"}
+    facts = tomllib.loads((paper.folder / "paper.toml").read_text(encoding="utf-8"))
+    named = {*facts.get("housekeeping", ()), facts.get("rule_option", "rule")}
+    named -= set() if "rule_option" in facts else {"rule"}
     assert named <= options_of(paper)
 
 

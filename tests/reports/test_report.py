@@ -113,8 +113,8 @@ def test_every_number_in_the_table_is_the_one_in_the_files(tmp_path, make_run):
         "images/s": ("1234.56", "1,235"),
         "parameters": ("54321", "54,321"),
     }
-    found = {name: (cell["data"], cell["text"]) for name, cell in row.items() if cell["data"]}
-    assert found == expected
+    cells = {name: (cell["data"], cell["text"]) for name, cell in row.items() if cell["data"]}
+    assert cells == expected
     texts = {name: cell["text"] for name, cell in zip(columns, second, strict=True)}
     assert texts["run"] == "two (unfinished)" and texts["train %"] == "–" == texts["seconds"]
 

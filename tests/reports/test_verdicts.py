@@ -1,4 +1,4 @@
-"""Verdicts from their definition: a match excludes the rivals, or says that it does not."""
+"""Verdicts from their definition: a match excludes other rules, or says that it does not."""
 
 import csv
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from common.reports import papers
 from common.reports.measured import recompute
 from common.reports.target_rows import COLUMNS, Row, read_targets
-from common.reports.verdicts import band, rivals, verdict, why
+from common.reports.verdicts import band, indistinguishable, verdict, why
 from tests.reports.conftest import epoch
 
 
@@ -57,25 +57,28 @@ def test_verdicts_follow_their_definition(case, expected):
         (dict(paper=98.2), "agrees"),  # on the edge
         (dict(paper=97.8), "agrees"),
         (dict(paper=98.21), "match"),
-        (dict(paper=98.1, n=0, ours=None, half=None), "agrees"),  # ours of the rival do not matter
+        (
+            dict(paper=98.1, n=0, ours=None, half=None),
+            "agrees",
+        ),  # ours of the other rule do not matter
         (dict(paper=98.1, recipe="2 epochs"), "agrees"),
         (dict(paper=98.1, source="Table 7"), "agrees"),
         (dict(paper=1.9, metric="test_error"), "agrees"),  # 98.1 % by another name
         (dict(paper=98.1, metric="best_test_accuracy"), "agrees"),
         (dict(paper=98.1, metric="train_accuracy"), "match"),  # of other images
-        (dict(paper=98.1, rule="lra_e"), "match"),  # no rival
+        (dict(paper=98.1, rule="lra_e"), "match"),  # no other rule is near
         (dict(paper=98.1, network="conv"), "match"),
         (dict(paper=98.1, dataset="svhn"), "match"),
         (dict(paper=None), "match"),
     ],
 )
-def test_a_match_excludes_the_rivals_published_values(other, expected):
+def test_a_match_excludes_other_rules_published_values(other, expected):
     """Where feedback alignment's own number lies in the band, ours shows nothing of the rule."""
     ours = row()
     assert verdict(ours, [ours, row("b", **({"rule": "fa"} | other))]) == expected
 
 
-def test_an_agreement_names_the_rivals_that_it_does_not_exclude():
+def test_an_agreement_names_the_rules_that_it_does_not_exclude():
     """Without the name a reader takes `agrees` for a weaker match."""
     ours = row(verdict="agrees")
     rows = [ours, row("b", "fa", 98.15), row("c", "bp", 97.9), row("d", "kp", 99.0)]
@@ -90,7 +93,7 @@ def test_the_papers_own_mnist_row_of_asap_tells_its_rules_apart():
     rows = [row(rule, rule, value, value, 0.01) for rule, value in published.items()]
     asap = rows[-1]
     assert band(asap) == pytest.approx(0.068)
-    assert [rival.rule for rival in rivals(asap, rows)] == ["dfa"]
+    assert [row.rule for row in indistinguishable(asap, rows)] == ["dfa"]
     for value, expected in ((99.59, "no"), (99.55, "no"), (99.14, "no"), (99.28, "agrees")):
         tried = row("asap", "asap", 99.32, value, 0.01)
         assert verdict(tried, rows).replace("partial", "no") == expected
@@ -139,7 +142,7 @@ SMALLER = ("--limit-train", "--limit-test", "--width", "--image-size")
 
 
 @pytest.mark.parametrize("paper", ALL, ids=lambda paper: paper.name)
-def test_no_rival_is_inside_the_band_of_a_stored_match(paper):
+def test_no_other_rule_is_inside_the_band_of_a_stored_match(paper):
     """The definition once more, by hand, over every row of the repository."""
     with open(paper.folder / "targets.csv", newline="") as file:
         cells = list(csv.DictReader(file))

@@ -62,9 +62,9 @@ def test_only_the_feedback_of_kp_learns_when_everything_is_unfrozen(feedback: st
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01)
     before = copies(model)
     steps(model, optimiser)
-    found = {n for n in moved(model, before) if n.endswith(("weight_fa", "scale"))}
-    assert found == ({f"{i}.weight_fa" for i in (0, 3, 5)} if feedback == "kp" else set())
-    assert len(learning) == len(found)
+    names = {n for n in moved(model, before) if n.endswith(("weight_fa", "scale"))}
+    assert names == ({f"{i}.weight_fa" for i in (0, 3, 5)} if feedback == "kp" else set())
+    assert len(learning) == len(names)
     named = {n for n, _ in model.named_parameters()}
     assert any(n.endswith("weight_fa") for n in named) == (feedback == "kp")
 
@@ -162,9 +162,9 @@ def test_the_learner_leaves_what_is_frozen(mode: str, model: str, part: str, mak
     layer = part.removesuffix(".weight") if part.endswith(".weight") else None
     held |= {n for n in before if layer and n in (f"{layer}.weight_fa", f"{layer}.bias")}
     held = {n for n in held if not n.endswith(statistics)}
-    found = moved(net, before)
-    assert held and not held & found
-    assert any(n.endswith("weight") for n in found)
+    changed = moved(net, before)
+    assert held and not held & changed
+    assert any(n.endswith("weight") for n in changed)
 
 
 def test_a_second_learner_moves_what_the_first_one_moved() -> None:
@@ -267,15 +267,15 @@ def test_one_image_without_a_batch_goes_through_as_through_conv2d(
     assert torch.equal(layer(x), plain(x)) and torch.equal(layer(x[None])[0], plain(x[None])[0])
     if feedback == "batchwise":
         return
-    found = []
+    results = []
     for image in (x, x[None]):
         image = image.clone().requires_grad_()
         y = layer(image)
         weights = torch.linspace(-1, 1, y.numel()).view_as(y)
-        found.append(torch.autograd.grad((y * weights).sum(), [image, layer.weight]))
-    assert found[0][0].shape == (2, 6, 5)
-    torch.testing.assert_close(found[0][0], found[1][0][0])
-    torch.testing.assert_close(found[0][1], found[1][1])
+        results.append(torch.autograd.grad((y * weights).sum(), [image, layer.weight]))
+    assert results[0][0].shape == (2, 6, 5)
+    torch.testing.assert_close(results[0][0], results[1][0][0])
+    torch.testing.assert_close(results[0][1], results[1][1])
 
 
 def test_one_image_learns_from_a_shared_image() -> None:

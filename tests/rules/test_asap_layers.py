@@ -36,8 +36,8 @@ MAKERS = {
 def test_no_copy_or_move_ties_or_unties_storages(kind: str, feedback: str) -> None:
     """Defect (asap, D1): B once shared W's storage until a move split them."""
     layer = MAKERS[kind](feedback)
-    for twin in (layer, copy.deepcopy(layer), copy.deepcopy(layer).double(), layer.to("cpu")):
-        assert len(set(storages(twin))) == len(twin.state_dict())
+    for each in (layer, copy.deepcopy(layer), copy.deepcopy(layer).double(), layer.to("cpu")):
+        assert len(set(storages(each))) == len(each.state_dict())
     assert not set(storages(layer)) & set(storages(copy.deepcopy(layer)))
 
 
@@ -84,12 +84,12 @@ def test_every_padding_of_conv2d(options: dict) -> None:
     layer = FeedbackConv2d(3, 4, 3, **options)
     layer.load_state_dict(plain.state_dict() | {"weight_fa": plain.weight.detach().clone()})
     x = torch.randn(2, 3, 6, 6)
-    found = []
+    results = []
     for module in (plain, layer):
         leaf = x.clone().requires_grad_()
         module(leaf).square().sum().backward()
-        found.append((leaf.grad, module.weight.grad))
-    torch.testing.assert_close(found[0], found[1])
+        results.append((leaf.grad, module.weight.grad))
+    torch.testing.assert_close(results[0], results[1])
 
 
 def test_what_a_sharing_layer_cannot_pad_is_refused() -> None:

@@ -94,8 +94,8 @@ def test_a_run_without_feedback_weights_is_read_with_them(tmp_path: Path) -> Non
     }
     config = {"paper": "asap", "script": "asap.train", "options": options}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    found = stored.read(tmp_path).state
+    state = stored.read(tmp_path).state
     expected = before.net.state_dict()
-    assert found.keys() == expected.keys()
+    assert state.keys() == expected.keys()
     for name, tensor in expected.items():
-        torch.testing.assert_close(found[name], tensor)
+        torch.testing.assert_close(state[name], tensor)

@@ -152,8 +152,8 @@ def test_b_follows_its_exact_recursion(model: str, mode: str) -> None:
         for name, (W, B) in net.learned_feedback().items():
             torch.testing.assert_close(W - B, c * start[name], rtol=0, atol=1e-13)
     for name, parameter in net.named_parameters():
-        twin = dict(other.named_parameters())[name]
-        torch.testing.assert_close(parameter, twin, rtol=1e-9, atol=1e-11)
+        expected = dict(other.named_parameters())[name]
+        torch.testing.assert_close(parameter, expected, rtol=1e-9, atol=1e-11)
     assert pairs and c < 1
 
 

@@ -194,42 +194,42 @@ def test_one_graph_under_torch_compile() -> None:
 def test_every_float_type(dtype: Any) -> None:
     """Gradients come in the weights' type and agree with float64's to that type's precision."""
     exact = arguments()
-    found = []
+    results = []
     for kind in (torch.float64, dtype):
         x, W, B, F, s, U = (t.to(kind) / 8 for t in exact)
         W.requires_grad_()
         together(x, W, B, F, s, U).backward()
         assert W.grad.dtype == kind
-        found.append(W.grad.double())
-    error = (found[1] - found[0]).norm() / found[0].norm()
+        results.append(W.grad.double())
+    error = (results[1] - results[0]).norm() / results[0].norm()
     assert error < 10 * torch.finfo(dtype).eps
 
 
 def test_autocast() -> None:
     """bfloat16 products over float32 weights: float32 gradients, near the exact ones."""
     x, W, B, F, s, U = (t.float() / 8 for t in arguments())
-    found = []
+    results = []
     for enabled in (False, True):
         leaf = W.clone().requires_grad_()
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
             loss = together(x, leaf, B, F, s, U)
         loss.backward()
         assert leaf.grad.dtype == torch.float32
-        found.append(leaf.grad)
-    assert 0 < (found[1] - found[0]).norm() / found[0].norm() < 0.05
+        results.append(leaf.grad)
+    assert 0 < (results[1] - results[0]).norm() / results[0].norm() < 0.05
 
 
 def test_channels_last_changes_nothing() -> None:
     """The same numbers from either memory format, tiled shares included."""
-    exact, found = arguments(), []
+    exact, results = arguments(), []
     for fmt in (torch.contiguous_format, torch.channels_last):
         laid = [t.clone(memory_format=fmt) if t.dim() == 4 else t for t in exact]
         x, W, B, F, s, U = laid
         x.requires_grad_()
         leaf = W.clone().requires_grad_()
         together(x, leaf, B, F, s, U).backward()
-        found.append((leaf.grad, x.grad))
-    torch.testing.assert_close(found[1], found[0])
+        results.append((leaf.grad, x.grad))
+    torch.testing.assert_close(results[1], results[0])
 
 
 def test_a_sharing_convolution_keeps_the_shared_activation_alone() -> None:

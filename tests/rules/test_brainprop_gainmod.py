@@ -51,17 +51,17 @@ def test_with_one_round_and_no_clipping_the_update_is_delta_times_the_gradient_o
     """
     rule = learner(kind, max_gain=1e9)
     images, labels, u, drawn = batch(1)
-    found = rule.compute(images, labels, u, drawn)
+    step = rule.compute(images, labels, u, drawn)
     with tf.GradientTape() as tape:
         log_p = tf.nn.log_softmax(rule.logits(images))
-        chosen = tf.reduce_sum(tf.gather(log_p, found.selected, batch_dims=1))
+        chosen = tf.reduce_sum(tf.gather(log_p, step.selected, batch_dims=1))
     variables = [*rule.W, *rule.b]
     gradients = tape.gradient(chosen, variables)
-    reward = float(found.selected[0] == labels[0])
-    delta = LR_W * (reward - float(found.p[0, found.selected[0]]))
+    reward = float(step.selected[0] == labels[0])
+    delta = LR_W * (reward - float(step.p[0, step.selected[0]]))
     first = 1 if kind == "conv" else 0
     for i in range(first, 3):
-        for mine, gradient in ((found.dW[i], gradients[i]), (found.db[i], gradients[3 + i])):
+        for mine, gradient in ((step.dW[i], gradients[i]), (step.db[i], gradients[3 + i])):
             np.testing.assert_allclose(mine, delta * LR_A * gradient, rtol=1e-9, atol=1e-15)
 
 
@@ -100,10 +100,10 @@ def test_rounds_of_attention_follow_the_equations(span):
     images, labels, u, drawn = batch(3)
     for k in range(3):
         one = slice(k, k + 1)
-        found = rule.compute(images[one], labels[one], u[one], drawn[one])
-        chosen = int(found.selected[0])
+        step = rule.compute(images[one], labels[one], u[one], drawn[one])
+        chosen = int(step.selected[0])
         expected = by_hand(rule, images[k].numpy(), int(labels[k]), chosen, span)
-        for mine, theirs in zip(found.dW, expected, strict=True):
+        for mine, theirs in zip(step.dW, expected, strict=True):
             np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-15)
 
 
@@ -164,7 +164,7 @@ def test_an_audit_compares_descents_and_changes_nothing():
 
 def test_steps_draw_other_numbers_and_repeat_from_a_state():
     """The same u in every step would explore always or never."""
-    rule, twin = learner("dense", epsilon=0.5), learner("dense", epsilon=0.5)
+    rule, restored = learner("dense", epsilon=0.5), learner("dense", epsilon=0.5)
     images, labels, _, _ = batch(8)
     first = rule.compute(images, labels).selected.numpy()
     rule.train_step(images, labels)
@@ -172,10 +172,10 @@ def test_steps_draw_other_numbers_and_repeat_from_a_state():
     chosen = [rule.compute(images, labels).selected.numpy()]
     assert not np.array_equal(chosen[0], first)
     rule.train_step(images, labels)
-    twin.load_state(kept)
-    assert np.array_equal(twin.compute(images, labels).selected, chosen[0])
-    twin.train_step(images, labels)
+    restored.load_state(kept)
+    assert np.array_equal(restored.compute(images, labels).selected, chosen[0])
+    restored.train_step(images, labels)
     assert all(
         np.array_equal(a, b)
-        for a, b in zip(rule.state().values(), twin.state().values(), strict=True)
+        for a, b in zip(rule.state().values(), restored.state().values(), strict=True)
     )

@@ -53,15 +53,15 @@ def test_all_pairs_are_counted():
 
 
 def test_kernels_of_equal_shape_start_different_and_from_the_seed():
-    """(brainprop, D3): one initialiser makes twins of equal layers, which then learn the same."""
+    """(brainprop, D3): one initialiser makes equal layers start and stay equal."""
     net = make_network("deep", (16, 16, 3), 10, seed=4, widths={128: 64})
     kernels = [np.asarray(x.kernel) for x in net.layers if x.name.startswith("conv")][1:]
     assert len({k.tobytes() for k in kernels}) == 6
     assert np.std(kernels) == pytest.approx(0.005, rel=0.02) and abs(np.mean(kernels)) < 1e-4
     again = make_network("deep", (16, 16, 3), 10, seed=4, widths={128: 64})
     np.testing.assert_array_equal(again.layers[2].kernel, net.layers[2].kernel)
-    twins = make_network("deep", (16, 16, 3), 10, shared_initialiser=True, widths={128: 64})
-    first, second = (np.asarray(x.kernel) for x in twins.layers if x.name in ("conv2", "conv3"))
+    shared = make_network("deep", (16, 16, 3), 10, shared_initialiser=True, widths={128: 64})
+    first, second = (np.asarray(x.kernel) for x in shared.layers if x.name in ("conv2", "conv3"))
     np.testing.assert_array_equal(first, second)
     other = make_network("deep", (16, 16, 3), 10, seed=5, widths={128: 64})
     assert np.abs(np.asarray(other.layers[2].kernel) - kernels[0]).max() > 0

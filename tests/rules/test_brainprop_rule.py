@@ -285,8 +285,8 @@ def test_anybodys_model_learns_with_the_layer_and_the_loss():
     hidden = [keras.layers.Flatten(), keras.layers.Dense(128, "relu")]
     net = keras.Sequential([keras.Input((8, 8, 1)), *hidden, BrainPropLayer(10, seed=1)])
     net.compile(keras.optimizers.SGD(0.3), BrainPropLoss(32), metrics=[reward_rate])
-    told = net.fit(digits.train.images / 255, digits.train.labels, 32, epochs=12, verbose=0)
-    assert told.history["reward_rate"][-1] > 0.8
+    history = net.fit(digits.train.images / 255, digits.train.labels, 32, epochs=12, verbose=0)
+    assert history.history["reward_rate"][-1] > 0.8
     loss, rewards = net.evaluate(digits.test.images / 255, digits.test.labels, 32, verbose=0)
     assert rewards > 0.8 and loss < 0.15
 

@@ -141,15 +141,15 @@ def test_batch_norm_normalises_with_the_biased_variance_and_keras_epsilon(varian
 def test_weights_go_out_in_keras_layout_and_come_back():
     """A kernel transposed on the way trains from other weights and nobody sees it."""
     net, other = (make_network("loccon", (9, 9, 2), 5, widths={32: 4, 500: 6}) for _ in range(2))
-    found = arrays(net)
-    assert found["lc1.kernel"].shape == (49, 18, 4) and found["dense1.kernel"].shape == (36, 6)
-    load_arrays(other, found)
+    weights = arrays(net)
+    assert weights["lc1.kernel"].shape == (49, 18, 4) and weights["dense1.kernel"].shape == (36, 6)
+    load_arrays(other, weights)
     images = torch.randn(2, 9, 9, 2)
     assert torch.equal(other.eval()(images), net.eval()(images))
     with pytest.raises(ValueError, match=r"lc1.kernel has shape \(18, 4\), not \(49, 18, 4\)"):
-        load_arrays(other, {**found, "lc1.kernel": found["lc1.kernel"][0]})
+        load_arrays(other, {**weights, "lc1.kernel": weights["lc1.kernel"][0]})
     with pytest.raises(ValueError, match="out1.kernel"):
-        load_arrays(other, {k: v for k, v in found.items() if k != "out1.kernel"})
+        load_arrays(other, {k: v for k, v in weights.items() if k != "out1.kernel"})
     with pytest.raises(ValueError, match="architecture"):
         make_network("wide", (9, 9, 2), 5)
 

@@ -102,14 +102,14 @@ def test_what_is_frozen_keeps_its_bits(kind: str, frozen: str, still: set[str], 
     for _ in range(3):
         ours.train_step(*batch())
     ours.state()
-    found = moved(net, before)
-    assert not still & found
+    changed = moved(net, before)
+    assert not still & changed
     learns = {n for n in before if n not in still}
     if kind != "burstprop":  # the others have no use for what sends and steadies bursts
         learns = {n for n in learns if not n.endswith("weight_r")}
     if kind == "backprop":
         learns = {n for n in learns if not n.endswith("weight_fa")}
-    assert {n for n in learns if not n.endswith("fc3.weight_r")} <= found
+    assert {n for n in learns if not n.endswith("fc3.weight_r")} <= changed
     assert ours.parameters() == sum(p.numel() for p in net.parameters() if p.requires_grad)
 
 
@@ -171,10 +171,10 @@ def test_what_is_frozen_keeps_its_bits_under_the_imagenet_rule(
         ours.train_step(images, labels)
     still = {n for n in before if n == frozen or n.startswith(frozen + ".")}
     still |= {f"{n}_fa" for n in still if n.endswith("weight") and feedback}
-    found = moved(net, before)
-    assert still and not still & found
+    changed = moved(net, before)
+    assert still and not still & changed
     fixed = {n for n in before if n.endswith("weight_fa") and feedback == "fixed"}
-    assert set(before) - still - fixed == found
+    assert set(before) - still - fixed == changed
     assert ours.parameters() == sum(p.numel() for p in net.parameters() if p.requires_grad)
 
 
@@ -252,7 +252,7 @@ def test_training_that_is_resumed_goes_on_bit_for_bit() -> None:
     assert not moved(nets[1], nets[0].state_dict())
 
 
-def test_what_is_no_lesson_is_refused() -> None:
+def test_what_is_no_result_of_two_phases_is_refused() -> None:
     """`step(result)`: a pair that has other layers."""
     net = small()
     images, labels = batch()
@@ -307,8 +307,8 @@ def test_arrays_and_other_floats_are_brought_to_the_networks_type() -> None:
         reversed_twice,
         images.tolist(),
     ):
-        found = net.two_phase_pass(x, target)
-        for a, b in zip(found.layers, wanted.layers, strict=True):
+        result = net.two_phase_pass(x, target)
+        for a, b in zip(result.layers, wanted.layers, strict=True):
             assert torch.equal(a.delta, b.delta) and a.delta.dtype == torch.float32
         assert torch.equal(net(x), wanted.output)
     assert net.double()(images).dtype == torch.float64
@@ -344,7 +344,7 @@ def test_images_that_a_convolution_cannot_take_are_refused(shape: tuple[int, ...
 
 
 def test_autocast_teaches_differences_and_refuses_rates() -> None:
-    """Two phases that differ by less than bfloat16 can tell: a lesson of rounding noise."""
+    """Two phases that differ by less than bfloat16 can tell: a result of rounding noise."""
     images, labels = batch()
     with torch.autocast("cpu", torch.bfloat16):
         assert small()(images).shape == (8, 4)

@@ -125,11 +125,11 @@ def test_credit_is_true_at_the_output_and_changes_nothing(feedback: str | None) 
     """An audit that trains, or that compares sums with means."""
     learner = Learner(small(feedback).double(), RATES, sgd())
     before = {n: t.clone() for n, t in learner.net.state_dict().items()}
-    found = learner.credit(*batch())
-    update, gradient = found["fc1"]
+    credit = learner.credit(*batch())
+    update, gradient = credit["fc1"]
     share = 0.2 if feedback else 1.0
     torch.testing.assert_close(update, share * gradient, rtol=1e-6, atol=1e-12)
-    assert list(found) == learner.net.names
+    assert list(credit) == learner.net.names
     assert all(torch.equal(t, before[n]) for n, t in learner.net.state_dict().items())
 
 

@@ -19,9 +19,9 @@ def update(exact: bool, dtype, aligned: bool = False) -> list:
     return [gradients[f"{name}.weight"].double() for name in net.names]
 
 
-def errors(found: list, true: list) -> list[float]:
+def errors(computed: list, true: list) -> list[float]:
     """|found - true| / |true|, first layer to last."""
-    return [float((a - b).norm() / b.norm()) for a, b in zip(found, true, strict=True)]
+    return [float((a - b).norm() / b.norm()) for a, b in zip(computed, true, strict=True)]
 
 
 def test_the_original_trains_low_layers_on_rounding_noise_and_the_exact_form_does_not() -> None:

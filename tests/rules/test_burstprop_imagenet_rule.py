@@ -78,17 +78,17 @@ def test_the_difference_of_sigmoids_keeps_its_digits_in_float32() -> None:
     steps = [0.0, *(s * 10.0**k for k in range(-12, 4) for s in (1, -1))]
     u, v = (torch.tensor(x).flatten() for x in np.meshgrid([0, 1e-3, 1, -1, 9, -9, 60], steps))
     u, v = u.float(), v.float()
-    found = rule.sigmoid_difference(u, v).double().numpy()
+    difference = rule.sigmoid_difference(u, v).double().numpy()
     wide = [t.numpy().astype(np.longdouble) for t in (u, v)]
     low, high = np.minimum(wide[0], wide[0] + wide[1]), np.maximum(wide[0], wide[0] + wide[1])
     true = np.sign(wide[1]) * -np.expm1(low - high) / (1 + np.exp(-high)) / (1 + np.exp(low))
     representable = np.abs(true) > 1e-37
-    error = np.abs(found - true)[representable] / np.abs(true)[representable]
+    error = np.abs(difference - true)[representable] / np.abs(true)[representable]
     # u + v is rounded to 24 bits of 60 at the worst: 2e-6 of the probability that is left.
-    assert error.max() < 4e-6 and np.isfinite(found).all()
+    assert error.max() < 4e-6 and np.isfinite(difference).all()
     assert error[np.abs(wide[0])[representable] <= 9].max() < 1e-6
     in_place = v.clone()
     rule.sigmoid_difference(u, in_place, out=in_place)
-    assert np.array_equal(in_place.double().numpy(), found)
+    assert np.array_equal(in_place.double().numpy(), difference)
     coarse = (torch.sigmoid(u + v) - torch.sigmoid(u)).double().numpy()
     assert np.nanmax(np.abs(coarse - true)[representable] / np.abs(true)[representable]) >= 1

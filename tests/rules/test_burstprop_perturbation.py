@@ -48,8 +48,8 @@ def mean_direction(net: BurstNetwork, make: Any, mode: str, images: Any, target:
     total = [torch.zeros_like(layer.weight).detach() for layer in net.layers]
     for _ in range(n):
         _, updates = perturbation.updates(images, target)
-        for taught in updates:
-            for G, layer, each in zip(total, net.layers, taught, strict=True):
+        for layers in updates:
+            for G, layer, each in zip(total, net.layers, layers, strict=True):
                 if each is not None:
                     G += layer.gradients(each.delta, each.x)[0]
     return [G / n for G in total]
@@ -61,8 +61,8 @@ def test_noise_that_reaches_the_output_finds_the_gradient_of_every_layer(conv: b
     net, (images, target) = small(conv), batch(conv)
     true = gradients(net, images, target)
     for mode, n, least in (("layers", 300, 0.9), ("all", 1000, 0.5)):
-        found = mean_direction(net, Perturbation, mode, images, target, n)
-        for i, (mine, theirs) in enumerate(zip(found, true, strict=True)):
+        directions = mean_direction(net, Perturbation, mode, images, target, n)
+        for i, (mine, theirs) in enumerate(zip(directions, true, strict=True)):
             assert cosine(mine, theirs) > least, (mode, i)
             scale = float((mine * theirs).sum() / (theirs * theirs).sum())
             assert mode == "all" or 0.7 < scale < 1.4, (i, scale)
@@ -72,8 +72,8 @@ def test_in_the_original_only_the_output_hears_of_the_error() -> None:
     """(burstprop, D7) as it is: the switch must change something, and only there."""
     net, (images, target) = small(), batch(False)
     true = gradients(net, images, target)
-    found = mean_direction(net, OriginalPerturbation, "all", images, target, 1000)
-    scales = [float((a * b).sum() / (b * b).sum()) for a, b in zip(found, true, strict=True)]
+    directions = mean_direction(net, OriginalPerturbation, "all", images, target, 1000)
+    scales = [float((a * b).sum() / (b * b).sum()) for a, b in zip(directions, true, strict=True)]
     assert abs(scales[-1] - 1) < 0.3 and all(abs(s) < 0.4 for s in scales[:-1]), scales
 
 
@@ -83,8 +83,8 @@ def test_one_unit_at_a_time_adds_up_to_the_gradient(conv: bool) -> None:
     net, (images, target) = small(conv), batch(conv)
     units = sum(e[0].numel() for e in clean_pass(net, images).rates)
     rounds = 8
-    found = mean_direction(net, Perturbation, "units", images, target, rounds * units)
-    for mine, theirs in zip(found, gradients(net, images, target), strict=True):
+    directions = mean_direction(net, Perturbation, "units", images, target, rounds * units)
+    for mine, theirs in zip(directions, gradients(net, images, target), strict=True):
         assert cosine(mine, theirs) > 0.8
         scale = float((mine * theirs).sum() / (theirs * theirs).sum()) * units
         assert 0.6 < scale < 1.5
@@ -106,8 +106,8 @@ def test_the_walk_visits_every_unit_and_the_originals_counts_dimensions() -> Non
         _, updates = theirs.updates(images, target)
         passes = list(updates)
         skipped += not passes
-        for taught in passes:
-            seen[next(i for i, t in enumerate(taught) if t is not None)] += 1
+        for layers in passes:
+            seen[next(i for i, t in enumerate(layers) if t is not None)] += 1
     assert sizes[:2] == [27, 16] and seen[:2] == [3 + 3 + 3, 4 + 2 + 2] and skipped == 5
 
 
@@ -116,7 +116,7 @@ def test_differences_keep_the_digits_that_float32_loses() -> None:
     net = networks.stack([], [30, 40, 40, 10], feedback=None)
     images, target = torch.randn(32, 30), torch.eye(10)[torch.randint(10, (32,))]
     noise = [torch.randn(32, n) * 1e-3 for n in (40, 40, 10)]
-    found = {}
+    results = {}
     for name, double, differences in (
         ("exact", True, True),
         ("kept", False, True),
@@ -130,10 +130,10 @@ def test_differences_keep_the_digits_that_float32_loses() -> None:
             return next(draws).to(kind)
 
         mine: Any = Perturbation(one[0], "all", draw, 1e-3, differences)
-        _, [taught] = mine.updates(one[1], target.to(kind))
-        found[name] = torch.cat([t.delta.flatten().double() for t in taught])
+        _, [layers] = mine.updates(one[1], target.to(kind))
+        results[name] = torch.cat([t.delta.flatten().double() for t in layers])
     errors = {
-        n: float((found[n] - found["exact"]).norm() / found["exact"].norm())
+        n: float((results[n] - results["exact"]).norm() / results["exact"].norm())
         for n in ("kept", "lost")
     }
     assert errors["kept"] < 3e-6 and errors["lost"] > 10 * errors["kept"], errors

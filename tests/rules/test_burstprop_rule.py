@@ -29,8 +29,11 @@ def randn(*shape: int) -> Any:
 
 def small(conv: bool = False, **how: Any) -> Any:
     """5-7-6-4, or two convolutions and 6-4 on images of 2 x 11 x 11 (strides leave a row over)."""
-    net = networks.stack([(2, 3, 4, 2), (3, 4, 3, 1)], [16, 6, 4], **how) if conv else (
-        networks.stack([], [5, 7, 6, 4], **how))  # fmt: skip
+    net = (
+        networks.stack([(2, 3, 4, 2), (3, 4, 3, 1)], [16, 6, 4], **how)
+        if conv
+        else (networks.stack([], [5, 7, 6, 4], **how))
+    )
     for layer in net.layers:
         layer.draw(2.0, 0.8, 0.4)
         layer.bias.data.normal_(0, 0.3)
@@ -137,8 +140,8 @@ def test_the_output_learns_from_the_gradient_times_a_known_factor() -> None:
     images, labels = randn(n, 5), torch.randint(10, (n,))
     target = functional.one_hot(labels, 10).double()
     ((net(images) - target) ** 2).mean().backward()
-    taught = net.two_phase_pass(images, target).layers[-1]
-    G, G_bias = net.layers[-1].gradients(taught.delta, taught.x)
+    layer_result = net.two_phase_pass(images, target).layers[-1]
+    G, G_bias = net.layers[-1].gradients(layer_result.delta, layer_result.x)
     torch.testing.assert_close(G, 5 * p * n * net.layers[-1].weight.grad)
     torch.testing.assert_close(G_bias, 5 * p * n * net.layers[-1].bias.grad)
 
@@ -154,9 +157,9 @@ def test_reference_is_autograds_gradient(conv: bool) -> None:
         net.backprop(images, target),
         net.two_phase_pass(images, target, reference=True),
     ):
-        for layer, taught in zip(net.layers, result.layers, strict=True):
-            delta = taught.delta if taught.delta_bp is None else taught.delta_bp
-            G, G_bias = layer.gradients(delta, taught.x)
+        for layer, layer_result in zip(net.layers, result.layers, strict=True):
+            delta = layer_result.delta if layer_result.delta_bp is None else layer_result.delta_bp
+            G, G_bias = layer.gradients(delta, layer_result.x)
             torch.testing.assert_close(G, layer.weight.grad)
             torch.testing.assert_close(G_bias, layer.bias.grad)
 
@@ -191,14 +194,14 @@ def test_learning_Z_brings_bursts_to_the_linear_point() -> None:
 def test_both_phases_travel_together_as_each_alone(phase: int) -> None:
     """A stacked transport that mixes samples of the two phases."""
     net = small(conv=True)
-    taught = net.two_phase_pass(*_with_target(batch(conv=True))).layers
-    for layer, above in zip(net.layers[1:], taught[1:], strict=True):
+    layers = net.two_phase_pass(*_with_target(batch(conv=True))).layers
+    for layer, above in zip(net.layers[1:], layers[1:], strict=True):
         shape = above.x.shape[1:]
         both = layer.transport(above.sent.flatten(0, 1), layer.weight_fa, shape).unflatten(
             0, (2, -1)
         )
-        alone = layer.transport(above.sent[phase].contiguous(), layer.weight_fa, shape)
-        torch.testing.assert_close(both[phase], alone, rtol=1e-12, atol=1e-14)
+        single = layer.transport(above.sent[phase].contiguous(), layer.weight_fa, shape)
+        torch.testing.assert_close(both[phase], single, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("channels_out", [4, 300])
@@ -213,8 +216,8 @@ def test_transport_is_the_gradient_with_respect_to_the_input(
     sent = randn(*y.shape)
     expected = grad.conv2d_input(x.shape, Y, sent, stride=stride)
     assert (Y.numel() > rule.SMALL_KERNEL) == (channels_out == 300 and k > 2)
-    found = rule.conv_transport(sent, Y, stride, tuple(x.shape[2:]))
-    torch.testing.assert_close(found, expected)
+    transported = rule.conv_transport(sent, Y, stride, tuple(x.shape[2:]))
+    torch.testing.assert_close(transported, expected)
     G, G_bias = rule.conv_gradients(sent, x, Y, stride)
     torch.testing.assert_close(G, grad.conv2d_weight(x, Y.shape, sent, stride=stride))
     torch.testing.assert_close(G_bias, sent.sum((0, 2, 3)))
@@ -314,9 +317,9 @@ def test_credit_is_the_rules_direction_and_the_losss_gradient() -> None:
     learner = BurstLearner(net, BurstUpdate(net, [0.5] * 3))
     images, labels = batch()
     state = {n: t.clone() for n, t in net.state_dict().items()}
-    found = learner.credit(images, labels)
+    credit = learner.credit(images, labels)
     ((net(images) - target(net, images, labels)) ** 2).mean().backward()
-    for layer, (mine, theirs) in zip(net.layers, found.values(), strict=True):
+    for layer, (mine, theirs) in zip(net.layers, credit.values(), strict=True):
         torch.testing.assert_close(theirs, layer.weight.grad)
         assert not torch.allclose(mine, theirs)
     assert all(torch.equal(t, state[n]) for n, t in net.state_dict().items())
@@ -334,8 +337,8 @@ def test_published_sizes() -> None:
         "bp": networks.make_network("cifar10", feedback=None),
         "conv": networks.make_network("mnist_conv", feedback="learned", recurrent="learned"),
     }
-    found = {name: sum(p.numel() for p in net.parameters()) for name, net in counts.items()}
-    assert found == {
+    sizes = {name: sum(p.numel() for p in net.parameters()) for name, net in counts.items()}
+    assert sizes == {
         "narrow": 6_798_154,
         "wide": 6_621_410,
         "bp": 2_875_530,

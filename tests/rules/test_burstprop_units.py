@@ -128,16 +128,16 @@ def test_every_pair_of_hidden_and_output_units_is_backprop_or_refused(
         ):
             aligned(units, top)
         return
-    found = cosines(aligned(units, top))
-    assert min(found) > 0.99, found
+    angles = cosines(aligned(units, top))
+    assert min(angles) > 0.99, angles
 
 
 @pytest.mark.parametrize("above", HIDDEN)
 @pytest.mark.parametrize("below", HIDDEN)
 def test_every_pair_of_hidden_units_is_backprop(below: str, above: str) -> None:
     """Layer by layer: a net's sum hides one that goes the wrong way."""
-    found = cosines(aligned(HIDDEN[below](1.0), HIDDEN[above](1.0), SigmoidOutput(P)))
-    assert min(found) > 0.99, found
+    angles = cosines(aligned(HIDDEN[below](1.0), HIDDEN[above](1.0), SigmoidOutput(P)))
+    assert min(angles) > 0.99, angles
 
 
 def test_a_convolution_of_rectified_units_learns_below_a_sigmoid_output() -> None:
@@ -153,8 +153,10 @@ def test_a_convolution_of_rectified_units_learns_below_a_sigmoid_output() -> Non
     )
     result = net.two_phase_pass(x, target)
     (0.5 * (net(x) - target).square().sum()).backward()
-    for layer, taught in zip(net.layers, result.layers, strict=True):
-        assert cosine(layer.gradients(taught.delta, taught.x)[0], layer.weight.grad) > 0.99
+    for layer, layer_result in zip(net.layers, result.layers, strict=True):
+        assert (
+            cosine(layer.gradients(layer_result.delta, layer_result.x)[0], layer.weight.grad) > 0.99
+        )
 
 
 def test_digits_are_learnt_by_rectified_units_under_a_sigmoid_output() -> None:

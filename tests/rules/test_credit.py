@@ -45,24 +45,24 @@ def test_a_layers_line_holds_cosine_norm_ratio_and_flag():
     """The ratio upside down; a layer in the noise that is not marked."""
     gradient = np.array([3.0, 4.0], np.float32)
     noise = np.array([1e-9, 0], np.float32)
-    found = credit_angles(
+    angles = credit_angles(
         {"W1": (noise, noise), "W2": (2 * gradient, gradient), "W3": (gradient, 0 * gradient)},
         np.asarray,
     )
-    assert found["W2"] == {
+    assert angles["W2"] == {
         "cosine": pytest.approx(1),
         "angle": pytest.approx(0, abs=0.1),
         "norm_ratio": pytest.approx(2),
         "reference_norm": pytest.approx(5),
         "too_small": False,
     }
-    assert found["W1"]["too_small"] and found["W3"]["too_small"]
-    assert found["W3"]["cosine"] is None and found["W3"]["norm_ratio"] is None
+    assert angles["W1"]["too_small"] and angles["W3"]["too_small"]
+    assert angles["W3"]["cosine"] is None and angles["W3"]["norm_ratio"] is None
 
 
 def test_weight_angles_compare_in_one_layout():
     """Forward and feedback weights of one layer."""
     W = np.array([[1.0, 0], [0, 0]])
-    found = weight_angles({"E2": (W, -W), "E3": (W, np.eye(2))}, np.asarray)
-    assert found["E2"] == {"cosine": -1.0, "angle": 180.0}
-    assert found["E3"]["angle"] == pytest.approx(45)
+    angles = weight_angles({"E2": (W, -W), "E3": (W, np.eye(2))}, np.asarray)
+    assert angles["E2"] == {"cosine": -1.0, "angle": 180.0}
+    assert angles["E3"]["angle"] == pytest.approx(45)

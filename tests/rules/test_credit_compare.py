@@ -46,9 +46,9 @@ def test_the_true_gradient_is_at_no_angle_from_itself(batch) -> None:
     """A reference of other dropout masks, of other statistics, or of a model in another mode."""
     model = network()
     true = gradients(model, batch)
-    found = compare(true, model, LOSS, batch)
-    assert list(found.layers) == ["0.weight", "4.weight", "6.weight"]
-    for layer in found.layers.values():
+    comparison = compare(true, model, LOSS, batch)
+    assert list(comparison.layers) == ["0.weight", "4.weight", "6.weight"]
+    for layer in comparison.layers.values():
         assert layer.cosine == pytest.approx(1, abs=1e-12) and layer.sign_agreement == 1
         assert layer.norm_ratio == pytest.approx(1, abs=1e-12) and not layer.too_small
 
@@ -131,13 +131,13 @@ def test_the_reference_of_a_converted_model_is_backprops(batch) -> None:
     true = {n: g for n, g in _weights(model, batch).items()}
     asap.convert(model, "fixed")
     LOSS(model(batch[0]), batch[1]).backward()
-    found = compare(None, model, LOSS, batch).layers
-    assert found["2.weight"].cosine == pytest.approx(1, abs=1e-12)
-    assert abs(found["0.weight"].cosine or 0.0) < 0.9
+    layers = compare(None, model, LOSS, batch).layers
+    assert layers["2.weight"].cosine == pytest.approx(1, abs=1e-12)
+    assert abs(layers["0.weight"].cosine or 0.0) < 0.9
     wanted = compare_arrays(
         {"0.weight": model[0].weight.grad}, {"0.weight": true["0.weight"]}
     ).layers["0.weight"]
-    assert found["0.weight"].cosine == pytest.approx(wanted.cosine, abs=1e-12)
+    assert layers["0.weight"].cosine == pytest.approx(wanted.cosine, abs=1e-12)
 
 
 def _weights(model, batch):
@@ -150,10 +150,13 @@ def test_arrays_of_numpy_jax_and_torch_compare_alike(tmp_path) -> None:
     """A library for one framework only; a table whose numbers are not those of the object."""
     reference = {"a": np.array([3.0, 4.0, 0.0]), "b": np.array([[1.0, -1.0]])}
     update = {"a": np.array([4.0, 3.0, 9.0]), "b": np.array([[2.0, 2.0]])}
-    found = compare_arrays(update, reference)
-    assert found.layers["a"].cosine == pytest.approx(24 / (5 * 106**0.5))
-    assert found.layers["a"].norm_ratio == pytest.approx(106**0.5 / 5)
-    assert (found.layers["a"].sign_agreement, found.layers["b"].sign_agreement) == (1, 0.5)
+    comparison = compare_arrays(update, reference)
+    assert comparison.layers["a"].cosine == pytest.approx(24 / (5 * 106**0.5))
+    assert comparison.layers["a"].norm_ratio == pytest.approx(106**0.5 / 5)
+    assert (comparison.layers["a"].sign_agreement, comparison.layers["b"].sign_agreement) == (
+        1,
+        0.5,
+    )
     kinds = [torch.tensor]
     if pytest.importorskip("jax", reason="jax is not installed"):
         import jax.numpy
@@ -164,12 +167,12 @@ def test_arrays_of_numpy_jax_and_torch_compare_alike(tmp_path) -> None:
             {n: kind(v) for n, v in update.items()}, {n: kind(v) for n, v in reference.items()}
         )
         for name, layer in same.layers.items():
-            assert layer.cosine == pytest.approx(found.layers[name].cosine, abs=1e-6)
-    found.to_csv(tmp_path / "t.csv")
+            assert layer.cosine == pytest.approx(comparison.layers[name].cosine, abs=1e-6)
+    comparison.to_csv(tmp_path / "t.csv")
     with open(tmp_path / "t.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["layer"] for row in rows] == ["a", "b"]
-    assert float(rows[0]["cosine"]) == found.layers["a"].cosine
+    assert float(rows[0]["cosine"]) == comparison.layers["a"].cosine
 
 
 @pytest.mark.parametrize(

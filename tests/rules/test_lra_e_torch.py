@@ -23,9 +23,9 @@ def batch(seed=0, sizes=SIZES):
     return images, torch.randint(sizes[-1], (6,), generator=draw)
 
 
-def far(found, wanted):
+def far(computed, wanted):
     """Largest difference over a list of tensors."""
-    return max((a - b).abs().max().item() for a, b in zip(found, wanted, strict=True))
+    return max((a - b).abs().max().item() for a, b in zip(computed, wanted, strict=True))
 
 
 @pytest.mark.parametrize("name", sorted(ACTIVATIONS))
@@ -55,14 +55,14 @@ def test_the_backprop_update_is_autograds(name, bias, reduction):
     """The baseline that every comparison rests on."""
     model = MLP(SIZES, activation=name, bias=bias, reduction=reduction, **DOUBLE)
     images, labels = batch()
-    found = model.compute_backprop_update(images, labels)
+    update = model.compute_backprop_update(images, labels)
     loss = torch.nn.functional.cross_entropy(model(images), labels, reduction=reduction)
     loss.backward()
-    assert far(found.gW, [W.grad for W in model.W]) < 1e-14
+    assert far(update.gW, [W.grad for W in model.W]) < 1e-14
     if model.b is not None:
-        assert far(found.gb, [b.grad for b in model.b]) < 1e-14
+        assert far(update.gb, [b.grad for b in model.b]) < 1e-14
     mean = loss.item() / (6 if reduction == "sum" else 1)
-    assert found.loss.item() == pytest.approx(mean, abs=1e-14)
+    assert update.loss.item() == pytest.approx(mean, abs=1e-14)
 
 
 def test_one_hot_rows_and_classes_are_the_same_labels():

@@ -85,9 +85,9 @@ def test_an_octave_convolution_is_four_convolutions() -> None:
         from_low = conv.conv_l2h(low)
         y_high = conv.conv_h2h(at) + (from_low if stride == 2 else double(from_low))
         y_low = conv.conv_h2l(half(at)) + conv.conv_l2l(half(low) if stride == 2 else low)
-        found = conv((high, low))
-        torch.testing.assert_close(found[0], y_high)
-        torch.testing.assert_close(found[1], y_low)
+        outputs = conv((high, low))
+        torch.testing.assert_close(outputs[0], y_high)
+        torch.testing.assert_close(outputs[1], y_low)
 
 
 @pytest.mark.parametrize("m", [5, 17])
@@ -162,8 +162,8 @@ def test_a_config_gives_the_network_and_nothing_else(tmp_path: Path) -> None:
     """Keys of a training that this program does not have; sections, as the original's yaml has."""
     file = tmp_path / "c.yaml"
     file.write_text("TRAIN: {channels: 24, K: 2, base_lr: 0.1}\nTEST: {seed: 5}\nnodes: 20\n")
-    found = graphs.read_config(file)
-    assert found == graphs.Settings(channels=24, K=2, seed=5, nodes=20)
+    config = graphs.read_config(file)
+    assert config == graphs.Settings(channels=24, K=2, seed=5, nodes=20)
     for text, message in {
         "channels: one": r"c.yaml: channels \(=one\) must be an integer >= 2",
         "K: 20": r"c.yaml: K \(=20\) must be < 16",

@@ -71,18 +71,18 @@ def literal(model: Any, x: torch.Tensor, target: int) -> torch.Tensor:
 def test_a_batch_with_targets_is_the_written_procedure_image_by_image():
     """Gradients that mix images, or a minimum taken over the batch."""
     x, targets = images(), [4, 0, 2]
-    found = fullgrad(small(), x, torch.tensor(targets))
+    maps = fullgrad(small(), x, torch.tensor(targets))
     for i, target in enumerate(targets):
         expected = literal(small(), x[i : i + 1], target)
-        torch.testing.assert_close(found.saliency[i : i + 1], expected, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(maps.saliency[i : i + 1], expected, rtol=1e-10, atol=1e-12)
 
 
 def test_relus_in_place_give_the_same_and_stay_in_place():
     """The gradient behind the ReLU taken for the one in front of it."""
     plain, model = fullgrad(small(), images()), small(lambda: nn.ReLU(inplace=True))
-    found = fullgrad(model, images())
-    torch.testing.assert_close(found.saliency, plain.saliency, rtol=1e-12, atol=0)
-    assert found.errors.max() < 1e-10
+    maps = fullgrad(model, images())
+    torch.testing.assert_close(maps.saliency, plain.saliency, rtol=1e-12, atol=0)
+    assert maps.errors.max() < 1e-10
     assert all(m.inplace for m in model if isinstance(m, nn.ReLU))
 
 
@@ -94,8 +94,8 @@ def test_a_model_left_in_train_mode_is_explained_in_eval_mode_and_left_as_it_was
     before = {k: v.clone() for k, v in model.state_dict().items()}
     asked = images().requires_grad_()
     with torch.no_grad():
-        found = fullgrad(model, asked)
-    assert found.errors.max() < 1e-10
+        maps = fullgrad(model, asked)
+    assert maps.errors.max() < 1e-10
     assert model.training and not model[1].training
     assert [p.requires_grad for p in model.parameters()][:3] == [False, True, True]
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
@@ -106,9 +106,9 @@ def test_a_layer_used_twice_counts_twice():
     """Only its last use kept."""
     conv = nn.Conv2d(3, 3, 3, padding=1)
     model = perturbed(nn.Sequential(conv, nn.ReLU(), conv, nn.Flatten(), nn.Linear(588, 4)))
-    found = fullgrad(model, images(), details=True)
-    assert found.errors.max() < 1e-10
-    assert [layer.name for layer in found.layers] == ["0", "0", "4"]
+    result = fullgrad(model, images(), details=True)
+    assert result.errors.max() < 1e-10
+    assert [layer.name for layer in result.layers] == ["0", "0", "4"]
 
 
 def test_another_nonlinearity_shows_as_an_error():

@@ -32,10 +32,10 @@ def expected(size: int = SIDE) -> tuple[int, int]:
 
 def test_a_step_keeps_every_layer_once_and_one_concatenation_a_block() -> None:
     """A copy beyond the concatenation: a dense block's memory for the wires of a sparse one."""
-    found = kept(network(), SIDE)
+    numbers = kept(network(), SIDE)
     convs, norms = expected()
-    assert found["conv_inputs"] == 4 * convs
-    assert found["norm_inputs"] == 4 * norms
+    assert numbers["conv_inputs"] == 4 * convs
+    assert numbers["norm_inputs"] == 4 * norms
 
 
 def calls_of_a_step(net: S3Net) -> list[str]:

@@ -26,23 +26,23 @@ def test_shallow_kernels_are_known_by_hand() -> None:
     """One block without shortcuts at orthogonal unit inputs, sigma_w^2 = 2, no bias: the arc-cosine
     kernel is 1 / pi of the variance."""
     x = np.eye(2) * np.sqrt(2)  # q = 1 on the diagonal, 0 beside it
-    found = kernel.kernels(x, wiring="plain", blocks=1, w_std=np.sqrt(2), b_std=0.0)
+    kernels = kernel.kernels(x, wiring="plain", blocks=1, w_std=np.sqrt(2), b_std=0.0)
     # dense: 2, 0; ReLU and dense: 2, 2/pi; and once more with c = 1/pi.
     c = 1 / np.pi
     expected = 2 * (np.sqrt(1 - c * c) + (np.pi - np.arccos(c)) * c) / np.pi
-    np.testing.assert_allclose(found.nngp, [[2, expected], [expected, 2]], rtol=1e-14)
+    np.testing.assert_allclose(kernels.nngp, [[2, expected], [expected, 2]], rtol=1e-14)
 
 
 def test_the_diagonal_is_exact_and_the_kernel_symmetric() -> None:
     """arccos near 1: the kernel of a set with itself must not lose half of its digits."""
     x = np.random.RandomState(0).standard_normal((5, 3))
     for wiring in kernel.WIRINGS:
-        found = kernel.kernels(x, wiring=wiring, blocks=8)
-        for k in found:
+        kernels = kernel.kernels(x, wiring=wiring, blocks=8)
+        for k in kernels:
             np.testing.assert_allclose(k, k.T, rtol=1e-13)
         # Of a point with itself, c = 1 throughout: as if it were alone.
-        alone = kernel.kernels(x[:1], wiring=wiring, blocks=8)
-        assert found.ntk[0, 0] == pytest.approx(alone.ntk[0, 0], rel=1e-14)
+        single = kernel.kernels(x[:1], wiring=wiring, blocks=8)
+        assert kernels.ntk[0, 0] == pytest.approx(single.ntk[0, 0], rel=1e-14)
 
 
 def test_posteriors_interpolate_without_a_ridge_and_shrink_with_one() -> None:
@@ -55,11 +55,11 @@ def test_posteriors_interpolate_without_a_ridge_and_shrink_with_one() -> None:
         np.testing.assert_allclose(exact.mean, y, atol=1e-8)
         assert abs(np.diag(exact.covariance)).max() < 1e-8
         train, cross, test = kernel.parts(whole, np.arange(8), np.arange(8, len(whole.ntk)))
-        found = kernel.predict(train, cross, test, y[:8], ridge=0.1, kind=kind)
-        assert np.linalg.eigvalsh(found.covariance).min() > -1e-10
+        posterior = kernel.predict(train, cross, test, y[:8], ridge=0.1, kind=kind)
+        assert np.linalg.eigvalsh(posterior.covariance).min() > -1e-10
         a, b, c = (kernel.Kernels(*(7 * k for k in part)) for part in (train, cross, test))
         again = kernel.predict(a, b, c, y[:8], ridge=0.1, kind=kind)
-        np.testing.assert_allclose(again.mean, found.mean, rtol=1e-10)
+        np.testing.assert_allclose(again.mean, posterior.mean, rtol=1e-10)
 
 
 def test_intervals_of_overlapping_splits_are_wider() -> None:

@@ -32,7 +32,7 @@ def test_only_the_last_node_sees_every_layer() -> None:
 
 
 def test_dense_and_plain_are_what_they_are_called() -> None:
-    """A rival that is not itself would make every comparison void."""
+    """A competitor that is not itself would make every comparison void."""
     inputs, output = seen("dense", 3)
     assert inputs == [{"h0"}, {"h0", "h1"}, {"h0", "h1", "h2"}]
     assert output == {"h0", "h1", "h2", "h3"}
@@ -51,9 +51,9 @@ def test_wires_are_counted(depth: int) -> None:
     assert len(edges("dense", depth)) == (depth + 1) * (depth + 2) // 2
     assert len(edges("plain", depth)) == depth + 1
     for wiring in WIRINGS:
-        found = edges(wiring, depth)
-        assert len(set(found)) == len(found) and all(a < b for a, b in found)
-        assert {b for _, b in found} == set(range(1, depth + 2))
+        wires = edges(wiring, depth)
+        assert len(set(wires)) == len(wires) and all(a < b for a, b in wires)
+        assert {b for _, b in wires} == set(range(1, depth + 2))
 
 
 @pytest.mark.parametrize("wiring", WIRINGS)

@@ -19,19 +19,19 @@ def test_a_built_block_is_wired_as_the_topology_says(model: str, wiring: str) ->
     """A network that feeds its layers otherwise than its description: every comparison void."""
     channels, growth, depth = PLANS[model]
     block, layers, taken = open_block(model, wiring, 1)
-    found = seen(block, layers, taken)
+    inputs = seen(block, layers, taken)
     plan = widths(wiring, channels, growth, depth)
-    assert taken == channels and found.channels == [*(a for a, _ in plan.layers), plan.output]
+    assert taken == channels and inputs.channels == [*(a for a, _ in plan.layers), plan.output]
     if wiring != "residual":
-        assert drawn(found).wires == sorted(edges(wiring, depth)) and not drawn(found).sums
+        assert drawn(inputs).wires == sorted(edges(wiring, depth)) and not drawn(inputs).sums
     else:
         sums = [set(range(i)) for i in range(1, depth + 2)]
-        assert [[set(group) for group in groups] for groups in found.arrivals] == [
+        assert [[set(group) for group in groups] for groups in inputs.arrivals] == [
             [each] for each in sums
         ]
-        assert drawn(found).sums == [i + 0.5 for i in range(1, depth + 1)]
+        assert drawn(inputs).sums == [i + 0.5 for i in range(1, depth + 1)]
     few = {"sparse": depth, "dense": depth * (depth + 1) // 2, "residual": depth, "plain": 0}
-    assert shortcuts(found) == few[wiring]
+    assert shortcuts(inputs) == few[wiring]
 
 
 def test_looking_changes_nothing() -> None:
@@ -49,9 +49,9 @@ def test_the_figure_is_drawn(tmp_path: Path, capsys) -> None:
 
     words = ["--out", str(tmp_path / "w.png"), "--block", "3"]
     main.main(words, standalone_mode=False)
-    said = capsys.readouterr().out
-    assert "sparse (S3): 4 layers, 4 shortcuts" in said
-    assert "dense (DenseNet): 4 layers, 10 shortcuts" in said
+    printed = capsys.readouterr().out
+    assert "sparse (S3): 4 layers, 4 shortcuts" in printed
+    assert "dense (DenseNet): 4 layers, 10 shortcuts" in printed
     with Image.open(tmp_path / "w.png") as image:
         assert image.size[0] > 1500
     with pytest.raises(UsageError, match=r"option --block \(=4\) must be <= 3"):

@@ -42,9 +42,9 @@ def test_laid_images_have_the_strides_of_a_fresh_tensor(shape, has, wanted) -> N
     images = torch.randn(shape).contiguous(memory_format=has)
     if shape[1] == 1:
         images = images.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
-    found = laid(images, wanted)
-    assert found.stride() == torch.empty(shape, memory_format=wanted).stride()
-    assert torch.equal(found, images) and laid(found, wanted) is found
+    result = laid(images, wanted)
+    assert result.stride() == torch.empty(shape, memory_format=wanted).stride()
+    assert torch.equal(result, images) and laid(result, wanted) is result
 
 
 @pytest.mark.parametrize("wanted", FORMATS)
@@ -113,13 +113,13 @@ def test_gradients_are_those_of_autograd_in_double_precision(case, fmt) -> None:
     true: list[Any] = [t.double().contiguous().requires_grad_() for t in (x, W)]
     b = torch.zeros(len(W), dtype=torch.float64, requires_grad=True)
     functional.conv2d(true[0], true[1], b, **how).backward(delta.double())
-    found: Any = torch_convolution.backward(delta, x, W, **how)
-    for i, (mine, theirs) in enumerate(zip(found, (*true, b), strict=True)):
+    gradients: Any = torch_convolution.backward(delta, x, W, **how)
+    for i, (mine, theirs) in enumerate(zip(gradients, (*true, b), strict=True)):
         assert torch.allclose(mine.double(), theirs.grad, rtol=1e-4, atol=1e-4)
-        alone: Any = torch_convolution.backward(
+        results: Any = torch_convolution.backward(
             delta, x, W, **how, wanted=[j == i for j in range(3)]
         )
-        assert torch.allclose(alone[i], mine, rtol=1e-4, atol=1e-4)
+        assert torch.allclose(results[i], mine, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("case", CASES)

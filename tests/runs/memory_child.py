@@ -97,14 +97,14 @@ def s3net(channels: int) -> None:
         net: Any = S3Net(4, (2, 2), 8, classes=CLASSES, wiring=wiring)
         net.features.conv0 = nn.Conv2d(channels, 8, 7, stride=2, padding=3, bias=False)
         steps(S3Learner(net, 0.1, size=32), channels, 32)
-    rival = nn.Sequential(
+    plain = nn.Sequential(
         nn.Conv2d(channels, 4, 3, padding=1),
         nn.Conv2d(4, 8, 1, 2),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
         nn.Linear(8, CLASSES),
     )
-    steps(S3Learner(rival, 0.1), channels, 64)
+    steps(S3Learner(plain, 0.1), channels, 64)
 
 
 def brainprop(channels: int) -> None:
@@ -139,8 +139,8 @@ def main() -> int:
     """All of them, one after another."""
     for paper in PAPERS:
         for colour, channels in COLOURS.items():
-            how, said = forked(lambda: paper(channels))  # noqa: B023
-            print(json.dumps([f"{paper.__name__}-{colour}", how, said]), flush=True)
+            how, text = forked(lambda: paper(channels))  # noqa: B023
+            print(json.dumps([f"{paper.__name__}-{colour}", how, text]), flush=True)
     print(json.dumps(["planted", *forked(planted)]), flush=True)
     return 0
 

@@ -48,7 +48,7 @@ def _member(rank: int, port: int, results: Any) -> None:
 
     torch.set_num_threads(1)
     world, _ = join(torch.device("cpu"))
-    found = {}
+    states = {}
     for label in MODES:
         learner = Learner(network(label), sgd(LR), world=world)
         images, labels = data()
@@ -56,12 +56,12 @@ def _member(rank: int, port: int, results: Any) -> None:
         for x, y in zip(images[:, half], labels[:, half], strict=True):
             learner.train_step(x, y)
         learner.share_statistics()
-        found[label] = {n: t.numpy() for n, t in learner.net.state_dict().items()}
+        states[label] = {n: t.numpy() for n, t in learner.net.state_dict().items()}
     world.close()
-    results.put((rank, found))
+    results.put((rank, states))
 
 
-def alone(label: str) -> dict[str, Any]:
+def one_process(label: str) -> dict[str, Any]:
     """One process that normalises each half on its own and lets autograd train B as well; running
     statistics are those of the first half."""
     net = network(label).train()
@@ -84,19 +84,19 @@ def alone(label: str) -> dict[str, Any]:
 
 def test_two_processes_equal_one_that_normalises_each_half() -> None:
     """Gradients summed instead of averaged, feedback that drifts apart, an unused parameter."""
-    found = of_two_processes(_member)
+    answers = of_two_processes(_member)
     for label in MODES:
-        expected = alone(label)
+        expected = one_process(label)
         for rank in (0, 1):
-            for name, tensor in found[rank][label].items():
+            for name, tensor in answers[rank][label].items():
                 gap = abs(tensor - expected[name]).max()
                 size = max(abs(expected[name]).max(), 1e-3)
                 assert gap <= 1e-10 * size, (label, rank, name, gap)
 
 
-def run_two(log: Path, *words: object, told_at: int = 0) -> tuple[list[int | None], list[str]]:
+def run_two(log: Path, *words: object, signal_at: int = 0) -> tuple[list[int | None], list[str]]:
     """Exit codes, and what each of the two said."""
-    return two_runs(log, "asap.train", "asap.learner", *words, told_at=told_at, seconds=120)
+    return two_runs(log, "asap.train", "asap.learner", *words, signal_at=signal_at, seconds=120)
 
 
 def test_a_signal_to_one_process_stops_both_and_they_resume_to_the_same_bits(
@@ -125,16 +125,16 @@ def test_a_signal_to_one_process_stops_both_and_they_resume_to_the_same_bits(
         "--checkpoint-every",
         5,
     ]
-    codes, said = run_two(log, *words, "--out", tmp_path / "whole")
-    assert codes == [0, 0], said
-    codes, said = run_two(log, *words, "--out", tmp_path / "cut", told_at=3)
-    assert codes == [143, 143], said
-    assert "SIGTERM: checkpoint written" in said[0] and "checkpoint" not in said[1]
+    codes, printed = run_two(log, *words, "--out", tmp_path / "whole")
+    assert codes == [0, 0], printed
+    codes, printed = run_two(log, *words, "--out", tmp_path / "cut", signal_at=3)
+    assert codes == [143, 143], printed
+    assert "SIGTERM: checkpoint written" in printed[0] and "checkpoint" not in printed[1]
     summary = json.loads((tmp_path / "cut/summary.json").read_text())
     assert (summary["status"], summary["step"]) == ("interrupted", 16)
-    codes, said = run_two(log, "--resume", tmp_path / "cut")
-    assert codes == [0, 0], said
-    assert "resuming" in said[0] and "resuming" not in said[1]
+    codes, printed = run_two(log, "--resume", tmp_path / "cut")
+    assert codes == [0, 0], printed
+    assert "resuming" in printed[0] and "resuming" not in printed[1]
     assert steady_lines(tmp_path / "whole") == steady_lines(tmp_path / "cut")
     whole, cut = (
         tmp_path / run / "checkpoints/last/tensors.safetensors" for run in ("whole", "cut")
@@ -171,7 +171,7 @@ def test_torchrun_trains_one_run(tmp_path: Path) -> None:
 
     # The file that the first process wrote is the network that both tested.
     best = max(line["test_accuracy"] for line in lines)
-    said = click.testing.CliRunner().invoke(
+    outcome = click.testing.CliRunner().invoke(
         main,
         [
             "--data",
@@ -186,7 +186,7 @@ def test_torchrun_trains_one_run(tmp_path: Path) -> None:
             str(tmp_path / "run/checkpoint/digits_convnet_asap.pth"),
         ],
     )
-    assert f"test accuracy : {best:.2f}" in said.output
+    assert f"test accuracy : {best:.2f}" in outcome.output
     codes, logs = run_two(tmp_path / "log", *words, "--batch-size", 25, "--out", tmp_path / "odd")
     assert 0 not in codes
     assert "option --batch-size (=25) must be a multiple of the 2 processes" in "".join(logs)

@@ -56,9 +56,9 @@ def test_a_line_says_angle_of_the_mean_and_spread_over_batches():
     turns = (10.0, 50.0, 30.0)
     batches = [(np.full((4, 1), turn), np.zeros(4)) for turn in turns]
     learner = Turned()
-    found = audit(learner, batches)
-    assert (found["images"], found["batches"]) == (12, 3)
-    line = found["credit"]["W"]
+    result = audit(learner, batches)
+    assert (result["images"], result["batches"]) == (12, 3)
+    line = result["credit"]["W"]
     assert line["angle"] == pytest.approx(30.0, abs=1e-4)
     # Three unit vectors at 10, 50 and 30 degrees add up to 1 + 2 cos 20.
     assert line["norm_ratio"] == pytest.approx((1 + 2 * math.cos(math.radians(20))) / 3)
@@ -68,7 +68,7 @@ def test_a_line_says_angle_of_the_mean_and_spread_over_batches():
     assert line["cosine_mean"] == pytest.approx(np.mean(cosines))
     assert line["cosine_spread"] == pytest.approx(np.std(cosines, ddof=1))
     assert line["reference_norm"] == pytest.approx(1) and line["too_small"] is False
-    assert "feedback" not in found and learner.backend.put_back == 1
+    assert "feedback" not in result and learner.backend.put_back == 1
 
 
 def test_one_batch_has_an_angle_and_no_spread():
@@ -151,7 +151,7 @@ def test_a_stream_shows_the_same_crops_of_the_same_images():
         np.random.RandomState(1).randint(0, 255, (20, 40, 40, 3)).astype(np.uint8),
         np.arange(20) % 10,
     )
-    found = []
+    lines = []
     for seed, epoch in ((1, 0), (2, 3)):
         train = TorchStream(split, 4, random_crop(16), shuffle=True, seed=seed)
         list(train.epoch(epoch))
@@ -159,11 +159,11 @@ def test_a_stream_shows_the_same_crops_of_the_same_images():
         first, again = ([(x.clone(), y.tolist()) for x, y in sample] for _ in range(2))
         assert all(torch.equal(a[0], b[0]) for a, b in zip(first, again, strict=True))
         assert len(train) == 5 and len(list(train.epoch(0))) == 5  # the run's own are untouched
-        found.append(first)
-    assert [y for _, y in found[0]] == [y for _, y in found[1]]
-    assert all(torch.equal(a[0], b[0]) for a, b in zip(*found, strict=True))
+        lines.append(first)
+    assert [y for _, y in lines[0]] == [y for _, y in lines[1]]
+    assert all(torch.equal(a[0], b[0]) for a, b in zip(*lines, strict=True))
     order = np.random.RandomState(0).permutation(20)
-    assert sum((y for _, y in found[0]), []) == [int(i % 10) for i in order[:8]]
+    assert sum((y for _, y in lines[0]), []) == [int(i % 10) for i in order[:8]]
 
 
 def test_all_audits_of_a_run_are_of_its_first_batches_images():

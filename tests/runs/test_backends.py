@@ -164,15 +164,15 @@ def test_event_files_hold_the_scalars_and_where_a_resume_began(tmp_path):
     events.scalars(4, {"test_accuracy": 97.5})
     events.close()
     (path,) = tmp_path.glob("events.out.tfevents.*")
-    data, found = path.read_bytes(), []
+    data, records = path.read_bytes(), []
     while data:
         (length,) = struct.unpack("<Q", data[:8])
-        found.append(Event.FromString(data[12 : 12 + length]))
+        records.append(Event.FromString(data[12 : 12 + length]))
         data = data[16 + length :]
-    assert found[0].file_version == "brain.Event:2"
-    assert found[1].session_log.status == 1 and found[1].step == 4
-    value = found[2].summary.value[0]
-    assert (found[2].step, value.tag, value.simple_value) == (4, "test_accuracy", 97.5)
+    assert records[0].file_version == "brain.Event:2"
+    assert records[1].session_log.status == 1 and records[1].step == 4
+    value = records[2].summary.value[0]
+    assert (records[2].step, value.tag, value.simple_value) == (4, "test_accuracy", 97.5)
 
 
 def test_the_environment_is_set_before_a_framework_is_imported(monkeypatch):

@@ -64,18 +64,18 @@ def _member(rank: int, port: int, results: Any) -> None:
     torch.set_num_threads(1)
     world, _ = join(torch.device("cpu"))
     half = slice(6 * rank, 6 * rank + 6)
-    found = {rule: trained(rule, half, world) for rule in RULES}
+    states = {rule: trained(rule, half, world) for rule in RULES}
     world.close()
-    results.put((rank, found))
+    results.put((rank, states))
 
 
 def test_two_processes_equal_one() -> None:
     """Gradients averaged where the rule sums them, or each process's own; Z or a bias left out."""
-    found = of_two_processes(_member)
+    answers = of_two_processes(_member)
     for rule in RULES:
         expected = trained(rule, slice(None))
         for rank in (0, 1):
             for name, tensor in expected.items():
                 if "angles" not in name:
-                    gap = abs(found[rank][rule][name] - tensor).max()
+                    gap = abs(answers[rank][rule][name] - tensor).max()
                     assert gap <= 1e-12 * max(abs(tensor).max(), 1), (rule, rank, name, gap)

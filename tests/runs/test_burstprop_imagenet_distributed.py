@@ -51,21 +51,21 @@ def _member(rank: int, port: int, results: Any) -> None:
 
 def test_two_processes_equal_one() -> None:
     """Sums that are averaged, a mean that is summed, feedback or momenta that drift apart."""
-    found = of_two_processes(_member)
+    answers = of_two_processes(_member)
     for rule in RULES:
         expected = train(rule, slice(0, 4))
         for rank in (0, 1):
-            for name, tensor in found[rank][rule].items():
+            for name, tensor in answers[rank][rule].items():
                 gap = abs(tensor - expected[name]).max()
                 size = abs(expected[name]).max()
                 # The conditions of low layers are bad; of what they are, nothing may be lost.
                 assert gap <= 1e-9 * size + 1e-15, (rule, rank, name, gap, size)
 
 
-def run_two(log: Path, *words: object, told_at: int = 0) -> tuple[list[int | None], list[str]]:
+def run_two(log: Path, *words: object, signal_at: int = 0) -> tuple[list[int | None], list[str]]:
     """Exit codes, and what each of the two said."""
     module = "burstprop.imagenet.learner"
-    return two_runs(log, "burstprop.train_imagenet", module, *words, told_at=told_at)
+    return two_runs(log, "burstprop.train_imagenet", module, *words, signal_at=signal_at)
 
 
 def test_two_processes_make_one_run_stop_together_and_go_on(tmp_path: Path) -> None:
@@ -93,15 +93,15 @@ def test_two_processes_make_one_run_stop_together_and_go_on(tmp_path: Path) -> N
         "--checkpoint-every",
         5,
     ]
-    codes, said = run_two(log, tmp_path / "whole", *words)
-    assert codes == [0, 0], said
-    assert said[0].count(" * Acc@1") == 2 and "Acc@1" not in said[1]
+    codes, printed = run_two(log, tmp_path / "whole", *words)
+    assert codes == [0, 0], printed
+    assert printed[0].count(" * Acc@1") == 2 and "Acc@1" not in printed[1]
     line = steady_lines(tmp_path / "whole")[-1]
     assert line["step"] == 20 and round(line["test_accuracy"] * 7 / 100, 6) % 1 == 0
-    codes, said = run_two(log, tmp_path / "cut", *words, told_at=3)
-    assert codes == [143, 143], said
-    codes, said = run_two(log, "--resume", tmp_path / "cut")
-    assert codes == [0, 0], said
+    codes, printed = run_two(log, tmp_path / "cut", *words, signal_at=3)
+    assert codes == [143, 143], printed
+    codes, printed = run_two(log, "--resume", tmp_path / "cut")
+    assert codes == [0, 0], printed
     assert steady_lines(tmp_path / "whole") == steady_lines(tmp_path / "cut")
     whole, cut = (
         tmp_path / run / "checkpoints/last/tensors.safetensors" for run in ("whole", "cut")

@@ -60,13 +60,13 @@ def test_a_killed_run_on_photographs_goes_on_with_other_workers(tmp_path: Path) 
 
 def test_an_audit_changes_no_bits(tmp_path: Path) -> None:
     """Gradients of the audit that the next step adds to."""
-    log, found = tmp_path / "log", {}
+    log, states = tmp_path / "log", {}
     for name, more in (("plain", []), ("audited", ["--audit-every", "1"])):
         words = [tmp_path / name, "--data", "digits", *SMALL, "-use_backprop", "True", *more]
         assert train(log, *words) == 0, log.read_text()
-        found[name] = left(tmp_path / name)
-    assert found["plain"][0] == found["audited"][0]
-    audits = [line for line in found["audited"][1] if line["kind"] == "audit"]
+        states[name] = left(tmp_path / name)
+    assert states["plain"][0] == states["audited"][0]
+    audits = [line for line in states["audited"][1] if line["kind"] == "audit"]
     assert len(audits) == 11 and set(audits[0]["credit"]) == {f"conv{i}" for i in range(1, 8)} | {
         "fc1"
     }

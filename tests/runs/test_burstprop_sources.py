@@ -17,17 +17,17 @@ NARROW = [*QUICK, "--width", "0.1", "--workers", "0"]
 
 def imported(script: str) -> set[Path]:
     """Files of burstprop, relative to it, that a script imports, and what they import."""
-    found, left = set(), [ROOT / "burstprop" / script]
+    modules, left = set(), [ROOT / "burstprop" / script]
     while left:
         path = left.pop()
-        if path in found or not path.is_file():
+        if path in modules or not path.is_file():
             continue
-        found.add(path)
+        modules.add(path)
         for line in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(line, ast.ImportFrom) and (line.module or "").startswith("burstprop"):
                 module = ROOT / (line.module or "").replace(".", "/")
                 left += [module.with_suffix(".py"), *(module / f"{a.name}.py" for a in line.names)]
-    return {path.relative_to(ROOT / "burstprop") for path in found}
+    return {path.relative_to(ROOT / "burstprop") for path in modules}
 
 
 @pytest.mark.parametrize(

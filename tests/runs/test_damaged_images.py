@@ -164,9 +164,9 @@ def test_a_run_prints_classes_images_and_folder_and_ten_are_not_called_a_thousan
 ):
     """Two classes of twelve images are no ImageNet, in whatever folder they are."""
     train(root, *SMALL, "--out", tmp_path / "run")
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     where = f"{root / 'train'} and {root / 'val'}"
-    assert f"imagenet_2: 2 classes, 8 training and 4 test images of {where}\n" in said
+    assert f"imagenet_2: 2 classes, 8 training and 4 test images of {where}\n" in printed
     summary = json.loads((tmp_path / "run/summary.json").read_text())
     assert (summary["dataset"], summary["name"]) == ("imagenet_2", "imagenet_2-s3net_new1")
     environment = json.loads((tmp_path / "run/environment.json").read_text())

@@ -33,8 +33,8 @@ def _member(rank, port, results):
 def test_two_processes_average_updates_and_share_the_batches():
     """Updates that are summed for averaged train at twice the rate; halves that overlap train on
     half the data."""
-    found = of_two_processes(_member, seconds=120)
-    for rank, (tensors, total, _, main) in found.items():
+    answers = of_two_processes(_member, seconds=120)
+    for rank, (tensors, total, _, main) in answers.items():
         assert tensors == [[[1.5] * 3] * 2, [0.0, 0.5, 1.0, 1.5]]
         assert total == [[1.0, 10.0], [2.0, 10.0]]
         assert main == (rank == 0)
@@ -44,7 +44,7 @@ def test_two_processes_average_updates_and_share_the_batches():
     train = load("digits").train
     order = draw_plan(len(train), 3, 1).order
     whole = train.labels[order][: len(train) // 16 * 16].reshape(-1, 2, 8)
-    for rank, (_, _, seen, _) in found.items():
+    for rank, (_, _, seen, _) in answers.items():
         assert (seen == whole[:, rank].ravel()).all()
 
 

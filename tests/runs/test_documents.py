@@ -270,10 +270,10 @@ def test_every_edit_of_a_checkpoints_document_is_one_line_or_harmless(made, tmp_
                 assert place in (("run", "epoch"), ("run", "stopped")), (place, change)
             shutil.rmtree(run)
     # What changes no number; and of a learner's own number only the learner knows what it may be.
-    told = {"seconds", "line", "best", "stopped", "memory_format", "steps"}
+    keys = {"seconds", "line", "best", "stopped", "memory_format", "steps"}
     for place, change in harmless:
         if change is not places:
-            assert told & set(map(str, place)) or change in (1.5, None, True), (place, change)
+            assert keys & set(map(str, place)) or change in (1.5, None, True), (place, change)
 
 
 @pytest.mark.parametrize(
@@ -331,14 +331,14 @@ def test_every_edit_of_a_record_is_one_line_or_harmless(name, made, tmp_path):
         for change in (places, *OTHERS):
             (run / name).write_text(json.dumps(edited(document, place, change)))
             try:
-                found = read_run(run)
+                record = read_run(run)
             except UserError as error:
                 assert str(run / name) in str(error) and str(place[0]) in str(error)
                 assert "\n" not in str(error)
                 continue
-            for use in (found.seed, found.rule, found.dataset, found.name, found.command):
+            for use in (record.seed, record.rule, record.dataset, record.name, record.command):
                 assert isinstance(use, str | int | float | None)
-            assert len(group([whole, found])) in (1, 2) and found.status
+            assert len(group([whole, record])) in (1, 2) and record.status
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def ends(isa: str | None) -> dict[str, tuple[int, str]]:
     done = subprocess.run(words, env=environment(isa), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    return {name: (how, said) for name, how, said in lines}
+    return {name: (how, text) for name, how, text in lines}
 
 
 @pytest.mark.parametrize("isa", [None, "AVX2"], ids=["own", "avx2"])
@@ -39,8 +39,8 @@ def ends(isa: str | None) -> dict[str, tuple[int, str]]:
 @pytest.mark.parametrize("paper", PAPERS)
 def test_small_networks_keep_within_their_memory(paper: str, colour: str, isa: str | None) -> None:
     """SIGABRT of the checker, or SIGSEGV: a kernel that writes outside its memory."""
-    how, said = ends(isa)[f"{paper}-{colour}"]
-    assert how == 0, said
+    how, text = ends(isa)[f"{paper}-{colour}"]
+    assert how == 0, text
 
 
 @pytest.mark.parametrize("isa", [None, "AVX2"], ids=["own", "avx2"])

@@ -78,18 +78,18 @@ def test_a_run_killed_again_and_again_comes_to_the_same_end(unbroken, tmp_path, 
 
 def test_checkpoints_lie_at_the_steps_that_were_asked_for(tmp_path, monkeypatch):
     """--checkpoint-every that counts from the epoch's start, or forgets an epoch's end."""
-    found, save = [], checkpoint.save
+    positions, save = [], checkpoint.save
 
     def noted(run, step, *more):
-        found.append(step)
+        positions.append(step)
         return save(run, step, *more)
 
     monkeypatch.setattr(checkpoint, "save", noted)
     train(tmp_path / "run", checkpoint_every=4)
-    assert found == [0, 4, 5, 8, 10, 12, 15]
-    found.clear()
+    assert positions == [0, 4, 5, 8, 10, 12, 15]
+    positions.clear()
     train(tmp_path / "plain", checkpoint_every=None)
-    assert found == [0, 5, 10, 15]
+    assert positions == [0, 5, 10, 15]
 
 
 def test_a_resume_remembers_the_time_before_it(tmp_path, monkeypatch):
@@ -201,11 +201,11 @@ def test_a_loss_that_is_no_number_stops_before_it_is_saved(tmp_path, monkeypatch
 def test_an_audit_leaves_the_run_as_it_was(unbroken, tmp_path):
     """The audit's own random numbers change what the run learns."""
     train(tmp_path / "run", audit=True, audit_every=2)
-    found = left_by(tmp_path / "run")
-    audits = [line for line in found["lines"] if line["kind"] == "audit"]
+    result = left_by(tmp_path / "run")
+    audits = [line for line in result["lines"] if line["kind"] == "audit"]
     assert [line["step"] for line in audits] == [0, 2, 4, 6, 8, 10, 12, 14]
-    assert found["tensors"] == unbroken["tensors"]
-    assert [line for line in found["lines"] if line["kind"] == "epoch"] == unbroken["lines"]
+    assert result["tensors"] == unbroken["tensors"]
+    assert [line for line in result["lines"] if line["kind"] == "epoch"] == unbroken["lines"]
 
 
 def test_a_finished_run_that_is_resumed_is_left_as_it_is(tmp_path, capsys):
@@ -248,7 +248,7 @@ def test_without_its_links_a_run_goes_on_from_its_newest_checkpoint(
     assert len({p.resolve() for p in (scripted_best, run / "checkpoints/last")}) == 2
     for link in ("last", "best"):
         (run / "checkpoints" / link).unlink()
-    found = checkpoint.newest(run)
-    assert found is not None and found.name == "step-00000006"
+    newest = checkpoint.newest(run)
+    assert newest is not None and newest.name == "step-00000006"
     train(run, resume=True)
     assert left_by(run)["tensors"] == unbroken["tensors"]

@@ -96,8 +96,10 @@ def test_an_original_checkpoint_goes_on_to_the_same_bits(folder, tmp_path) -> No
         torch.save(what, tmp_path / "odd.pth.tar")
         words = [folder, *SMALL, "--resume", tmp_path / "odd.pth.tar", "--out", tmp_path / "odd"]
         assert train(log, *words) == 1
-        said = log.read_text()
-        assert message in said and said.startswith("error: ") and said.count("\n") == 1, said
+        printed = log.read_text()
+        assert message in printed and printed.startswith("error: ") and printed.count("\n") == 1, (
+            printed
+        )
 
 
 def test_two_processes_train_one_network_and_test_every_image_once(folder, tmp_path) -> None:
@@ -118,7 +120,7 @@ def test_two_processes_train_one_network_and_test_every_image_once(folder, tmp_p
 
     from s3net.imagenet.train import main
 
-    with contextlib.redirect_stdout(io.StringIO()) as said:
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
         main.main(
             [
                 str(folder),
@@ -135,4 +137,4 @@ def test_two_processes_train_one_network_and_test_every_image_once(folder, tmp_p
             ],
             standalone_mode=False,
         )
-    assert f" * Acc@1 {lines[-1]['test_accuracy']:.3f}" in said.getvalue()
+    assert f" * Acc@1 {lines[-1]['test_accuracy']:.3f}" in printed.getvalue()

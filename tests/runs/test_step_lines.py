@@ -73,8 +73,8 @@ def test_a_line_has_the_batch_and_the_mean_so_far(tmp_path: Path, capsys) -> Non
     hits are divided by the size of the others."""
     train(tmp_path / "r", 2)
     train(tmp_path / "all", 1)
-    found = [[float(x) for x in cells] for cells in LINE.findall(capsys.readouterr().out)]
-    few, all_lines = found[:4], found[4:]
+    rows = [[float(x) for x in cells] for cells in LINE.findall(capsys.readouterr().out)]
+    few, all_lines = rows[:4], rows[4:]
     assert [row[:3] for row in few] == [[0, 2, 5], [0, 4, 5], [1, 2, 5], [1, 4, 5]]
     # Time, Data; Loss, Acc@1, Acc@5 of the batch and of the epoch so far.
     assert few[1][7:] == [4, 2.5, 25, 25, 50, 50]
@@ -83,7 +83,7 @@ def test_a_line_has_the_batch_and_the_mean_so_far(tmp_path: Path, capsys) -> Non
     assert last[7:] == pytest.approx(
         [10, (4 * (6 + 7 + 8 + 9) + 2 * 10) / 18, 50, 500 / 18, 100, 1000 / 18], abs=1e-3
     )
-    assert all(row[4] >= row[6] >= 0 for row in found)  # data time is part of the time
+    assert all(row[4] >= row[6] >= 0 for row in rows)  # data time is part of the time
     text = (tmp_path / "all/metrics.jsonl").read_text().splitlines()
     epoch = [json.loads(line) for line in text][-1]
     assert [last[8], last[10], last[12]] == pytest.approx(

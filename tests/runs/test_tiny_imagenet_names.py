@@ -17,10 +17,10 @@ ROOT = Path(__file__).parents[2]
 COMMON = ["--no-download", "--epochs", "1", "--threads", "1", "--quiet", "--seed", "1"]
 
 
-def assert_named(run: Path, said: str, folder: Path) -> None:
+def assert_named(run: Path, text: str, folder: Path) -> None:
     """In what is printed, the run's files, and what a table reads."""
     counts = "3 classes, 6 training and 3 test images"
-    assert f"tiny_imagenet_3: {counts} of {folder}\n" in said
+    assert f"tiny_imagenet_3: {counts} of {folder}\n" in text
     config, summary = (
         json.loads((run / f"{name}.json").read_text()) for name in ("config", "summary")
     )
@@ -45,10 +45,10 @@ def test_in_a_run_of_s3net_and_its_evaluation(tmp_path: Path, monkeypatch, capsy
     export = tmp_path / "net.safetensors"
     start(evaluate, "--model-path", run, "--data-dir", folder, "--export", export)
     start(evaluate, "--model-path", export, "--data-dir", folder)
-    said = capsys.readouterr().out
-    assert said.count("3 test images of tiny_imagenet_3, torch") == 2
-    assert "of 3 images of tiny_imagenet_3" in said and "tiny_imagenet," not in said
-    assert_named(run, said, folder)
+    printed = capsys.readouterr().out
+    assert printed.count("3 test images of tiny_imagenet_3, torch") == 2
+    assert "of 3 images of tiny_imagenet_3" in printed and "tiny_imagenet," not in printed
+    assert_named(run, printed, folder)
 
 
 def test_in_a_run_of_asap(tmp_path: Path, capsys):
@@ -96,12 +96,12 @@ def test_in_a_stored_run_and_its_row(folder: Path):
     read = json.loads((folder / "environment.json").read_text())["data"]
     subset = any(name.startswith("tiny-imagenet-") for name in read)
     assert "tiny-imagenet-200/train" not in read
-    found = read_run(folder).dataset
-    assert found == ("tiny_imagenet_10" if subset else found) and found != "tiny_imagenet"
+    dataset = read_run(folder).dataset
+    assert dataset == ("tiny_imagenet_10" if subset else dataset) and dataset != "tiny_imagenet"
     with open(folder.parents[2] / "targets.csv", encoding="utf-8", newline="") as file:
         rows = {row["id"]: row for row in csv.DictReader(file)}
     if folder.parent.name in rows:
-        assert rows[folder.parent.name]["dataset"] == found
+        assert rows[folder.parent.name]["dataset"] == dataset
 
 
 def test_a_row_on_another_data_set_than_its_run_is_an_error():

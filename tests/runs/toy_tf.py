@@ -48,8 +48,8 @@ class Learner:
         return {"first": (noise, tf.ones((4, 4)))}
 
     def _variables(self):
-        found = {f"net.{i}": v for i, v in enumerate(self.net.variables)}
-        return found | {f"opt.{i}": v for i, v in enumerate(self.optimiser.variables)}
+        variables = {f"net.{i}": v for i, v in enumerate(self.net.variables)}
+        return variables | {f"opt.{i}": v for i, v in enumerate(self.optimiser.variables)}
 
     def state(self):
         return dict(self._variables())

@@ -24,11 +24,11 @@ def test_what_is_written_comes_back(tmp_path, kind):
     path = tmp_path / f"weights.{kind}"
     write = {"h5": stored.write_h5, "safetensors": stored.write_safetensors}[kind]
     write(path, ARRAYS, {"width": 0.2, "classes": ["a", "b", "c"]})
-    found = stored.read(path)
-    assert found.about == {"width": 0.2, "classes": ["a", "b", "c"]}
-    names = found.names or list(ARRAYS)
+    model = stored.read(path)
+    assert model.about == {"width": 0.2, "classes": ["a", "b", "c"]}
+    names = model.names or list(ARRAYS)
     assert sorted(names) == sorted(ARRAYS)
-    for name, array in zip(names, found.arrays, strict=True):
+    for name, array in zip(names, model.arrays, strict=True):
         np.testing.assert_array_equal(array, ARRAYS[name])
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 

@@ -112,29 +112,29 @@ def test_a_module_travels(name: str) -> None:
     module, x = MADE[name]()
     module.eval()
     state = module.state_dict()
-    twins = {
+    copies = {
         "pickle": pickle.loads(pickle.dumps(module)),
         "deepcopy": copy.deepcopy(module),
         "torch.save": saved(module, weights_only=False),
     }
     fresh, _ = MADE[name]()
     fresh.load_state_dict(saved(state, weights_only=True), strict=True)
-    twins["state"] = fresh.eval()
+    copies["state"] = fresh.eval()
     with torch.no_grad():
         wanted = module(x)
-        for way, twin in twins.items():
-            assert type(twin) is type(module)
-            found = twin.state_dict()
-            assert found.keys() == state.keys(), way
-            assert all(torch.equal(t, state[n]) for n, t in found.items()), way
-            names = {n: p.requires_grad for n, p in twin.named_parameters()}
+        for way, restored in copies.items():
+            assert type(restored) is type(module)
+            tensors = restored.state_dict()
+            assert tensors.keys() == state.keys(), way
+            assert all(torch.equal(t, state[n]) for n, t in tensors.items()), way
+            names = {n: p.requires_grad for n, p in restored.named_parameters()}
             assert names == {n: p.requires_grad for n, p in module.named_parameters()}, way
-            mine = twin(x)
+            mine = restored(x)
             for a, b in zip(mine, wanted, strict=True):
                 assert (a is None and b is None) or torch.equal(a, b), way
     storages = {t.untyped_storage().data_ptr() for t in state.values()}
     assert not storages & {
-        t.untyped_storage().data_ptr() for t in twins["deepcopy"].state_dict().values()
+        t.untyped_storage().data_ptr() for t in copies["deepcopy"].state_dict().values()
     }
 
 
@@ -143,8 +143,8 @@ def test_a_copy_trains_like_its_original(name: str) -> None:
     """B of a copy that is tied to the original's, or learns where it should not."""
     torch.manual_seed(0)
     module, x = MADE[name]()
-    twin = pickle.loads(pickle.dumps(module))
-    for each in (module, twin):
+    restored = pickle.loads(pickle.dumps(module))
+    for each in (module, restored):
         optimiser = torch.optim.SGD(each.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
         for step in range(2):
             torch.manual_seed(step)  # fresh magnitudes of sign symmetry
@@ -152,7 +152,7 @@ def test_a_copy_trains_like_its_original(name: str) -> None:
             each(x).square().sum().backward()
             optimiser.step()
     for key, tensor in module.state_dict().items():
-        assert torch.equal(tensor, twin.state_dict()[key]), key
+        assert torch.equal(tensor, restored.state_dict()[key]), key
 
 
 def test_the_update_and_its_network_travel_together() -> None:
@@ -165,13 +165,13 @@ def test_the_update_and_its_network_travel_together() -> None:
     target = torch.eye(4)[[0, 1]]
     update.step(net.two_phase_pass(x, target).layers)
     for way in (copy.deepcopy, lambda u: pickle.loads(pickle.dumps(u))):
-        twin = way(update)
-        assert twin.net is not net and twin.net.layers[0] is twin._layers[0]
+        restored = way(update)
+        assert restored.net is not net and restored.net.layers[0] is restored._layers[0]
         before = {n: t.clone() for n, t in net.state_dict().items()}
-        twin.step(twin.net.two_phase_pass(x, target).layers)
+        restored.step(restored.net.two_phase_pass(x, target).layers)
         assert all(torch.equal(t, before[n]) for n, t in net.state_dict().items())
         other = copy.deepcopy(update)
         other.step(other.net.two_phase_pass(x, target).layers)
-        mine = twin.net.state_dict()
+        mine = restored.net.state_dict()
         for n, t in other.net.state_dict().items():
             assert torch.equal(t, mine[n]), n

@@ -32,8 +32,8 @@ def trained(kind: str, steps: int = 3) -> tuple[Any, Any]:
 
 
 def entries(optimiser: Any) -> list[dict]:
-    found = [optimiser.state[p] for g in optimiser.param_groups for p in g["params"]]
-    return [{n: t.tolist() for n, t in each.items() if t is not None} for each in found]
+    states = [optimiser.state[p] for g in optimiser.param_groups for p in g["params"]]
+    return [{n: t.tolist() for n, t in each.items() if t is not None} for each in states]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -34,9 +34,9 @@ def test_a_flipped_bit_of_brainprops_weights_is_noticed(tmp_path: Path, suffix: 
     path = tmp_path / f"weights{suffix}"
     write = stored.write_h5 if suffix == ".h5" else stored.write_safetensors
     write(path, WEIGHTS, ABOUT)
-    found = stored.read(path)
-    assert found.verified and found.about == ABOUT
-    for mine, theirs in zip(WEIGHTS.values(), found.arrays, strict=True):
+    model = stored.read(path)
+    assert model.verified and model.about == ABOUT
+    for mine, theirs in zip(WEIGHTS.values(), model.arrays, strict=True):
         np.testing.assert_array_equal(mine, theirs)
     flip(path, WEIGHTS[name])
     with pytest.raises(UserError, match="MD5 of the weights is .* damaged") as caught:
@@ -68,9 +68,9 @@ def test_a_flipped_bit_of_a_torch_papers_safetensors_is_noticed(tmp_path: Path):
     path, state = tmp_path / "net.safetensors", {n: torch.tensor(a) for n, a in WEIGHTS.items()}
     state["batches"] = torch.tensor(7)
     write_safetensors(path, state, {"about": json.dumps(ABOUT), "tested_on": "mnist"})
-    found, about = read_safetensors(path, "about")
+    tensors, about = read_safetensors(path, "about")
     assert about == ABOUT | {"tested_on": "mnist"}
-    assert found.keys() == state.keys() and all(torch.equal(found[n], state[n]) for n in state)
+    assert tensors.keys() == state.keys() and all(torch.equal(tensors[n], state[n]) for n in state)
     flip(path, WEIGHTS["dense1.kernel"])
     with pytest.raises(UserError, match="MD5 of the weights"):
         read_safetensors(path, "about")
@@ -99,9 +99,9 @@ def test_a_flipped_bit_of_lra_es_weights_is_noticed(tmp_path: Path):
 
     path, weights = tmp_path / "net.safetensors", {"W1": WEIGHTS["dense1.kernel"]}
     export(weights, {"rule": "lra_e"}, path)
-    found, about = read(path)
+    tensors, about = read(path)
     assert about == {"rule": "lra_e", "parameters": "12"}
-    np.testing.assert_array_equal(found["W1"], weights["W1"])
+    np.testing.assert_array_equal(tensors["W1"], weights["W1"])
     flip(path, weights["W1"])
     with pytest.raises(UserError, match="MD5 of the weights"):
         read(path)

@@ -8,8 +8,12 @@ from brainprop.learner import Draws, Learner
 from brainprop.networks import make_network
 from tests.golden.trace import Trace
 
-SHAPES = {"MNIST": (28, 28, 1), "CIFAR10": (32, 32, 3), "CIFAR100": (32, 32, 3),
-          "TinyImageNet": (64, 64, 3)}  # fmt: skip
+SHAPES = {
+    "MNIST": (28, 28, 1),
+    "CIFAR10": (32, 32, 3),
+    "CIFAR100": (32, 32, 3),
+    "TinyImageNet": (64, 64, 3),
+}
 CLASSES = {"MNIST": 10, "CIFAR10": 10, "CIFAR100": 100, "TinyImageNet": 200}
 SAMPLES, LR = 4, 0.01
 # float32 with a batch of four: some kernels' norms move by up to one percent (brainprop, 11).

@@ -25,13 +25,13 @@ def network(cfg: dict[str, Any], widths: list[int]) -> list[Any]:
 
     size, layers = tuple(cfg["input_shape"][:2]), []
     for words in cfg["conv"].split(","):
-        found = re.search(r"(\d+)x\1x(\d+) (VALID|SAME) stride (\d+)", words)
-        if found is None:
+        match = re.search(r"(\d+)x\1x(\d+) (VALID|SAME) stride (\d+)", words)
+        if match is None:
             layers.append(dense())
             continue
-        kernel, stride = int(found[1]), int(found[4])
-        layers.append(conv(size, kernel, stride, found[3].lower()))
-        shrink = kernel - 1 if found[3] == "VALID" else 0
+        kernel, stride = int(match[1]), int(match[4])
+        layers.append(conv(size, kernel, stride, match[3].lower()))
+        shrink = kernel - 1 if match[3] == "VALID" else 0
         size = tuple(-(-(n - shrink) // stride) for n in size)
     assert len(layers) == len(widths)
     return layers
@@ -61,10 +61,10 @@ def replay(trace: Trace, implementation: str = "") -> None:
     for t in range(1, steps + 1):
         x, y = tf.constant(trace[f"x{t}"]), trace[f"y{t}"]
         u, drawn = tf.constant(trace[f"u{t}"]), tf.constant(trace[f"boltz{t}"])
-        found = learner.compute(x, tf.constant(y), u, drawn)
-        trace.compare(f"probs{t}", found.p.numpy(), TOLERANCE, scale=1.0)
-        trace.compare(f"reward{t}", np.float32(found.reward), 1e-6, scale=1.0)
-        trace.compare(f"loss{t}", found.loss.numpy(), TOLERANCE)
+        step = learner.compute(x, tf.constant(y), u, drawn)
+        trace.compare(f"probs{t}", step.p.numpy(), TOLERANCE, scale=1.0)
+        trace.compare(f"reward{t}", np.float32(step.reward), 1e-6, scale=1.0)
+        trace.compare(f"loss{t}", step.loss.numpy(), TOLERANCE)
         learner.train_step(x, tf.constant(y), u, drawn)
         if f"after{t}/W1" in trace:
             for i in range(count):

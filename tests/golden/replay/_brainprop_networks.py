@@ -97,16 +97,16 @@ def step(trace: Trace, route: Any, cfg: dict[str, Any], t: int, allowed: Toleran
     ]
     exploring = cfg["algorithm"] == "BrainProp"
     u, drawn = (trace[f"u{t}"], trace[f"boltz{t}"]) if exploring else (None, None)
-    found = route.train(x, y, u, drawn, masks)
-    trace.compare(f"out{t}", found["output"], allowed.outputs, scale=1.0)
-    trace.compare(f"loss{t}", found["loss"], allowed.losses)
-    trace.compare(f"acc{t}", found["accuracy"], 1e-6)
+    result = route.train(x, y, u, drawn, masks)
+    trace.compare(f"out{t}", result["output"], allowed.outputs, scale=1.0)
+    trace.compare(f"loss{t}", result["loss"], allowed.losses)
+    trace.compare(f"acc{t}", result["accuracy"], 1e-6)
     if exploring:
         recorded, q = trace[f"selected{t}"], trace[f"act{t}"]
         # The Keras route shows of q what was selected, and that only where it is not 0.
-        selected = np.where(found["selected"] < 0, recorded, found["selected"])
+        selected = np.where(result["selected"] < 0, recorded, result["selected"])
         trace.compare(f"selected{t}", selected, 0)
-        shown = found.get("q", np.where(found["output"] != 0, found["output"], q))
+        shown = result.get("q", np.where(result["output"] != 0, result["output"], q))
         trace.compare(f"act{t}", shown, allowed.outputs, scale=1.0)
 
 

@@ -192,15 +192,15 @@ def replay_full_size(trace: Trace, pair: str) -> None:
 
 def dropped(net: Any, shape: tuple[int, ...]) -> list[tuple[tuple[int, ...], float]]:
     """Shape, in Keras' layout, of what each dropout layer sees, and its rate."""
-    found: list[tuple[tuple[int, ...], float]] = []
+    layers: list[tuple[tuple[int, ...], float]] = []
 
     def note(layer: Any, inputs: Any) -> None:
         size = inputs[0].shape
-        found.append(((size[0], *size[2:], size[1]) if len(size) == 4 else tuple(size), layer.p))
+        layers.append(((size[0], *size[2:], size[1]) if len(size) == 4 else tuple(size), layer.p))
 
     hooks = [m.register_forward_pre_hook(note) for m in net if isinstance(m, torch.nn.Dropout)]
     with torch.no_grad():
         net.eval()(torch.zeros(shape))
     for hook in hooks:
         hook.remove()
-    return found
+    return layers

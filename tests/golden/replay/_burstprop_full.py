@@ -20,8 +20,8 @@ RELATIVE, DEGREES = 1e-9, 1e-6
 def replay_full_size(trace: Trace) -> None:
     """Every tag but those of ImageNet."""
     for tag in dict.fromkeys(key.partition(".")[0] for key in trace):
-        if (found := re.match(TAG, tag)) is not None:
-            family, hidden, recurrent, learned = found.groups()
+        if (match := re.match(TAG, tag)) is not None:
+            family, hidden, recurrent, learned = match.groups()
             how: dict[str, Any] = {
                 "feedback": "learned" if learned == "1" else "fixed",
                 "recurrent": "learned" if recurrent == "1" else None,
@@ -55,13 +55,13 @@ def replay_tag(trace: Trace, tag: str, net: BurstNetwork, mnist: bool) -> None:
     trace.compare_each(f"{tag}.weight_angles_deg", weight_angles(net).numpy(), DEGREES)
     result = net.two_phase_pass(images, target(net, images, y))
     trace.compare(f"{tag}.output_step1", result.output.numpy(), RELATIVE)
-    for i, (layer, taught) in enumerate(zip(net.layers, result.layers, strict=True)):
-        G, G_bias = layer.gradients(taught.delta, taught.x)
+    for i, (layer, layer_result) in enumerate(zip(net.layers, result.layers, strict=True)):
+        G, G_bias = layer.gradients(layer_result.delta, layer_result.x)
         ours = {"grad_weight": G, "grad_bias": G_bias}
         if layer.learns_feedback:
             ours["grad_weight_fa"] = G
-        if taught.u is not None and taught.b_pre is not None:
-            ours["grad_weight_r"] = -taught.u.t() @ taught.b_pre
+        if layer_result.u is not None and layer_result.b_pre is not None:
+            ours["grad_weight_r"] = -layer_result.u.t() @ layer_result.b_pre
         for name, value in ours.items():
             compare_statistics(trace, f"{tag}.L{i}.stats_{name}", value)
     learner.watch = True

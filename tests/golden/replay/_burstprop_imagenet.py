@@ -56,7 +56,7 @@ def _replay(trace: Trace, exact: bool, tolerance: float) -> None:
         )
         logits = net(images).detach()
         if step == 0:
-            _compare_lesson(trace, learner, images, labels, tolerance)
+            _compare_update(trace, learner, images, labels, tolerance)
         loss, *_ = learner.train_step(images, labels)
         seen["output"].append(logits.numpy())
         seen["loss"].append(float(loss))
@@ -102,20 +102,27 @@ def _load(trace: Trace, net: Any) -> None:
             tensor.copy_(torch.from_numpy(trace[key]))
 
 
-def _compare_lesson(trace: Trace, learner: Any, images: Any, labels: Any, tolerance: float) -> None:
+def _compare_update(trace: Trace, learner: Any, images: Any, labels: Any, tolerance: float) -> None:
     _, gradients = learner.gradients(images, labels)
     net = learner.net
-    for i, (name, taught) in enumerate(
+    for i, (name, layer_result) in enumerate(
         zip(net.names, net.two_phase_pass(images, labels).layers, strict=True)
     ):
         prefix = f"step1.L{i}."
         recorded = {key.removeprefix(prefix) for key in trace if key.startswith(prefix)}
         learns = bool(trace["hp.weight_fa_learning"])
         assert ("grad_weight_fa" in recorded) == learns
-        found = {"grad_weight": gradients[f"{name}.weight"], "grad_bias": gradients[f"{name}.bias"]}
-        found |= {"grad_weight_fa": found["grad_weight"], "e": taught.e, "delta": taught.delta}
+        tensors = {
+            "grad_weight": gradients[f"{name}.weight"],
+            "grad_bias": gradients[f"{name}.bias"],
+        }
+        tensors |= {
+            "grad_weight_fa": tensors["grad_weight"],
+            "e": layer_result.e,
+            "delta": layer_result.delta,
+        }
         for what in recorded:
-            trace.compare(prefix + what, found[what].numpy(), tolerance)
+            trace.compare(prefix + what, tensors[what].numpy(), tolerance)
 
 
 def _compare_parameters(trace: Trace, when: str, net: Any, tolerance: float) -> None:

@@ -103,8 +103,8 @@ def replay_burstprop(trace: Trace) -> None:
     """Burstprop."""
     relative, degrees = tolerances(trace)
     recurrent = trace["hp.recurrent_input"]
-    for said in ("hp.weight_fa_std", "hp.weight_r_range"):  # how `init` was drawn
-        trace.number(said)
+    for hyper in ("hp.weight_fa_std", "hp.weight_r_range"):  # how `init` was drawn
+        trace.number(hyper)
     r_learning = bool(trace["hp.weight_r_learning"])
     net = build(
         trace,
@@ -122,8 +122,8 @@ def replay_burstprop(trace: Trace) -> None:
     learner = BurstLearner(net, update)
     first = next(batches(trace))
     result = net.two_phase_pass(first[0], target(net, *first), reference=True)
-    for i, taught in enumerate(result.layers):
-        compare_step(trace, i, net, taught, relative)
+    for i, layer_result in enumerate(result.layers):
+        compare_step(trace, i, net, layer_result, relative)
     of_weights, of_deltas = [], []
 
     def before(step: int) -> None:
@@ -141,20 +141,25 @@ def replay_burstprop(trace: Trace) -> None:
 
 
 def compare_step(
-    trace: Trace, i: int, net: BurstNetwork, taught: LayerResult, relative: float
+    trace: Trace, i: int, net: BurstNetwork, layer_result: LayerResult, relative: float
 ) -> None:
     """Every quantity of layer i in the first step."""
     layer, key = net.layers[i], f"step1.L{i}"
-    sent, delta_bp, u, b_pre = taught.sent, taught.delta_bp, taught.u, taught.b_pre
+    sent, delta_bp, u, b_pre = (
+        layer_result.sent,
+        layer_result.delta_bp,
+        layer_result.u,
+        layer_result.b_pre,
+    )
     assert sent is not None and delta_bp is not None
-    G, G_bias = layer.gradients(taught.delta, taught.x)
+    G, G_bias = layer.gradients(layer_result.delta, layer_result.x)
     ours = {
-        "e": taught.e,
+        "e": layer_result.e,
         "b": sent[0],
         "b_t": sent[1],
-        "p": sent[0] / taught.e,
-        "p_t": sent[1] / taught.e,
-        "delta": taught.delta,
+        "p": sent[0] / layer_result.e,
+        "p_t": sent[1] / layer_result.e,
+        "delta": layer_result.delta,
         "delta_bp": delta_bp,
         "grad_weight": G,
         "grad_bias": G_bias,
@@ -164,7 +169,7 @@ def compare_step(
     if u is not None and b_pre is not None:
         ours |= {"u": u, "b_pre": b_pre, "grad_weight_r": -u.t() @ b_pre}
     if i:
-        Y, shape = layer.weight_fa, taught.x.shape[1:]
+        Y, shape = layer.weight_fa, layer_result.x.shape[1:]
         assert Y is not None
         ours["sent_feedback"], ours["sent_feedback_t"] = (
             layer.transport(phase, Y, shape) for phase in sent
@@ -238,10 +243,10 @@ def replay_perturbation(trace: Trace) -> None:
     passes = original._passes
 
     def watched(*given: Any) -> Iterator:
-        for taught in passes(*given):
+        for layers in passes(*given):
             assert original.errors is not None
             errors.append(torch.stack(original.errors))
-            yield taught
+            yield layers
 
     original._passes = watched  # type: ignore[assignment, method-assign]
 
@@ -267,8 +272,8 @@ def compare_all_at_once(
     noise = [torch.from_numpy(trace[f"step1.L{i}.xi"]) for i in range(len(net.names))]
     target = torch.eye(clean.rates[-1].shape[1], dtype=images.dtype)[labels]
     _, updates = original.updates(images, target)
-    (taught,) = updates
-    for i, (layer, each) in enumerate(zip(net.layers, taught, strict=True)):
+    (layers,) = updates
+    for i, (layer, each) in enumerate(zip(net.layers, layers, strict=True)):
         assert each is not None
         G, G_bias = layer.gradients(each.delta, each.x)
         y = clean.potentials[i]

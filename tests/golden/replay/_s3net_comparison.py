@@ -90,8 +90,8 @@ def _replay(trace: Trace, at: str, net: Any) -> None:
             loss = functional.cross_entropy(logits, torch.from_numpy(labels))
             trace.compare(f"{at}train_loss", float(loss.detach()), EXACT)
             if gradients:
-                found = torch.autograd.grad(loss, list(parameters.values()))
-                trace.compare(f"{at}grad_l2", [float(g.norm()) for g in found], EXACT)
+                grads = torch.autograd.grad(loss, list(parameters.values()))
+                trace.compare(f"{at}grad_l2", [float(g.norm()) for g in grads], EXACT)
 
 
 def _see_unused_averages(net: Any, seen: NamedStatistics) -> None:

@@ -25,23 +25,23 @@ def replay_fullgrad(trace: Trace) -> None:
     names = [key for key in trace if key.startswith("params/")]
     net.load_state_dict({k.removeprefix("params/"): torch.from_numpy(trace[k]) for k in names})
     images = torch.from_numpy(trace["input"])
-    found = fullgrad(net, images, details=True)
-    trace.compare("logits", found.logits.numpy(), EXACT)
-    assert found.targets.tolist() == [trace.integer("target_class")]
-    trace.compare("input_gradient", found.input_gradient.numpy(), EXACT)
-    assert [layer.name for layer in found.layers] == trace["layers_with_bias"].tolist()
+    result = fullgrad(net, images, details=True)
+    trace.compare("logits", result.logits.numpy(), EXACT)
+    assert result.targets.tolist() == [trace.integer("target_class")]
+    trace.compare("input_gradient", result.input_gradient.numpy(), EXACT)
+    assert [layer.name for layer in result.layers] == trace["layers_with_bias"].tolist()
     trace.compare("effective_biases", torch.cat(list(biases(net).values())).numpy(), EXACT)
     shape = trace.shape("bias_gradient_sums")
-    sums = np.reshape([float(layer.sums) for layer in found.layers], shape)
+    sums = np.reshape([float(layer.sums) for layer in result.layers], shape)
     trace.compare("bias_gradient_sums", sums, EXACT)
-    lengths = [float(layer.l2) for layer in found.layers]
+    lengths = [float(layer.l2) for layer in result.layers]
     trace.compare("bias_gradient_l2", np.reshape(lengths, shape), EXACT)
-    assert [layer.ndim for layer in found.layers] == trace["bias_gradient_ndim"].tolist()
+    assert [layer.ndim for layer in result.layers] == trace["bias_gradient_ndim"].tolist()
     trace.compare(
-        "completeness_sum", found.total.numpy().reshape(trace.shape("completeness_sum")), EXACT
+        "completeness_sum", result.total.numpy().reshape(trace.shape("completeness_sum")), EXACT
     )
-    assert float(found.errors) < 1e-12 and float(trace["completeness_error"]) < 1e-12
-    trace.compare("saliency", found.saliency.numpy(), EXACT)
+    assert float(result.errors) < 1e-12 and float(trace["completeness_error"]) < 1e-12
+    trace.compare("saliency", result.saliency.numpy(), EXACT)
     other = fullgrad(net, images, torch.tensor([1]))
     trace.compare("saliency_target1", other.saliency.numpy(), EXACT)
     _replay_segmentation(trace)

@@ -80,17 +80,17 @@ def _small(trace: Trace) -> Any:
 
 def _watch(net: Any, trace: Trace, prefix: str) -> dict[str, Any]:
     """Outputs of the modules that the trace names, filled in by the next forward pass."""
-    found: dict[str, Any] = {"hooks": []}
+    values: dict[str, Any] = {"hooks": []}
     modules = dict(net.named_modules())
     for name in {
         key.removeprefix(prefix).rpartition("/")[0] for key in trace if key.startswith(prefix)
     }:
 
         def keep(module: Any, inputs: Any, output: Any, name: str = name) -> None:
-            found[name] = output.detach().clone().numpy()
+            values[name] = output.detach().clone().numpy()
 
-        found["hooks"].append(modules[name].register_forward_hook(keep))
-    return found
+        values["hooks"].append(modules[name].register_forward_hook(keep))
+    return values
 
 
 def _compare_acts(trace: Trace, prefix: str, acts: dict[str, Any]) -> None:
@@ -139,8 +139,8 @@ def _full(trace: Trace, at: str) -> Any:
 
 def _depths(names: list[str], layer: str) -> list[int]:
     """Layers of each block."""
-    found = Counter(int(match[1]) for name in names if (match := re.fullmatch(layer, name)))
-    return [found[block] for block in sorted(found)]
+    depths = Counter(int(match[1]) for name in names if (match := re.fullmatch(layer, name)))
+    return [depths[block] for block in sorted(depths)]
 
 
 def named(trace_name: str) -> Any:

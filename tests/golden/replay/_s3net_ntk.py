@@ -39,15 +39,15 @@ def replay_kernels(trace: Trace, implementation: str) -> None:
         train, cross, test = kernel.parts(route(np.concatenate([x, x_test]), **words), *halves)
         at = f"{data}/{name}"
         for kind, k_tt, k_st in (("ntk", train.ntk, cross.ntk), ("nngp", train.nngp, cross.nngp)):
-            found = kernel.predict(train, cross, test, y, ridge=ridge, kind=kind)
-            trace.compare(f"{at}/{kind}_pred_mean", found.mean, RTOL)
-            error = kernel.mean_squared_error(found.mean, y_test)
+            posterior = kernel.predict(train, cross, test, y, ridge=ridge, kind=kind)
+            trace.compare(f"{at}/{kind}_pred_mean", posterior.mean, RTOL)
+            error = kernel.mean_squared_error(posterior.mean, y_test)
             trace.compare(f"{at}/{kind}_mse", error, RTOL)
             trace.compare(f"{at}/{kind}_mse_over_ntest", error / len(y_test), RTOL)
             errors[net, int(blocks), kind] = error / len(y_test)
             ours = {
-                "pred_cov": found.covariance,
-                "pred_cov_diag": np.diag(found.covariance),
+                "pred_cov": posterior.covariance,
+                "pred_cov_diag": np.diag(posterior.covariance),
                 "k_train_train": k_tt,
                 "k_test_train": k_st,
                 "k_train_train_6x6": k_tt[:6, :6],
@@ -84,8 +84,8 @@ def _old_prints(trace: Trace, data: str, errors: dict) -> None:
         if "may2021" in key:
             np.testing.assert_allclose(ours, recorded, rtol=OLD_TOOL)
         else:
-            twin = trace[key.replace("residual", "proposed")]
-            assert net == "proposed" or (recorded > twin).all()
+            proposed = trace[key.replace("residual", "proposed")]
+            assert net == "proposed" or (recorded > proposed).all()
     for (net, blocks, kind), error in errors.items():
         if net == "residual" and data == "boston" and kind == "ntk":
             assert errors["proposed", blocks, kind] < error

@@ -168,10 +168,10 @@ def _give_unused_feedback(net: Any) -> None:
 
     for name, layer in list(net.named_modules()):
         if layer.__class__.__name__ == "Linear":
-            twin = FeedbackLinear(layer.in_features, layer.out_features, dtype=layer.weight.dtype)
-            twin.bias.requires_grad_(False)
+            unused = FeedbackLinear(layer.in_features, layer.out_features, dtype=layer.weight.dtype)
+            unused.bias.requires_grad_(False)
             parent, _, leaf = name.rpartition(".")
-            setattr(net.get_submodule(parent), leaf, twin)
+            setattr(net.get_submodule(parent), leaf, unused)
 
 
 def _state(net: Any) -> list[tuple[str, str, str, Any]]:

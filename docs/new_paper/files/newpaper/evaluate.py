@@ -18,7 +18,7 @@ from newpaper.tasks import DATASETS
 class EvalOptions(Options):
     """What newpaper.evaluate takes."""
 
-    model: Path | None = argument(type=path, help="a run directory or a safetensors file")
+    model: Path | None = argument(type=path, help="A run directory or a safetensors file.")
     dataset: str | None = option(
         "--dataset", "--data", type=choice(*DATASETS, "digits"), help="Data set, else the run's."
     )
@@ -27,8 +27,10 @@ class EvalOptions(Options):
         "--no-download/--download", default=False, help="Fail where data are missing."
     )
     limit_test: int | None = option(type=positive_int, help="Test on so many images only.")
-    device: str | int = option(type=Device(), default="auto", help="cpu, cuda, cuda:1 or an index.")
-    export: Path | None = option(type=path, help="Also write the network to this safetensors.")
+    device: str | int = option(
+        type=Device(), default="auto", help="Device: cpu, cuda, cuda:1 or an index."
+    )
+    export: Path | None = option(type=path, help="Also write the network to this safetensors file.")
 
 
 @command(EvalOptions, paper="newpaper", name="evaluate")

@@ -88,5 +88,5 @@ class Learner:
         like = x.new_empty(len(x), net.sizes[-1])
         labels = torch_labels.classes(labels, like)
         y = torch_labels.rows(labels, like)
-        found, logits = gradients(list(net.W), list(net.b), net.B, x, y, rule, self.sum_over_batch)
-        return found.W, found.b, logits, labels
+        result, logits = gradients(list(net.W), list(net.b), net.B, x, y, rule, self.sum_over_batch)
+        return result.W, result.b, logits, labels

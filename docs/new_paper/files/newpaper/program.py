@@ -38,11 +38,11 @@ def train(options: TrainOptions) -> None:
         momentum=recipes.MOMENTUM,
         sum_over_batch=options.switches.sum_over_batch,
     )
-    place: dict[str, Any] = {"device": device, "dtype": dtype, "layout": "flat"}
+    tensor_options: dict[str, Any] = {"device": device, "dtype": dtype, "layout": "flat"}
     train_set = TorchBatches(
-        task.train, options.batch_size, shuffle=True, seed=options.seed, **place
+        task.train, options.batch_size, shuffle=True, seed=options.seed, **tensor_options
     )
-    test_set = TorchBatches(task.test, 1000, **place)
+    test_set = TorchBatches(task.test, 1000, **tensor_options)
     name = f"{task.data.name}_{options.rule}"
     with Run(
         RunSettings.of(options), options.record(), learner, data=task.data, device=device, name=name

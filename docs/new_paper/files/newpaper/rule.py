@@ -44,8 +44,8 @@ def hidden_delta(
     y, B          labels (N, C), the layer's fixed matrix (C, n_l)
     above, W_above  delta of the next layer (N, n_(l+1)), its weights: what backprop needs
     """
-    told = above @ W_above if rule == "bp" else -(y @ B) / len(y)
-    return told * (1 - h * h)
+    credit = above @ W_above if rule == "bp" else -(y @ B) / len(y)
+    return credit * (1 - h * h)
 
 
 def gradients(
@@ -63,10 +63,10 @@ def gradients(
     """
     h, logits = forward(W, b, x)
     delta = (torch.softmax(logits, 1) - y) / len(y)
-    found: list[tuple[Tensor, Tensor]] = []
+    pairs: list[tuple[Tensor, Tensor]] = []
     for layer in reversed(range(len(W))):
-        found.insert(0, (delta.t() @ h[layer], delta.sum(0)))
+        pairs.insert(0, (delta.t() @ h[layer], delta.sum(0)))
         if layer:
             delta = hidden_delta(rule, h[layer], y, B[layer - 1], delta, W[layer])
     scale = len(y) if sum_over_batch else 1
-    return Gradients([dW * scale for dW, _ in found], [db * scale for _, db in found]), logits
+    return Gradients([dW * scale for dW, _ in pairs], [db * scale for _, db in pairs]), logits

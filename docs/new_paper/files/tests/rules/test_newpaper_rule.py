@@ -49,20 +49,20 @@ def slope(tensors, layer: int, place: tuple[int, ...], *case, step: float = 1e-6
 def test_what_is_a_gradient_is_the_slope_of_the_loss(case, rule, layers):
     """A factor N, a transpose, a derivative taken at the wrong place."""
     W, b, B, x, y = case
-    found, _ = gradients(W, b, B, x, y, rule)
+    result, _ = gradients(W, b, B, x, y, rule)
     for layer in layers:
         for place in np.ndindex(*W[layer].shape):
             expected = slope(W, layer, place, W, b, x, y)
-            assert float(found.W[layer][place]) == pytest.approx(expected, abs=1e-8)
+            assert float(result.W[layer][place]) == pytest.approx(expected, abs=1e-8)
         for unit in range(len(b[layer])):
             expected = slope(b, layer, (unit,), W, b, x, y)
-            assert float(found.b[layer][unit]) == pytest.approx(expected, abs=1e-8)
+            assert float(result.b[layer][unit]) == pytest.approx(expected, abs=1e-8)
 
 
 def test_a_hidden_layer_learns_what_the_equation_says(case):
     """The hidden update (newpaper, 5), image by image and unit by unit."""
     W, b, B, x, y = case
-    found, _ = gradients(W, b, B, x, y, "drtp")
+    result, _ = gradients(W, b, B, x, y, "drtp")
     h = [x.numpy()]
     for layer in range(2):
         h.append(np.tanh(h[-1] @ W[layer].numpy().T + b[layer].numpy()))
@@ -71,9 +71,9 @@ def test_a_hidden_layer_learns_what_the_equation_says(case):
         for n in range(N):
             (label,) = np.flatnonzero(y.numpy()[n])
             for i in range(dW.shape[0]):
-                told = -B[layer].numpy()[label, i] * (1 - h[layer + 1][n, i] ** 2) / N
-                dW[i] += told * h[layer][n]
-        np.testing.assert_allclose(found.W[layer].numpy(), dW, rtol=1e-12, atol=1e-15)
+                delta = -B[layer].numpy()[label, i] * (1 - h[layer + 1][n, i] ** 2) / N
+                dW[i] += delta * h[layer][n]
+        np.testing.assert_allclose(result.W[layer].numpy(), dW, rtol=1e-12, atol=1e-15)
 
 
 def test_a_hidden_layer_knows_nothing_of_the_weights_above(case):

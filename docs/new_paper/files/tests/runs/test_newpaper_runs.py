@@ -22,8 +22,8 @@ def tensors(run: Path) -> bytes:
 
 def lines(run: Path, kind: str) -> list[dict]:
     """The lines of metrics.jsonl of one kind."""
-    found = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
-    return [line for line in found if line["kind"] == kind]
+    entries = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return [line for line in entries if line["kind"] == kind]
 
 
 def test_the_rule_learns_digits_and_the_audit_tells_it_from_backprop(tmp_path, capsys):

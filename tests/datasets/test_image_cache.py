@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import common.data.image_cache
-from common.data.image_cache import decoded
+from common.data.image_cache import decode_once
 from common.errors import UserError
 
 
@@ -39,9 +39,9 @@ def decodings(monkeypatch) -> list[Path]:
 def test_a_second_look_decodes_nothing_and_sees_the_same(tmp_path, files, decodings):
     """A cache that is never used, or holds other pixels than the files."""
     cache = tmp_path / "c" / "train.safetensors"
-    first, digest = decoded(files, cache)
+    first, digest = decode_once(files, cache)
     assert len(decodings) == 5 and [p.name for p in cache.parent.iterdir()] == [cache.name]
-    again, same = decoded(files, cache)
+    again, same = decode_once(files, cache)
     assert len(decodings) == 5 and same == digest
     np.testing.assert_array_equal(first, again)
     np.testing.assert_array_equal(again[3], np.asarray(Image.open(files[3])))
@@ -50,25 +50,25 @@ def test_a_second_look_decodes_nothing_and_sees_the_same(tmp_path, files, decodi
 def test_another_picture_of_the_same_size_is_seen(tmp_path, files, decodings):
     """Training on pictures that somebody has replaced since."""
     cache = tmp_path / "train.safetensors"
-    _, digest = decoded(files, cache)
+    _, digest = decode_once(files, cache)
     Image.fromarray(np.full((6, 7, 3), 9, np.uint8)).save(files[2])
-    images, other = decoded(files, cache)
+    images, other = decode_once(files, cache)
     assert (images[2] == 9).all() and other != digest and len(decodings) == 10
-    assert decoded(files[::-1], cache)[0][2].max() == 9 and len(decodings) == 15
+    assert decode_once(files[::-1], cache)[0][2].max() == 9 and len(decodings) == 15
 
 
 @pytest.mark.parametrize("spoil", ["cut", "flip", "nonsense"])
 def test_a_damaged_cache_is_made_anew(tmp_path, files, decodings, spoil):
     """A power cut while it was written, or a bit that fell over on the disk."""
     cache = tmp_path / "train.safetensors"
-    whole, _ = decoded(files, cache)
+    whole, _ = decode_once(files, cache)
     data = bytearray(cache.read_bytes())
     data[-1] ^= 1
     cache.write_bytes({"cut": bytes(data[:-40]), "flip": bytes(data), "nonsense": b"x"}[spoil])
-    images, _ = decoded(files, cache)
+    images, _ = decode_once(files, cache)
     np.testing.assert_array_equal(images, whole)
     assert len(decodings) == 10
-    decoded(files, cache)
+    decode_once(files, cache)
     assert len(decodings) == 10
 
 
@@ -76,7 +76,7 @@ def test_a_folder_that_takes_no_file_is_done_without(tmp_path, files, decodings)
     """Read-only data folders are common on clusters."""
     (tmp_path / "c").write_text("a file where the folder should be")
     for times in (1, 2):
-        images, _ = decoded(files, tmp_path / "c" / "train.safetensors")
+        images, _ = decode_once(files, tmp_path / "c" / "train.safetensors")
         assert len(images) == 5 and len(decodings) == 5 * times
 
 
@@ -84,8 +84,8 @@ def test_a_picture_of_another_size_or_none_is_named(tmp_path, files):
     """A thousand files and no word which one it was; and no cache of half of them."""
     Image.fromarray(np.zeros((3, 3, 3), np.uint8)).save(files[4])
     with pytest.raises(UserError, match="4.png: is 3x3, unlike"):
-        decoded(files, tmp_path / "a")
+        decode_once(files, tmp_path / "a")
     files[4].write_bytes(b"none")
     with pytest.raises(UserError, match="4.png: does not decode"):
-        decoded(files, tmp_path / "a")
+        decode_once(files, tmp_path / "a")
     assert not (tmp_path / "a").exists()
