@@ -62,7 +62,7 @@ def prediction_error(
     q: tf.Tensor, selected: tf.Tensor, labels: tf.Tensor, *, zero_is_unselected: bool = False
 ) -> tf.Tensor:
     """delta = r - q_s (n,). zero_is_unselected (brainprop, D9): none where q_s is exactly 0."""
-    selected, labels = _actions(selected, q), classes_of(labels, q)
+    selected, labels = actions(selected, q), classes_of(labels, q)
     q_s = value_of(q, selected)
     delta = tf.cast(selected == labels, q.dtype) - q_s
     return tf.where(q_s == 0, tf.zeros_like(delta), delta) if zero_is_unselected else delta
@@ -119,12 +119,12 @@ def cross_entropy(q: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 def correct_as_the_original(q: tf.Tensor, selected: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """Number () of labels that are the argmax of onehot(s) q (brainprop, D8): where q_s < 0 that
     argmax is the first zero entry, whatever was selected."""
-    selected, labels = _actions(selected, q), classes_of(labels, q)
+    selected, labels = actions(selected, q), classes_of(labels, q)
     output = tf.one_hot(selected, q.shape[1], dtype=q.dtype) * q
     return tf.math.count_nonzero(tf.argmax(output, 1) == labels)
 
 
-def _actions(selected: tf.Tensor, q: tf.Tensor) -> tf.Tensor:
+def actions(selected: tf.Tensor, q: tf.Tensor) -> tf.Tensor:
     """Actions (n,) as int64; a column of them would be compared with every label."""
     s = tf.convert_to_tensor(selected)
     if not (s.dtype.is_integer and s.shape.is_compatible_with(q.shape[:1])):

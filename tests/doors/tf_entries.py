@@ -108,6 +108,13 @@ def _shown(labels: Any, what: str) -> list[np.ndarray]:
     return _flat(getattr(made, what)(labels, shown))
 
 
+def _valued(labels: Any) -> list[np.ndarray]:
+    from brainprop.layers.values import ActionValueLoss
+
+    loss = ActionValueLoss(select=lambda q: ACTIONS, dtype="float64")
+    return _flat(loss.call(labels, images(C)))
+
+
 ENTRIES: dict[str, Entry] = {
     "lra_e.tf_rule.MLP.compute_lra_update": _lra_e("compute_lra_update"),
     "lra_e.tf_rule.MLP.compute_backprop_update": _lra_e("compute_backprop_update"),
@@ -133,5 +140,6 @@ ENTRIES: dict[str, Entry] = {
     "brainprop.gain.learner.Learner.credit": _learner(_gain_learner, "credit", 2, 2, 1),
     "brainprop.layers.loss.BrainPropLoss.call": lambda labels: _shown(labels, "call"),
     "brainprop.layers.loss.BrainPropLoss.elementwise": lambda labels: _shown(labels, "elementwise"),
+    "brainprop.layers.values.ActionValueLoss.call": _valued,
     "brainprop.layers.loss.reward_rate": lambda labels: _shown(labels, "reward_rate"),
 }

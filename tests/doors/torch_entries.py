@@ -76,6 +76,14 @@ def _brainprop(name: str, *more: Any, **named: Any) -> Entry:
     return enter
 
 
+def _brainprop_in_any_network(labels: Any) -> list[Tensor]:
+    from brainprop.pytorch import BrainPropLoss
+
+    q = images(C).sub_(0.5).requires_grad_()
+    found = BrainPropLoss(select=lambda q: ACTIONS)(q, labels)
+    return flat(found, torch.autograd.grad(found, q))
+
+
 def _burst_net() -> Any:
     from burstprop.networks import stack
 
@@ -230,6 +238,7 @@ ENTRIES: dict[str, Entry] = {
     "brainprop.pytorch.rule.correct_as_the_original": _brainprop(
         "correct_as_the_original", ACTIONS
     ),
+    "brainprop.pytorch.loss.BrainPropLoss.forward": _brainprop_in_any_network,
     "burstprop.rule.SigmoidOutput.bursts": _units("rule", "SigmoidOutput"),
     "burstprop.imagenet.rule.SoftmaxOutput.bursts": _units("imagenet.rule", "SoftmaxOutput"),
     "burstprop.imagenet.rule.output_original": _rectified("output_original"),

@@ -11,6 +11,9 @@ LAYERS, LOSS, BUILD = (
 )
 UNSHARED, GAIN = "brainprop/layers/locally_connected.py", "brainprop/gain/rule.py"
 TORCH, NETWORKS = "brainprop/pytorch/rule.py", "brainprop/pytorch/networks.py"
+SEPARATE, CONVERSION = "brainprop/pytorch/separate.py", "brainprop/pytorch/conversion.py"
+ANY_LOSS, VALUES = "brainprop/pytorch/loss.py", "brainprop/layers/values.py"
+KERAS_CONVERSION = "brainprop/layers/conversion.py"
 MUTATIONS = (
     Mutation(
         "flip the teaching signal",
@@ -222,6 +225,48 @@ MUTATIONS = (
         "eps=1e-3",
         "eps=1e-5",
     ),
+    Mutation(
+        "any network: B learns nothing in torch's linear layers",
+        SEPARATE,
+        "dW if of_B else None, rows.sum(0)",
+        "None, rows.sum(0)",
+    ),
+    Mutation(
+        "any network: B learns nothing in torch's convolutions",
+        SEPARATE,
+        "dW if of_B else None, db",
+        "None, db",
+    ),
+    Mutation(
+        "any network: the error through B with its sign turned",
+        SEPARATE,
+        "dx = dz @ B if down",
+        "dx = -dz @ B if down",
+    ),
+    Mutation(
+        "any network: one B for every use of a shared W, each new",
+        CONVERSION,
+        "if id(W) not in known:",
+        "if True:",
+    ),
+    Mutation(
+        "any network: the loss of torch models explores in evaluation",
+        ANY_LOSS,
+        "if not self.training:",
+        "if False:",
+    ),
+    Mutation(
+        "any network: the loss of Keras models forgets the batch's size",
+        VALUES,
+        "return 0.5 * tf.square(delta) / tf.cast(size, q.dtype)",
+        "return 0.5 * tf.square(delta)",
+    ),
+    Mutation(
+        "any network: W where B belongs in a Keras model's convolutions",
+        KERAS_CONVERSION,
+        "rule.asymmetric(self.convolution_op, inputs, W, B)",
+        "rule.asymmetric(self.convolution_op, inputs, W, W)",
+    ),
 )
 SUITE = Suite(
     tests=(
@@ -231,9 +276,11 @@ SUITE = Suite(
         "tests/rules/test_brainprop_loccon.py",
         "tests/rules/test_brainprop_gainmod.py",
         "tests/rules/test_brainprop_torch_rule.py",
+        "tests/rules/test_brainprop_torch_any.py",
+        "tests/rules/test_brainprop_keras_any.py",
         "tests/golden/test_golden.py",
         "-k",
-        "brainprop and not fullsize and not anybodys and not compile_and_fit",
+        "brainprop and not fullsize and not anybodys and not none_of_us and not compile_and_fit",
     ),
     mutations=MUTATIONS,
     preload=("torch", "torch._dynamo", "tensorflow", "keras"),
