@@ -88,7 +88,7 @@ class BurstLearner(TorchLearner[BurstNetwork]):
 class BackpropLearner(TorchLearner[BurstNetwork]):
     """Backprop of the mean squared error, torch's SGD with its decay in the gradient (5.2)."""
 
-    rule = ""
+    rule, idle = "", True  # feedback and recurrent weights learn nothing here
 
     def __init__(
         self,

@@ -90,14 +90,16 @@ def join(device: torch.device) -> tuple[World, torch.device]:
 
 
 def in_training(
-    net: nn.Module, world: World | None, compile: bool = False
+    net: nn.Module, world: World | None, compile: bool = False, idle: bool = False
 ) -> Callable[[torch.Tensor], torch.Tensor]:
     """What a learner that uses autograd calls instead of the network: its gradients are averaged
-    over the processes; `compile`: by torch.compile."""
+    over the processes; `compile`: by torch.compile; `idle`: some parameters get none."""
     if world is not None and world.size > 1:
         device = next(net.parameters()).device
         ids = [device.index] if device.type == "cuda" else None
         # Constants (feedback that is fixed) are buffers, and large; running statistics are shared
         # where they are used, before a test (`share_statistics`).
-        net = nn.parallel.DistributedDataParallel(net, device_ids=ids, broadcast_buffers=False)
+        net = nn.parallel.DistributedDataParallel(
+            net, device_ids=ids, broadcast_buffers=False, find_unused_parameters=idle
+        )
     return torch.compile(net) if compile else net

@@ -51,6 +51,7 @@ class TorchLearner(Generic[Net]):
 
     backend: Backend = torch_backend
     counts: tuple[str, ...] = ()  # or ("top5",)
+    idle: bool = False  # whether autograd gives some parameters nothing (several processes ask)
     optimiser: torch.optim.Optimizer
 
     def __init__(
@@ -73,7 +74,7 @@ class TorchLearner(Generic[Net]):
             self.optimiser = optimiser
             self._parts.insert(0, torch_optim.Remembered(optimiser))
         self._world = world
-        self._in_training = torch_distributed.in_training(net, world, compile)
+        self._in_training = torch_distributed.in_training(net, world, compile, self.idle)
 
     def train_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
         """Learn from images (N, C, H, W), labels (N,); mean loss and hits before the update."""

@@ -37,19 +37,19 @@ def tangent_kernel(
     draw = torch.Generator().manual_seed(seed)
     parameters: list[Tensor] = []
 
-    def dense(h: Tensor, out: int) -> Tensor:
+    def dense(h: "Tensor", out: int) -> "Tensor":
         weight = torch.randn(out, h.shape[1], dtype=torch.float64, generator=draw)
         bias = torch.randn(out, dtype=torch.float64, generator=draw)
         parameters.extend((weight.requires_grad_(), bias.requires_grad_()))
         return w_std / h.shape[1] ** 0.5 * h @ weight.T + b_std * bias
 
-    def join(kept: list[Tensor]) -> Tensor:
+    def join(kept: list["Tensor"]) -> "Tensor":
         if wiring == "dense":
             return torch.cat(kept, 1)
         first = 1 if wiring == "proposed" and not identity else 0
         return torch.stack(kept[first:]).sum(0)
 
-    def layer(h: Tensor) -> Tensor:
+    def layer(h: "Tensor") -> "Tensor":
         return dense(h.relu(), width)
 
     h = dense(torch.from_numpy(np.asarray(x, np.float64)), width)

@@ -16,10 +16,12 @@ from common.cli.training_options import TrainingOptions, training_options
 from common.errors import UserError
 from common.cli.params import positive
 
-@command(paper="toypaper", name="toy")
 @training_options(epochs=1)
-@option("--beta", type=positive, default=0.1)
-@option("--do", default="name")
+class ToyOptions(TrainingOptions):
+    beta: float = option(type=positive, default=0.1)
+    do: str = option(default="name")
+
+@command(ToyOptions, paper="toypaper", name="toy")
 def main(options):
     "A toy."
     if options.do == "name":

@@ -48,7 +48,7 @@ def test_feedback_alignment_with_b_equal_to_w_is_backprop(mode: str) -> None:
 
 
 def test_asap_with_weight_transport_and_a_layers_own_input_is_backprop() -> None:
-    """grad W = wgrad(s, delta), delta_below = W^T delta (asap, 5, `--wt`); s = x leaves both
+    """grad W = wgrad(s, delta), delta_below = W^T delta (asap, 5); s = x leaves both
     derivatives of the convolution."""
     model = network()
     wanted = gradients(model)

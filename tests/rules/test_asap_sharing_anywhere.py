@@ -71,7 +71,7 @@ def test_the_plain_network_converted_is_the_papers_own(model: str, mode: str) ->
 
 @pytest.mark.parametrize("model", ["convnet", "resnet18"])
 def test_direct_feedback_at_the_papers_receivers_is_the_papers_dfa(model: str) -> None:
-    """A receiver before the pool, an error that still comes down a shortcut (asap, 5: dfa)."""
+    """A receiver before the pool, an error that still comes down a shortcut (asap, 5)."""
     plain, ours = pair(model, "dfa")
     if model == "convnet":
         at = [f"relus.{i}" for i in range(3)] + ["input of linears.1", "input of linears.2"]

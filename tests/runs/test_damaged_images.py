@@ -47,7 +47,7 @@ def tiny(arch: str = "", outputs: int = 2) -> Any:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch) -> None:
-    monkeypatch.setattr(program, "make", tiny)
+    monkeypatch.setattr(program, "make_network", tiny)
 
 
 def train(*words: object) -> None:
@@ -92,7 +92,7 @@ def test_a_run_that_meets_a_bad_image_says_file_and_epoch_and_goes_on_later(
     summary = json.loads((run / "summary.json").read_text())
     assert summary["status"] == "failed" and str(bad) in summary["reason"]
     monkeypatch.undo()
-    monkeypatch.setattr(program, "make", tiny)
+    monkeypatch.setattr(program, "make_network", tiny)
     bad.write_bytes(kept[0])
     train("--resume", run)
     assert left(run) == left(tmp_path / "whole")

@@ -13,7 +13,7 @@ from tests.helpers import records  # noqa: E402
 from tests.helpers.processes import train_and_kill, two_runs  # noqa: E402
 from tests.helpers.records import metrics  # noqa: E402
 
-SCRIPT, LEARNER = "s3net.imagenet.train", "s3net.learner"
+SCRIPT, LEARNER = "s3net.imagenet.train", "s3net.imagenet.learner"
 SMALL = [
     "-a",
     "s3net_small",

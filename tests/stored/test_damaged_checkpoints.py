@@ -40,7 +40,7 @@ def s3net():
 
 
 def document_of(learner, folder: Path) -> dict[str, Any]:
-    if hasattr(learner, "best"):
+    if isinstance(getattr(learner, "best", None), dict):
         from s3net.imagenet import checkpoint as ours
 
         ours.save(folder, learner, 3, "s3net_small", best=False)
