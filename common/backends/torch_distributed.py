@@ -70,8 +70,10 @@ class World(NamedTuple):
                 distributed.broadcast(tensor, 0)
 
     def close(self) -> None:
-        """Leave the group."""
+        """Leave the group, all at once: connections that the first one closes may still be read
+        by another, which gloo ends by SIGABRT."""
         if self.size > 1:
+            distributed.barrier()
             distributed.destroy_process_group()
 
 
