@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from asap import rule
 from common.backends.torch_convolution import corrupts
+from common.credit.torch_compare import made_exact
 from common.doors.arguments import integer, number
 from common.doors.sizes import integers
 from common.errors import ArgumentError, unknown
@@ -220,11 +221,5 @@ def backprop(model: nn.Module) -> Iterator[nn.Module]:
         for m in model.modules()
         if isinstance(m, _Feedback | DirectFeedback) or "weight_fb" in m._buffers
     ]
-    before = [layer.exact for layer in layers]
-    try:
-        for layer in layers:
-            layer.exact = True
+    with made_exact(layers):
         yield model
-    finally:
-        for layer, exact in zip(layers, before, strict=True):
-            layer.exact = exact

@@ -13,7 +13,6 @@ by a library's user: what is left out has the value that --help names. Attribute
 and follows from the default where it is left out.
 """
 
-import copy
 from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
@@ -60,7 +59,7 @@ def with_default(value: Any, metadata: Mapping[str, Any]) -> Any:
     if callable(value):
         return field(default_factory=value, metadata=metadata)
     if isinstance(value, list):
-        return field(default_factory=lambda: copy.copy(value), metadata=metadata)
+        return field(default_factory=value.copy, metadata=metadata)
     return field(default=value, metadata=metadata)
 
 

@@ -13,8 +13,9 @@ A module with its own derivatives has an attribute `exact`, which makes it use t
 it is True (`asap.layers` do, and so may yours): that is how the reference is backprop's.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -69,12 +70,18 @@ def compare(
 @contextmanager
 def exact(model: nn.Module) -> Iterator[nn.Module]:
     """Every module of the model that has an attribute `exact` uses the true derivatives."""
-    modules = [m for m in model.modules() if isinstance(getattr(m, "exact", None), bool)]
-    before = [m.exact for m in modules]
+    with made_exact([m for m in model.modules() if isinstance(getattr(m, "exact", None), bool)]):
+        yield model
+
+
+@contextmanager
+def made_exact(modules: Sequence[Any]) -> Iterator[None]:
+    """These modules' attribute `exact` is True for a while, and then what it was."""
+    before = [module.exact for module in modules]
     try:
         for module in modules:
-            module.exact = True  # type: ignore[assignment]
-        yield model
+            module.exact = True
+        yield
     finally:
         for module, was in zip(modules, before, strict=True):
             module.exact = was
